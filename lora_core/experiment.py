@@ -1,0 +1,259 @@
+"""What is trained, on what, and how: one frozen, flat, validated value.
+
+The one source of truth of the playground: a field here is a slider, a URL parameter, a preset's key, a
+cache's key and an option of ``python -m lora_core``. Limits stand beside their fields, so that a link or a
+script meets the same ones as a slider. Two equal experiments give the same run, to the bit.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from operator import index
+from typing import Any
+
+
+class Task(StrEnum):
+    """What the layer has to learn: see ``lora_core.data``."""
+
+    LOW_RANK = "low-rank"
+    POWER_LAW = "power-law"
+    NOISE = "noise"
+    DIGITS = "digits"
+
+
+class Shift(StrEnum):
+    """How the digits differ from those the base layer was fitted on."""
+
+    SWAP = "swap"
+    TURN = "turn"
+    INVERT = "invert"
+
+
+class ScalingRule(StrEnum):
+    """How alpha and rank give the scaling: alpha/r (LoRA), alpha/sqrt(r) (rsLoRA), or alpha itself."""
+
+    STANDARD = "standard"
+    RSLORA = "rslora"
+    CONSTANT = "constant"
+
+
+class Init(StrEnum):
+    """How A and B start: see ``lora_core.layer.initialise``."""
+
+    KAIMING = "kaiming"
+    GAUSSIAN = "gaussian"
+    ORIGINAL = "original"
+    ZERO = "zero"
+
+
+class Optimizer(StrEnum):
+    """Adam (Kingma & Ba, 2015) with torch's default betas and eps, or plain gradient descent."""
+
+    ADAM = "adam"
+    SGD = "sgd"
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number from ``least`` to ``greatest``."""
+
+    least: int
+    greatest: int
+
+    def __str__(self) -> str:
+        return f"a whole number from {self.least:,} to {self.greatest:,}"
+
+    def read(self, name: str, value: object) -> int:
+        try:
+            number = index(value)  # type: ignore[arg-type]
+        except TypeError:
+            number = None
+        if number is None or isinstance(value, bool) or not self.least <= number <= self.greatest:
+            raise ValueError(f"{name} is {value!r}: it must be {self}.")
+        return number
+
+    def parse(self, text: str) -> object:
+        return _parsed(int, text)
+
+
+@dataclass(frozen=True)
+class Real:
+    """A finite number from ``least`` to ``greatest``."""
+
+    least: float
+    greatest: float
+
+    def __str__(self) -> str:
+        return f"a number from {self.least:g} to {self.greatest:g}"
+
+    def read(self, name: str, value: object) -> float:
+        try:
+            number = math.nan if isinstance(value, str | bytes | bool) else float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not self.least <= number <= self.greatest:
+            raise ValueError(f"{name} is {value!r}: it must be {self}.")
+        return number
+
+    def parse(self, text: str) -> object:
+        return _parsed(float, text)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of the names of a ``StrEnum``."""
+
+    kind: type[StrEnum]
+
+    def __str__(self) -> str:
+        return "one of " + ", ".join(self.kind)
+
+    def read(self, name: str, value: object) -> StrEnum:
+        if value not in list(self.kind):
+            raise ValueError(f"{name} is {value!r}: it must be {self}.")
+        return self.kind(value)
+
+    def parse(self, text: str) -> object:
+        return text
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or false."""
+
+    def __str__(self) -> str:
+        return "true or false"
+
+    def read(self, name: str, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is {value!r}: it must be {self}.")
+        return value
+
+    def parse(self, text: str) -> object:
+        return {"true": True, "false": False}.get(text.lower(), text)
+
+
+Limit = Whole | Real | OneOf | Flag
+
+
+def _parsed(kind: type, text: str) -> object:
+    """``kind(text)``, or the text itself where it is none: ``read`` then says what is wrong with it."""
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def _field(default: Any, limit: Limit) -> Any:
+    return field(default=default, metadata={"limit": limit})
+
+
+DIGITS_SHAPE = (64, 10)
+DIGITS_TRAINING = 1297
+"""Of the 1,797 digits, 500 are held out."""
+DIGITS_PAIRS = 5
+"""Ten labels make five pairs to swap."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment: the task, the adapter and its training; ``Experiment()`` is the playground's default.
+
+    On the task ``digits`` the data fix ``in_features``, ``out_features``, ``samples`` and the greatest
+    ``true_rank``: the fields read back the values in use. A rank above ``min(in_features, out_features)``
+    is allowed: it stores more numbers and reaches nothing more.
+
+    :raises ValueError: a value outside its field's limit; the message names field, value and range.
+    """
+
+    task: Task = _field(Task.LOW_RANK, OneOf(Task))
+    in_features: int = _field(64, Whole(2, 1024))
+    out_features: int = _field(64, Whole(2, 1024))
+    samples: int = _field(256, Whole(16, 4096))
+    true_rank: int = _field(4, Whole(1, 1024))
+    """Rank of the change to be learnt (``low-rank``); pairs of labels swapped (``digits``)."""
+    decay: float = _field(1.0, Real(0.0, 4.0))
+    """Singular value i of the change is i**-decay (``power-law``)."""
+    shift: Shift = _field(Shift.SWAP, OneOf(Shift))
+    noise: float = _field(0.1, Real(0.0, 10.0))
+    """Standard deviation of the noise on the targets (``low-rank``, ``power-law``)."""
+    seed: int = _field(42, Whole(0, 2**31 - 1))
+
+    rank: int = _field(3, Whole(1, 1024))
+    alpha: float = _field(8.0, Real(1e-3, 4096.0))
+    scaling_rule: ScalingRule = _field(ScalingRule.STANDARD, OneOf(ScalingRule))
+    init: Init = _field(Init.KAIMING, OneOf(Init))
+    train_bias: bool = _field(False, Flag())
+
+    optimizer: Optimizer = _field(Optimizer.ADAM, OneOf(Optimizer))
+    learning_rate: float = _field(0.01, Real(1e-5, 1.0))
+    lr_ratio: float = _field(1.0, Real(0.01, 100.0))
+    """Learning rate of B over that of A: LoRA+ (Hayou et al., 2024, section 4)."""
+    epochs: int = _field(200, Whole(1, 2000))
+
+    def __post_init__(self) -> None:
+        for name, limit in LIMITS.items():
+            object.__setattr__(self, name, limit.read(name, getattr(self, name)))
+        if self.task is Task.DIGITS:
+            in_features, out_features = DIGITS_SHAPE
+            object.__setattr__(self, "in_features", in_features)
+            object.__setattr__(self, "out_features", out_features)
+            object.__setattr__(self, "samples", DIGITS_TRAINING)
+            object.__setattr__(self, "true_rank", min(self.true_rank, DIGITS_PAIRS))
+
+    @property
+    def scaling(self) -> float:
+        """The number that A @ B is multiplied by."""
+        return scaling(self.alpha, self.rank, self.scaling_rule)
+
+    @property
+    def full_rank(self) -> int:
+        """The largest rank a change of this layer can have: min(in, out)."""
+        return min(self.in_features, self.out_features)
+
+    @property
+    def shift_rank(self) -> int | None:
+        """The rank of the change that the task asks for, where it has one; else None."""
+        if self.task is Task.LOW_RANK:
+            return min(self.true_rank, self.full_rank)
+        if self.task is Task.DIGITS and self.shift is Shift.SWAP:
+            return self.true_rank
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field by its name, as plain JSON values; ``from_dict`` reads it back."""
+        plain = {name: getattr(self, name) for name in LIMITS}
+        return {name: str(value) if isinstance(value, StrEnum) else value for name, value in plain.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> "Experiment":
+        """The experiment with these fields and the defaults for the rest.
+
+        :raises ValueError: an unknown field, or a value outside its limit.
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"an experiment is {values!r}: it must be a set of named fields.")
+        for name in values:
+            if name not in LIMITS:
+                raise ValueError(f"{name!r} is no field of an experiment: the fields are {', '.join(LIMITS)}.")
+        return cls(**values)  # type: ignore[arg-type]
+
+
+LIMITS: dict[str, Limit] = {each.name: each.metadata["limit"] for each in fields(Experiment)}
+"""Field name -> its limit, in the order of the fields."""
+
+DATA_FIELDS = ("task", "in_features", "out_features", "samples", "true_rank", "decay", "shift", "noise", "seed")
+"""The fields that decide data and base layer; no other field moves them."""
+
+
+def scaling(alpha: float | None, rank: int, rule: ScalingRule = ScalingRule.STANDARD) -> float:
+    """The factor of A @ B: alpha/r (Hu et al., 2021, section 4.1), alpha/sqrt(r) (rsLoRA, Kalajdzievski,
+    2023) or alpha; 1 where alpha is None, as in a layer without one."""
+    if alpha is None:
+        return 1.0
+    return {
+        ScalingRule.STANDARD: alpha / rank,
+        ScalingRule.RSLORA: alpha / math.sqrt(rank),
+        ScalingRule.CONSTANT: alpha,
+    }[rule]
