@@ -1,0 +1,204 @@
+"""Counts and work against PEFT, against torch's own counter of operations, and against published numbers."""
+
+import warnings
+from collections.abc import Callable
+from typing import Literal
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from lora_core.accounting import (
+    break_even_network,
+    break_even_only_layer,
+    break_even_storage,
+    full_cost,
+    lora_cost,
+)
+
+
+@pytest.mark.parametrize(
+    ("train_bias", "trainable", "percent"), [(False, 296, "31.2896"), (True, 306, "32.3467")]
+)
+def test_the_original_layer(train_bias: bool, trainable: int, percent: str) -> None:
+    cost = lora_cost(64, 10, 4, train_bias)
+    assert (cost.trainable, cost.total) == (trainable, 946)
+    assert f"{100 * cost.share:.4f}" == percent
+
+
+Bias = Literal["none", "lora_only"]
+
+
+@pytest.fixture(scope="module")
+def peft_counts() -> Callable[[int, int, int, Bias], tuple[int, int]]:
+    """A function (in, out, rank, bias) -> what PEFT counts as (trainable, total)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from peft import LoraConfig, get_peft_model
+
+    def count(in_features: int, out_features: int, rank: int, bias: Bias) -> tuple[int, int]:
+        config = LoraConfig(r=rank, target_modules=["0"], bias=bias)
+        model = get_peft_model(nn.Sequential(nn.Linear(in_features, out_features)), config)
+        return model.get_nb_trainable_parameters()
+
+    return count
+
+
+@pytest.mark.parametrize("bias", ["none", "lora_only"])
+@pytest.mark.parametrize("shape", [(64, 10, 4), (64, 10, 32), (2, 2, 1), (16, 48, 7)])
+def test_counts_are_those_of_peft(
+    peft_counts: Callable[[int, int, int, Bias], tuple[int, int]], shape: tuple[int, int, int], bias: Bias
+) -> None:
+    cost = lora_cost(*shape, train_bias=bias == "lora_only")
+    assert (cost.trainable, cost.total) == peft_counts(*shape, bias)
+
+
+def test_rank_above_the_smaller_dimension_is_counted_as_stored() -> None:
+    cost = lora_cost(64, 10, 32)
+    assert (cost.trainable, cost.total) == (2368, 3018)
+    assert f"{100 * cost.share:.4f}" == "78.4626"
+
+
+@pytest.mark.parametrize(
+    ("matrices", "size", "rank", "published"),
+    [
+        pytest.param(24, 768, 8, 294_912, id="RoBERTa base, q and v, 0.3M"),
+        pytest.param(48, 1024, 8, 786_432, id="RoBERTa large, q and v, 0.8M"),
+        pytest.param(192, 12288, 4, 18_874_368, id="GPT-3 175B, q and v, 18.8M"),
+        pytest.param(64, 4096, 8, 4_194_304, id="Llama-2-7B, q and v"),
+    ],
+)
+def test_published_adapters(matrices: int, size: int, rank: int, published: int) -> None:
+    """LoRA paper (arXiv 2106.09685), tables 2, 5 and 9; torchtune's LoRA tutorial for Llama-2."""
+    assert matrices * lora_cost(size, size, rank).trainable == published
+
+
+def test_a_gpt3_adapter_is_the_35_megabyte_checkpoint_of_the_paper() -> None:
+    """Section 4.2: "roughly 35MB" at r = 4 in half precision, for 96 layers of q and v."""
+    assert 192 * lora_cost(12288, 12288, 4, bytes_per_number=2).file_bytes == 36 * 2**20
+
+
+def test_bytes_follow_from_the_counts() -> None:
+    cost = lora_cost(64, 10, 4, train_bias=True)
+    assert cost.weight_bytes == 946 * 4
+    assert cost.gradient_bytes == cost.file_bytes == 306 * 4
+    assert cost.optimizer_bytes == 2 * 306 * 4
+    assert lora_cost(64, 10, 4, optimizer="sgd").optimizer_bytes == 0
+    assert lora_cost(64, 10, 4, bytes_per_number=8).weight_bytes == 946 * 8
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_optimizer_bytes_are_what_torch_keeps(optimizer: str) -> None:
+    layer = nn.Linear(24, 6)
+    torch_optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimizer](
+        layer.parameters(), lr=0.1
+    )
+    layer(torch.ones(3, 24)).sum().backward()
+    torch_optimizer.step()
+    kept = [v for state in torch_optimizer.state.values() for k, v in state.items() if k != "step"]
+    assert full_cost(24, 6, train_bias=True, optimizer=optimizer).optimizer_bytes == sum(
+        v.numel() * v.element_size() for v in kept if v is not None
+    )
+
+
+def test_full_fine_tuning_has_the_same_policy_for_the_bias() -> None:
+    assert (full_cost(64, 10).trainable, full_cost(64, 10).total) == (640, 650)
+    assert full_cost(64, 10, train_bias=True).trainable == 650
+    assert full_cost(64, 10, train_bias=True).share == 1.0
+
+
+def test_rank_0_is_the_frozen_layer() -> None:
+    cost = lora_cost(64, 10, 0)
+    assert (cost.trainable, cost.total, cost.share) == (0, 650, 0.0)
+    assert cost.step_only_layer == cost.inference_unmerged == 640
+
+
+def _multiply_adds(
+    in_features: int, out_features: int, rank: int | None, needs_input_gradient: bool, backward: bool
+) -> int:
+    """Multiply-adds of one sample as torch counts them (two of its operations are one multiply-add)."""
+    layer = nn.Linear(in_features, out_features)
+    A = nn.Parameter(torch.ones(in_features, rank or 1))
+    B = nn.Parameter(torch.ones(rank or 1, out_features))
+    if rank is not None:
+        layer.requires_grad_(False)
+    x = torch.ones(1, in_features, requires_grad=needs_input_gradient)
+    with FlopCounterMode(display=False) as counter:
+        y = layer(x) if rank is None else layer(x) + 0.5 * (x @ A @ B)
+        if backward:
+            y.sum().backward()
+    return counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize(("in_features", "out_features"), [(64, 10), (12, 40), (2, 2)])
+def test_work_is_what_torch_counts(in_features: int, out_features: int) -> None:
+    full = full_cost(in_features, out_features)
+    shape: tuple[int, int, int | None] = (in_features, out_features, None)
+    assert full.step_only_layer == _multiply_adds(*shape, needs_input_gradient=False, backward=True)
+    assert full.step_in_network == _multiply_adds(*shape, needs_input_gradient=True, backward=True)
+    assert full.inference_merged == _multiply_adds(*shape, needs_input_gradient=False, backward=False)
+    for rank in (1, 4, 48):
+        lora = lora_cost(in_features, out_features, rank)
+        shape = (in_features, out_features, rank)
+        assert lora.step_only_layer == _multiply_adds(*shape, needs_input_gradient=False, backward=True)
+        assert lora.step_in_network == _multiply_adds(*shape, needs_input_gradient=True, backward=True)
+        assert lora.inference_unmerged == _multiply_adds(*shape, needs_input_gradient=False, backward=False)
+        assert lora.inference_merged == full.inference_merged
+
+
+@pytest.mark.parametrize(
+    ("size", "rank", "in_network", "only_layer"),
+    [((4096, 4096), 8, "0.671", "0.505"), ((64, 10), 4, "1.129", "0.994")],
+)
+def test_work_beside_full_fine_tuning(
+    size: tuple[int, int], rank: int, in_network: str, only_layer: str
+) -> None:
+    lora, full = lora_cost(*size, rank), full_cost(*size)
+    assert f"{lora.step_in_network / full.step_in_network:.3f}" == in_network
+    assert f"{lora.step_only_layer / full.step_only_layer:.3f}" == only_layer
+
+
+def test_break_even_ranks() -> None:
+    assert f"{break_even_storage(64, 10):.2f}" == "8.65"
+    assert f"{break_even_network(64, 10):.2f}" == "2.88"
+    assert f"{break_even_only_layer(64, 10):.2f}" == "4.05"
+    assert break_even_storage(1024, 1024) == 512.0
+
+
+@pytest.mark.parametrize("size", [(64, 10), (10, 64), (2, 2), (1024, 1024), (3, 1024)])
+def test_break_even_is_where_the_costs_cross(size: tuple[int, int]) -> None:
+    full = full_cost(*size)
+    for break_even, quantity in [
+        (break_even_storage, "trainable"),
+        (break_even_network, "step_in_network"),
+        (break_even_only_layer, "step_only_layer"),
+    ]:
+        rank = break_even(*size)
+        below, above = int(rank), int(rank) + 1
+        assert getattr(lora_cost(*size, below), quantity) <= getattr(full, quantity)
+        assert getattr(lora_cost(*size, above), quantity) > getattr(full, quantity)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"in_features": 0}, "in_features must be a whole number of at least 1, got 0"),
+        ({"out_features": 2.5}, "out_features must be a whole number of at least 1, got 2.5"),
+        ({"rank": -1}, "rank must be a whole number of at least 0, got -1"),
+        ({"rank": True}, "rank must be a whole number"),
+        ({"bytes_per_number": 0}, "bytes_per_number must be a whole number of at least 1, got 0"),
+        ({"optimizer": "lion"}, "optimizer must be one of adam, sgd, got 'lion'"),
+    ],
+)
+def test_wrong_fields_are_named(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        lora_cost(**({"in_features": 64, "out_features": 10, "rank": 4} | arguments))
+
+
+def test_wrong_sizes_of_full_fine_tuning_and_break_even_are_named() -> None:
+    with pytest.raises(ValueError, match="out_features"):
+        full_cost(64, 0)
+    for break_even in (break_even_storage, break_even_network, break_even_only_layer):
+        with pytest.raises(ValueError, match="in_features"):
+            break_even(-3, 10)
