@@ -1,0 +1,170 @@
+"""The LoRA layer: a frozen linear layer and a trainable change of low rank beside it.
+
+    y = linear(x) + scaling * x @ lora_A @ lora_B,    delta = scaling * lora_A @ lora_B  (in, out)
+
+Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), section 4.1. The layer *holds* its
+``linear``; nothing is merged unless ``merge`` is called. ``train_model`` in ``lora_core.training`` trains it.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lora_core.experiment import LIMITS, Init, ScalingRule, scaling
+from lora_core.geometry import truncate_factors
+
+
+def count_parameters(module: nn.Module) -> tuple[int, int]:
+    """(trainable, total) numbers in a module, trainable by ``requires_grad``."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in module.parameters()]
+    return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)
+
+
+def initialise(
+    in_features: int,
+    out_features: int,
+    rank: int,
+    init: Init | str = Init.KAIMING,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The factors A (in, rank) and B (rank, out) that training starts from, float32.
+
+    ``kaiming`` (PEFT's default): A uniform within 1/sqrt(in), B zero. ``gaussian`` (PEFT): A normal with
+    standard deviation 1/rank, B zero. ``original``: both standard normal. ``zero``: both zero, and then no
+    gradient ever moves either of them. A is drawn first, so that B does not change it.
+
+    :raises ValueError: an unknown ``init``, a size or a rank outside its limit.
+    """
+    checked = LIMITS["init"].read("init", init)
+    for name, value in (("in_features", in_features), ("out_features", out_features), ("rank", rank)):
+        LIMITS[name].read(name, value)
+    A, B = torch.zeros(in_features, rank), torch.zeros(rank, out_features)
+    if checked is Init.KAIMING:
+        # On the transpose: torch reads the fan-in from the last dimension, which of A is the rank.
+        nn.init.kaiming_uniform_(A.T, a=math.sqrt(5), generator=generator)
+    elif checked is Init.GAUSSIAN:
+        nn.init.normal_(A, std=1 / rank, generator=generator)
+    elif checked is Init.ORIGINAL:
+        nn.init.normal_(A, generator=generator)
+        nn.init.normal_(B, generator=generator)
+    return A, B
+
+
+def draw_linear(
+    in_features: int, out_features: int, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Weight (out, in) and bias (out), float32, as ``nn.Linear`` draws them, in its order."""
+    bound = 1 / math.sqrt(in_features)
+    weight, bias = torch.empty(out_features, in_features), torch.empty(out_features)
+    nn.init.uniform_(weight, -bound, bound, generator=generator)
+    nn.init.uniform_(bias, -bound, bound, generator=generator)
+    return weight, bias
+
+
+class LoRALayer(nn.Module):
+    """A frozen ``nn.Linear`` with a low-rank adapter: maps (..., in) to (..., out).
+
+    ``lora_A`` (in, rank), ``lora_B`` (rank, out), ``scaling``: a number, 1.0 when ``alpha`` is None. With
+    ``train_bias`` the bias of ``linear`` is trained too; its weight never is. A rank above min(in, out) is
+    allowed: the change cannot have a higher rank than that, so it only stores more numbers.
+
+    :raises ValueError: a size, rank, alpha, rule or init outside its limit.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        rank: int = 4,
+        alpha: float | None = None,
+        scaling_rule: ScalingRule | str = ScalingRule.STANDARD,
+        init: Init | str = Init.KAIMING,
+        train_bias: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("in_features", in_features), ("out_features", out_features), ("rank", rank)):
+            LIMITS[name].read(name, value)
+        self.alpha: float | None = None if alpha is None else LIMITS["alpha"].read("alpha", alpha)
+        self.scaling_rule: ScalingRule = LIMITS["scaling_rule"].read("scaling_rule", scaling_rule)
+        weight, bias = draw_linear(in_features, out_features, generator)
+        self.linear = nn.utils.skip_init(nn.Linear, in_features, out_features)
+        self.linear.weight = nn.Parameter(weight, requires_grad=False)
+        self.linear.bias = nn.Parameter(
+            bias, requires_grad=bool(LIMITS["train_bias"].read("train_bias", train_bias))
+        )
+        A, B = initialise(in_features, out_features, rank, init, generator)
+        self.lora_A, self.lora_B = nn.Parameter(A), nn.Parameter(B)
+        self.scaling = scaling(self.alpha, rank, self.scaling_rule)
+        self._base_weight: Tensor | None = None
+
+    @property
+    def rank(self) -> int:
+        """The number of columns of ``lora_A``."""
+        return self.lora_A.shape[1]
+
+    @property
+    def merged(self) -> bool:
+        """Whether ``linear`` carries the change at the moment."""
+        return self._base_weight is not None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y (..., out) of x (..., in)."""
+        y = self.linear(x)
+        return y if self.merged else y + self.scaling * (x @ self.lora_A @ self.lora_B)
+
+    def delta(self) -> Tensor:
+        """The change of the weight, scaling * A @ B (in, out); ``linear.weight`` takes its transpose."""
+        return self.scaling * (self.lora_A @ self.lora_B)
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """What training moves: A, B and, where it is trained, the bias."""
+        bias = self.linear.bias
+        return [self.lora_A, self.lora_B, *([bias] if bias.requires_grad else [])]
+
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Add the change to ``linear.weight``, so that inference costs what the base costs; once is enough.
+
+        The base weight is kept beside it, so that ``unmerge`` gives it back to the bit, even where A and B
+        were trained in between.
+        """
+        if self._base_weight is None:
+            self._base_weight = self.linear.weight.clone()
+            self.linear.weight += self.delta().T
+
+    @torch.no_grad()
+    def unmerge(self) -> None:
+        """Undo ``merge``; does nothing on a layer that is not merged."""
+        if self._base_weight is not None:
+            self.linear.weight.copy_(self._base_weight)
+            self._base_weight = None
+
+    @torch.no_grad()
+    def change_rank(self, rank: int, generator: torch.Generator | None = None) -> None:
+        """Give the adapter another rank; A and B become new parameters, for a new optimizer.
+
+        Growing adds random columns to A (uniform within 1/sqrt(in)) and zero rows to B: the change, and so
+        the loss, stays as it is; B is rescaled, because the scaling follows the rank. Shrinking keeps the
+        best approximation of the change (Eckart-Young): it moves by the discarded singular values.
+
+        :raises ValueError: a rank outside its limit, or a merged layer.
+        """
+        LIMITS["rank"].read("rank", rank)
+        if self.merged:
+            raise ValueError("the layer is merged: unmerge it before its rank is changed.")
+        new_scaling = scaling(self.alpha, rank, self.scaling_rule)
+        in_features, out_features = self.lora_A.shape[0], self.lora_B.shape[1]
+        if rank >= self.rank:
+            A, B = initialise(in_features, out_features, rank, Init.KAIMING, generator)
+            A, B = A.to(self.lora_A), B.to(self.lora_B)
+            A[:, : self.rank] = self.lora_A
+            B[: self.rank] = self.lora_B * (self.scaling / new_scaling)
+        else:
+            A, B = truncate_factors(self.lora_A, self.lora_B * (self.scaling / new_scaling), rank)
+            A, B = A.to(self.lora_A), B.to(self.lora_B)
+        self.lora_A, self.lora_B, self.scaling = nn.Parameter(A), nn.Parameter(B), new_scaling
+
+    def extra_repr(self) -> str:
+        return f"rank={self.rank}, scaling={self.scaling:g}, merged={self.merged}"
