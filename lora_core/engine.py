@@ -1,0 +1,239 @@
+"""How does full-batch training go without the batch?
+
+Squared error sees a sample only through a small triangle. With X = Q S (QR) and T = Q^T R,
+
+    ||X delta - R||_F^2 = ||S delta - T||_F^2 + rest,        rest = ||R - Q T||_F^2
+
+so a step costs O(in^2 r) whatever n is, and is the same step as autograd's on the batch. A trained bias is
+one more input, constant 1: its row of delta is the change of the bias. Of an adapter the engine keeps
+W = A^T (r, in) and V = scaling * B (r, out), delta = W^T V, and moves V by ``scaling`` times the rate of B.
+All parameters lie in one vector, so that an optimizer step is a handful of operations.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor
+
+from lora_core.experiment import Optimizer
+
+BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
+"""Adam's constants, torch's defaults (Kingma & Ba, 2015, algorithm 1)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A sample reduced to what squared error sees of it.
+
+    ``root`` S (m, in) and ``target`` T (m, out) with m <= in, the squared ``rest`` that no delta moves, and
+    ``size`` = n * out, which a mean squared error is divided by. With a trained bias in counts one more.
+    """
+
+    root: Tensor
+    target: Tensor
+    rest: float
+    size: int
+
+    def to(self, dtype: torch.dtype) -> "Sample":
+        return Sample(self.root.to(dtype), self.target.to(dtype), self.rest, self.size)
+
+
+def reduce_sample(X: Tensor, R: Tensor, train_bias: bool = False) -> Sample:
+    """The ``Sample`` of inputs X (n, in) and residuals R (n, out), float64.
+
+    :raises ValueError: X and R of different length.
+    """
+    if X.ndim != 2 or R.ndim != 2 or len(X) != len(R):
+        raise ValueError(
+            f"X is {tuple(X.shape)} and R is {tuple(R.shape)}: they must be (n, in) and (n, out)."
+        )
+    if train_bias:
+        X = torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+    if len(X) <= X.shape[1]:
+        return Sample(X, R, 0.0, R.numel())
+    packed, reflections = torch.geqrf(X)
+    rotated = torch.ormqr(packed, reflections, R, left=True, transpose=True)
+    m = X.shape[1]
+    return Sample(packed[:m].triu(), rotated[:m].clone(), float(rotated[m:].square().sum()), R.numel())
+
+
+class Flat:
+    """Tensors in one vector: ``value``, ``gradient``, ``rate``, ``eps``, each with its views in a list."""
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype) -> None:
+        sizes = [prod(shape) for shape in shapes]
+        self.value = torch.zeros(sum(sizes), dtype=dtype)
+        self.gradient = torch.zeros_like(self.value)
+        self.rate = torch.zeros_like(self.value)
+        self.eps = torch.full_like(self.value, EPS)
+        self.values = self._views(self.value, shapes, sizes)
+        self.gradients = self._views(self.gradient, shapes, sizes)
+        self.rates = self._views(self.rate, shapes, sizes)
+        self.epses = self._views(self.eps, shapes, sizes)
+
+    @staticmethod
+    def _views(vector: Tensor, shapes: Sequence[tuple[int, ...]], sizes: list[int]) -> list[Tensor]:
+        return [part.view(shape) for part, shape in zip(vector.split(sizes), shapes, strict=True)]
+
+
+class Sgd:
+    """value -= rate * gradient, each entry at its own rate; a rate of 0 holds it."""
+
+    def __init__(self, flat: Flat) -> None:
+        self.flat = flat
+
+    def step(self) -> None:
+        self.flat.value.addcmul_(self.flat.gradient, self.flat.rate, value=-1)
+
+
+class Adam:
+    """Adam with a rate and an eps for each entry; a rate of 0 holds it.
+
+    value -= rate * m / (sqrt(v) + eps), with m and v divided by 1 - beta^t. Written as a division by
+    (sqrt(v) + eps) / rate, which is infinite where the rate is 0.
+    """
+
+    def __init__(self, flat: Flat) -> None:
+        self.flat = flat
+        self.updates = 0
+        self.mean, self.square = torch.zeros_like(flat.value), torch.zeros_like(flat.value)
+        self.scratch = torch.empty_like(flat.value)
+        moving = flat.rate > 0
+        self.inverse_rate = torch.where(moving, 1 / flat.rate, 0.0)
+        self.eps_over_rate = torch.where(moving, flat.eps / flat.rate, torch.inf)
+
+    def step(self) -> None:
+        self.updates += 1
+        gradient, scratch = self.flat.gradient, self.scratch
+        self.mean.lerp_(gradient, 1 - BETA1)
+        self.square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+        torch.sqrt(self.square, out=scratch)
+        spread = (1 - BETA2**self.updates) ** -0.5
+        torch.addcmul(self.eps_over_rate, scratch, self.inverse_rate, value=spread, out=scratch)
+        self.flat.value.addcdiv_(self.mean, scratch, value=-1 / (1 - BETA1**self.updates))
+
+
+def optimizer_of(kind: Optimizer, flat: Flat) -> Adam | Sgd:
+    """The optimizer for the rates and epses that ``flat`` holds now."""
+    return Adam(flat) if kind is Optimizer.ADAM else Sgd(flat)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where an adapter starts and how fast it goes: A (in, r), B (r, out), scaling, the rates of A and of B.
+
+    ``bias_rate`` is the rate of the bias's change, 0 for a frozen one.
+    """
+
+    A: Tensor
+    B: Tensor
+    scaling: float
+    rate: float
+    lr_ratio: float = 1.0
+    train_bias: bool = False
+
+    @property
+    def rank(self) -> int:
+        return self.A.shape[1]
+
+    def place(self, optimizer: Optimizer, W: Tensor, V: Tensor, rates: list[Tensor], eps: Tensor) -> None:
+        """Write it into W (r', in'), V (r', out) and their rates; r' may be larger, in' counts the bias."""
+        r, in_features = self.rank, len(self.A)
+        W[:r, :in_features] = self.A.T
+        V[:r] = self.scaling * self.B
+        rates[0][:r, :in_features] = self.rate
+        # V = s B: B's gradient is s times V's, so SGD moves V at s^2 times the rate, Adam, which does not see
+        # the size of a gradient, at s times; its eps stands beside B's gradient, not V's.
+        power = 1 if optimizer is Optimizer.ADAM else 2
+        rates[1][:r] = self.rate * self.lr_ratio * self.scaling**power
+        eps[:r] = EPS / self.scaling
+        if self.train_bias:
+            W[-1, in_features] = 1.0
+            rates[1][-1] = self.rate
+            eps[-1] = EPS
+
+    def read(self, W: Tensor, V: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """A (in, r), B (r, out) and the bias's change (out) or None, copied out of W and V."""
+        r, in_features = self.rank, len(self.A)
+        bias = V[-1].clone() if self.train_bias else None
+        return W[:r, :in_features].T.clone(), V[:r] / self.scaling, bias
+
+
+class Duel:
+    """One adapter and full fine-tuning trained side by side on one sample, in float64.
+
+    From G = S^T S and C = S^T T alone: no array of in x out numbers is made for the adapter. ``gradients``
+    fills the gradients at the present parameters and writes both losses into row ``t`` of ``terms``.
+    """
+
+    def __init__(self, sample: Sample, start: Start, optimizer: Optimizer) -> None:
+        inputs, out_features = sample.root.shape[1], sample.target.shape[1]
+        rows = start.rank + start.train_bias
+        flat = Flat([(rows, inputs), (rows, out_features), (inputs, out_features)], torch.float64)
+        self.W, self.V, self.D = flat.values
+        self.gW, self.gV, self.gD = flat.gradients
+        start.place(optimizer, self.W, self.V, flat.rates[:2], flat.epses[1])
+        flat.rates[2].fill_(start.rate)
+        self.optimizer = optimizer_of(optimizer, flat)
+        # Scaled by 2 / (n out), so that the products below are the gradients themselves.
+        self.gram = sample.root.T @ sample.root * (2 / sample.size)
+        self.cross = sample.root.T @ sample.target * (2 / sample.size)
+        self.constant = (float(sample.target.square().sum()) + sample.rest) / sample.size
+        new = flat.value.new_empty
+        self.WG, self.VC, self.WC = new(rows, inputs), new(rows, inputs), new(rows, out_features)
+        self.WGW, self.VV = new(rows, rows), new(rows, rows)
+        self.flats = [
+            each.view(-1) for each in (self.WGW, self.VV, self.WC, self.V, self.D, self.gD, self.cross)
+        ]
+        self.transposed = self.W.T, self.V.T, self.cross.T
+
+    def gradients(self, terms: Sequence[Tensor]) -> None:
+        """Gradients of both losses; four inner products into ``terms``, from which ``losses`` makes them."""
+        Wt, Vt, Ct = self.transposed
+        torch.mm(self.W, self.gram, out=self.WG)
+        torch.mm(self.WG, Wt, out=self.WGW)
+        torch.mm(self.W, self.cross, out=self.WC)
+        torch.mm(self.V, Vt, out=self.VV)
+        torch.mm(self.V, Ct, out=self.VC)
+        torch.addmm(self.WC, self.WGW, self.V, beta=-1, out=self.gV)
+        torch.addmm(self.VC, self.VV, self.WG, beta=-1, out=self.gW)
+        torch.addmm(self.cross, self.gram, self.D, beta=-1, out=self.gD)
+        WGW, VV, WC, V, D, gD, cross = self.flats
+        torch.dot(WGW, VV, out=terms[0])
+        torch.dot(WC, V, out=terms[1])
+        torch.dot(D, gD, out=terms[2])
+        torch.dot(D, cross, out=terms[3])
+
+    def losses(self, terms: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses (k,) of adapter and full fine-tuning from k rows of ``terms`` (k, 4).
+
+        Rounding leaves them right to 1e-15 of the base loss; it may not make them negative.
+        """
+        lora = self.constant + terms[:, 0] / 2 - terms[:, 1]
+        full = self.constant + (terms[:, 2] - terms[:, 3]) / 2
+        return lora.clamp(min=0), full.clamp(min=0)
+
+
+def held_out_losses(sample: Sample, W: Tensor, V: Tensor) -> Tensor:
+    """Mean squared errors (k,) of k adapters W (k, r, in), V (k, r, out) on a sample.
+
+    Through r x r products alone, right to rounding of the base loss, like the losses of ``Duel``.
+    """
+    k, rows, inputs = W.shape
+    Z = W.reshape(k * rows, inputs) @ sample.root.T
+    seen = (Z @ sample.target).view(k, -1)
+    Z = Z.view(k, rows, -1)
+    inner = torch.bmm(Z, Z.transpose(1, 2)).view(k, -1)
+    outer = torch.bmm(V, V.transpose(1, 2)).view(k, -1)
+    moved = (inner * outer).sum(1) - 2 * (seen * V.reshape(k, -1)).sum(1)
+    return ((moved + float(sample.target.square().sum()) + sample.rest) / sample.size).clamp(min=0)
+
+
+def held_out_losses_full(sample: Sample, D: Tensor) -> Tensor:
+    """Mean squared errors (k,) of k changes D (in, k, out), the changes side by side, on a sample."""
+    inputs, k, out_features = D.shape
+    error = (sample.root @ D.reshape(inputs, -1)).view(-1, k, out_features)
+    error -= sample.target[:, None]
+    return (torch.linalg.vector_norm(error, dim=(0, 2)).square() + sample.rest) / sample.size
