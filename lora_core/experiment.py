@@ -7,10 +7,10 @@ script meets the same ones as a slider. Two equal experiments give the same run,
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from operator import index
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 
 class Task(StrEnum):
@@ -64,7 +64,7 @@ class Whole:
     def __str__(self) -> str:
         return f"a whole number from {self.least:,} to {self.greatest:,}"
 
-    def read(self, name: str, value: object) -> int:
+    def read(self, name: str, value: object) -> Any:
         try:
             number = index(value)  # type: ignore[arg-type]
         except TypeError:
@@ -73,7 +73,7 @@ class Whole:
             raise ValueError(f"{name} is {value!r}: it must be {self}.")
         return number
 
-    def parse(self, text: str) -> object:
+    def parse(self, text: str) -> Any:
         return _parsed(int, text)
 
 
@@ -87,7 +87,7 @@ class Real:
     def __str__(self) -> str:
         return f"a number from {self.least:g} to {self.greatest:g}"
 
-    def read(self, name: str, value: object) -> float:
+    def read(self, name: str, value: object) -> Any:
         try:
             number = math.nan if isinstance(value, str | bytes | bool) else float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
@@ -96,7 +96,7 @@ class Real:
             raise ValueError(f"{name} is {value!r}: it must be {self}.")
         return number
 
-    def parse(self, text: str) -> object:
+    def parse(self, text: str) -> Any:
         return _parsed(float, text)
 
 
@@ -109,12 +109,12 @@ class OneOf:
     def __str__(self) -> str:
         return "one of " + ", ".join(self.kind)
 
-    def read(self, name: str, value: object) -> StrEnum:
-        if value not in list(self.kind):
+    def read(self, name: str, value: object) -> Any:
+        if not isinstance(value, str) or value not in list(self.kind):
             raise ValueError(f"{name} is {value!r}: it must be {self}.")
         return self.kind(value)
 
-    def parse(self, text: str) -> object:
+    def parse(self, text: str) -> Any:
         return text
 
 
@@ -125,28 +125,24 @@ class Flag:
     def __str__(self) -> str:
         return "true or false"
 
-    def read(self, name: str, value: object) -> bool:
+    def read(self, name: str, value: object) -> Any:
         if not isinstance(value, bool):
             raise ValueError(f"{name} is {value!r}: it must be {self}.")
         return value
 
-    def parse(self, text: str) -> object:
+    def parse(self, text: str) -> Any:
         return {"true": True, "false": False}.get(text.lower(), text)
 
 
 Limit = Whole | Real | OneOf | Flag
 
 
-def _parsed(kind: type, text: str) -> object:
+def _parsed(kind: type, text: str) -> Any:
     """``kind(text)``, or the text itself where it is none: ``read`` then says what is wrong with it."""
     try:
         return kind(text)
     except ValueError:
         return text
-
-
-def _field(default: Any, limit: Limit) -> Any:
-    return field(default=default, metadata={"limit": limit})
 
 
 DIGITS_SHAPE = (64, 10)
@@ -167,30 +163,30 @@ class Experiment:
     :raises ValueError: a value outside its field's limit; the message names field, value and range.
     """
 
-    task: Task = _field(Task.LOW_RANK, OneOf(Task))
-    in_features: int = _field(64, Whole(2, 1024))
-    out_features: int = _field(64, Whole(2, 1024))
-    samples: int = _field(256, Whole(16, 4096))
-    true_rank: int = _field(4, Whole(1, 1024))
+    task: Annotated[Task, OneOf(Task)] = Task.LOW_RANK
+    in_features: Annotated[int, Whole(2, 1024)] = 64
+    out_features: Annotated[int, Whole(2, 1024)] = 64
+    samples: Annotated[int, Whole(16, 4096)] = 256
+    true_rank: Annotated[int, Whole(1, 1024)] = 4
     """Rank of the change to be learnt (``low-rank``); pairs of labels swapped (``digits``)."""
-    decay: float = _field(1.0, Real(0.0, 4.0))
+    decay: Annotated[float, Real(0.0, 4.0)] = 1.0
     """Singular value i of the change is i**-decay (``power-law``)."""
-    shift: Shift = _field(Shift.SWAP, OneOf(Shift))
-    noise: float = _field(0.1, Real(0.0, 10.0))
+    shift: Annotated[Shift, OneOf(Shift)] = Shift.SWAP
+    noise: Annotated[float, Real(0.0, 10.0)] = 0.1
     """Standard deviation of the noise on the targets (``low-rank``, ``power-law``)."""
-    seed: int = _field(42, Whole(0, 2**31 - 1))
+    seed: Annotated[int, Whole(0, 2**31 - 1)] = 42
 
-    rank: int = _field(3, Whole(1, 1024))
-    alpha: float = _field(8.0, Real(1e-3, 4096.0))
-    scaling_rule: ScalingRule = _field(ScalingRule.STANDARD, OneOf(ScalingRule))
-    init: Init = _field(Init.KAIMING, OneOf(Init))
-    train_bias: bool = _field(False, Flag())
+    rank: Annotated[int, Whole(1, 1024)] = 3
+    alpha: Annotated[float, Real(1e-3, 4096.0)] = 8.0
+    scaling_rule: Annotated[ScalingRule, OneOf(ScalingRule)] = ScalingRule.STANDARD
+    init: Annotated[Init, OneOf(Init)] = Init.KAIMING
+    train_bias: Annotated[bool, Flag()] = False
 
-    optimizer: Optimizer = _field(Optimizer.ADAM, OneOf(Optimizer))
-    learning_rate: float = _field(0.01, Real(1e-5, 1.0))
-    lr_ratio: float = _field(1.0, Real(0.01, 100.0))
+    optimizer: Annotated[Optimizer, OneOf(Optimizer)] = Optimizer.ADAM
+    learning_rate: Annotated[float, Real(1e-5, 1.0)] = 0.01
+    lr_ratio: Annotated[float, Real(0.01, 100.0)] = 1.0
     """Learning rate of B over that of A: LoRA+ (Hayou et al., 2024, section 4)."""
-    epochs: int = _field(200, Whole(1, 2000))
+    epochs: Annotated[int, Whole(1, 2000)] = 200
 
     def __post_init__(self) -> None:
         for name, limit in LIMITS.items():
@@ -236,14 +232,28 @@ class Experiment:
             raise ValueError(f"an experiment is {values!r}: it must be a set of named fields.")
         for name in values:
             if name not in LIMITS:
-                raise ValueError(f"{name!r} is no field of an experiment: the fields are {', '.join(LIMITS)}.")
+                raise ValueError(
+                    f"{name!r} is no field of an experiment: the fields are {', '.join(LIMITS)}."
+                )
         return cls(**values)  # type: ignore[arg-type]
 
 
-LIMITS: dict[str, Limit] = {each.name: each.metadata["limit"] for each in fields(Experiment)}
+LIMITS: dict[str, Limit] = {
+    name: hint.__metadata__[0] for name, hint in get_type_hints(Experiment, include_extras=True).items()
+}
 """Field name -> its limit, in the order of the fields."""
 
-DATA_FIELDS = ("task", "in_features", "out_features", "samples", "true_rank", "decay", "shift", "noise", "seed")
+DATA_FIELDS = (
+    "task",
+    "in_features",
+    "out_features",
+    "samples",
+    "true_rank",
+    "decay",
+    "shift",
+    "noise",
+    "seed",
+)
 """The fields that decide data and base layer; no other field moves them."""
 
 

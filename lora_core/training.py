@@ -1,0 +1,333 @@
+"""Training: the plain loop that anyone can read, and the same steps as a run of the playground.
+
+``train_model`` is the original script's loop: mean squared error, Adam on what requires grad, the loss
+printed each epoch, *before* its step. ``run`` trains an experiment's adapter and, beside it on the same data,
+full fine-tuning, through ``lora_core.engine``; ``train`` is the same run as it grows. Losses are float64 and
+their index is the number of updates done: 0 is the base with its fresh adapter.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from lora_core.data import Problem, make_problem
+from lora_core.engine import Duel, Sample, Start, held_out_losses, held_out_losses_full, reduce_sample
+from lora_core.experiment import LIMITS, Experiment, Init, Optimizer
+from lora_core.layer import LoRALayer, initialise
+
+DIVERGED = 1e9
+"""A loss this many times the first one, or not finite, counts as diverged."""
+
+_CHUNK_BYTES = 4_000_000
+_CHUNK_UPDATES = 64
+_SNAPSHOTS = 51
+_SNAPSHOT_BYTES = 48_000_000
+
+
+def create_toy_dataset(
+    n_samples: int = 1000,
+    in_features: int = 64,
+    out_features: int = 10,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The original script's data: X (n, in) and y (n, out), independent standard normals, float32.
+
+    :raises ValueError: a size outside its limit.
+    """
+    sizes = (("samples", n_samples), ("in_features", in_features), ("out_features", out_features))
+    for name, value in sizes:
+        LIMITS[name].read(name, value)
+    X = torch.randn(n_samples, in_features, generator=generator)
+    return X, torch.randn(n_samples, out_features, generator=generator)
+
+
+def train_model(
+    model: nn.Module,
+    X: Tensor,
+    y: Tensor,
+    epochs: int = 10,
+    lr: float = 0.01,
+    *,
+    optimizer: Optimizer | str = Optimizer.ADAM,
+    lr_ratio: float = 1.0,
+    verbose: bool = True,
+) -> list[float]:
+    """Train what requires grad on all of X (n, in), y (n, out) at once; returns and prints each epoch's loss.
+
+    ``lr_ratio`` is the rate of ``lora_B`` over that of the rest (LoRA+). The engine takes the same steps. A
+    long run in a terminal shows a progress bar under its lines.
+
+    :raises ValueError: X and y of different length, numbers that are not finite, a value outside its limit.
+    """
+    epochs, lr = LIMITS["epochs"].read("epochs", epochs), LIMITS["learning_rate"].read("learning_rate", lr)
+    kind = LIMITS["optimizer"].read("optimizer", optimizer)
+    if len(X) != len(y):
+        raise ValueError(f"X is {tuple(X.shape)} and y is {tuple(y.shape)}: they must have the same length.")
+    for name, tensor in (("X", X), ("y", y)):
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name} holds numbers that are not finite: all must be.")
+
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    groups = [{"params": [p], "lr": lr * (lr_ratio if name == "lora_B" else 1.0)} for name, p in trained]
+    stepper = torch.optim.Adam(groups) if kind is Optimizer.ADAM else torch.optim.SGD(groups)
+    criterion = nn.MSELoss()
+    losses = []
+    for epoch in tqdm(range(1, epochs + 1), unit="epoch", leave=False, disable=None, delay=2):
+        stepper.zero_grad()
+        loss = criterion(model(X), y)
+        loss.backward()
+        stepper.step()
+        losses.append(loss.item())
+        if verbose:
+            tqdm.write(f"Epoch {epoch}/{epochs}, Loss: {losses[-1]:.4f}")
+    return losses
+
+
+def lora_layer(experiment: Experiment, problem: Problem, dtype: torch.dtype = torch.float32) -> LoRALayer:
+    """The experiment's layer as an ``nn.Module`` before training: the problem's base, its own adapter."""
+    layer = LoRALayer(
+        experiment.in_features,
+        experiment.out_features,
+        experiment.rank,
+        experiment.alpha,
+        experiment.scaling_rule,
+        Init.ZERO,
+        experiment.train_bias,
+    ).to(dtype)
+    start = start_of(experiment, problem)
+    with torch.no_grad():
+        layer.linear.weight.copy_(problem.base.weight)
+        layer.linear.bias.copy_(problem.base.bias)
+        layer.lora_A.copy_(start.A)
+        layer.lora_B.copy_(start.B)
+    return layer
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """An adapter after some updates: A (in, r), B (r, out), the bias's change (out) or None; float64.
+
+    Of full fine-tuning, A is the change itself, (in, out), and B is None.
+    """
+
+    A: Tensor
+    B: Tensor | None
+    bias: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """One of the two curves of a run. All arrays are float64, indexed by the number of updates done.
+
+    ``accuracy`` and ``test_accuracy`` exist on digits. A lane that diverged keeps its finite part, and
+    ``diverged_at`` is the first update without one. ``snapshots``: updates done -> ``Snapshot``.
+    """
+
+    loss: np.ndarray
+    test_loss: np.ndarray
+    accuracy: np.ndarray | None = None
+    test_accuracy: np.ndarray | None = None
+    diverged_at: int | None = None
+    snapshots: dict[int, Snapshot] = field(default_factory=dict)
+
+    @property
+    def updates(self) -> int:
+        """Updates done whose loss is known."""
+        return len(self.loss) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """An experiment trained: its adapter (``lora``) and full fine-tuning (``full``) beside it.
+
+    ``dead`` marks a start from which no gradient ever moves the adapter (A and B both zero); ``complete``
+    is False while it grows.
+    """
+
+    experiment: Experiment
+    problem: Problem
+    lora: Lane
+    full: Lane
+    dead: bool
+    complete: bool
+
+    @property
+    def floors(self) -> np.ndarray:
+        """The best training loss of every rank 0..min(in, out), float64."""
+        return self.problem.floors()
+
+    @property
+    def updates(self) -> int:
+        """Updates done by the lane that got further."""
+        return max(self.lora.updates, self.full.updates)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that differ where any loss of the run differs in any bit."""
+        digest = hashlib.sha256()
+        for lane in (self.lora, self.full):
+            for curve in (lane.loss, lane.test_loss):
+                digest.update(np.ascontiguousarray(curve).tobytes() + b"|")
+        return digest.hexdigest()[:16]
+
+
+def run(
+    experiment: Experiment, problem: Problem | None = None, snapshots: Iterable[int] | None = None
+) -> Run:
+    """Train an experiment to its end. Equal experiments give equal runs, to the bit.
+
+    ``problem`` saves making it again; ``snapshots`` chooses the updates after which A and B are kept
+    (by default some fifty, fewer where they are large).
+    """
+    *_, last = train(experiment, problem, snapshots)
+    return last
+
+
+def train(
+    experiment: Experiment, problem: Problem | None = None, snapshots: Iterable[int] | None = None
+) -> Iterator[Run]:
+    """The same run as it grows: after each stretch of updates, everything so far. The last is ``run``'s."""
+    problem = make_problem(experiment) if problem is None else problem
+    start = start_of(experiment, problem)
+    dead = not (start.A.any() or start.B.any())
+    sample = reduce_sample(problem.X, problem.residual(), experiment.train_bias)
+    duel = Duel(sample, start, experiment.optimizer)
+    keep = set(snapshot_updates(experiment) if snapshots is None else snapshots)
+    recorders = [
+        _Recorder(problem, experiment.train_bias, start),
+        _Recorder(problem, experiment.train_bias, None),
+    ]
+    stretch = _stretch(experiment)
+    past = [duel.W.new_empty(stretch, *each.shape) for each in (duel.W, duel.V)]
+    # Full fine-tuning's changes lie side by side, so that one wide product serves them all.
+    inputs, out_features = duel.D.shape
+    past.append(duel.D.new_empty(inputs, stretch, out_features).transpose(0, 1))
+    terms = duel.W.new_empty(stretch, 4)
+    rows = [[*row.unbind()] for row in terms]
+    for first in range(0, experiment.epochs + 1, stretch):
+        count = min(stretch, experiment.epochs + 1 - first)
+        for i in range(count):
+            if first or i:
+                duel.optimizer.step()
+            duel.gradients(rows[i])
+            for kept, now in zip(past, (duel.W, duel.V, duel.D), strict=True):
+                kept[i].copy_(now)
+        W, V, D = (kept[:count] for kept in past)
+        for recorder, loss, change in zip(recorders, duel.losses(terms[:count]), ((W, V), (D,)), strict=True):
+            recorder.add(first, loss, change, keep)
+        over = all(recorder.diverged_at is not None for recorder in recorders)
+        complete = over or first + count > experiment.epochs
+        lora, full = (recorder.lane() for recorder in recorders)
+        yield Run(experiment, problem, lora, full, dead, complete)
+        if over:
+            return
+
+
+def snapshot_updates(experiment: Experiment) -> list[int]:
+    """The updates after which A and B are kept by default: evenly spread, first and last among them."""
+    size = 8 * experiment.rank * (experiment.in_features + experiment.out_features)
+    count = max(2, min(_SNAPSHOTS, experiment.epochs + 1, _SNAPSHOT_BYTES // size))
+    return sorted({round(i * experiment.epochs / (count - 1)) for i in range(count)})
+
+
+def _stretch(experiment: Experiment) -> int:
+    size = 8 * max(experiment.in_features, experiment.rank) * experiment.out_features
+    return max(1, min(_CHUNK_UPDATES, _CHUNK_BYTES // size))
+
+
+def start_of(experiment: Experiment, problem: Problem) -> Start:
+    """Where the experiment's adapter starts, A and B as float64, and the rates it moves at."""
+    sizes = (experiment.in_features, experiment.out_features, experiment.rank)
+    A, B = initialise(*sizes, experiment.init, problem.adapter_generator())
+    return Start(
+        A.double(),
+        B.double(),
+        experiment.scaling,
+        experiment.learning_rate,
+        experiment.lr_ratio,
+        experiment.train_bias,
+    )
+
+
+class _Recorder:
+    """Collects one lane, stretch by stretch; ``start`` is None for full fine-tuning."""
+
+    def __init__(self, problem: Problem, train_bias: bool, start: Start | None) -> None:
+        self.start, self.train_bias = start, train_bias
+        self.held_out: Sample = reduce_sample(problem.X_test, problem.residual_test(), train_bias)
+        self.rulers = _rulers(problem, train_bias)
+        self.parts: list[list[np.ndarray]] = [[], [], [], []]
+        self.snapshots: dict[int, Snapshot] = {}
+        self.diverged_at: int | None = None
+        self.limit = 0.0
+
+    def add(self, first: int, loss: Tensor, change: tuple[Tensor, ...], keep: set[int]) -> None:
+        """Append a stretch: losses (k,) after ``first``... updates, and the k parameters they belong to."""
+        if self.diverged_at is not None:
+            return
+        if first == 0:
+            self.limit = DIVERGED * float(loss[0])
+        wrong = torch.nonzero(~(loss <= self.limit))
+        count = int(wrong[0]) if len(wrong) else len(loss)
+        if count < len(loss):
+            self.diverged_at = first + count
+        change = tuple(each[:count] for each in change)
+        if self.start is None:
+            test_loss = held_out_losses_full(self.held_out, change[0].transpose(0, 1))
+        else:
+            test_loss = held_out_losses(self.held_out, *change)
+        curves = [loss[:count], test_loss]
+        if self.rulers and count:
+            total = change[0] if self.start is None else change[0].transpose(1, 2) @ change[1]
+            curves += [ruler(total) for ruler in self.rulers]
+        for part, curve in zip(self.parts, curves, strict=False):
+            part.append(curve.numpy().copy())
+        for i in range(count):
+            if first + i in keep:
+                self.snapshots[first + i] = self._snapshot([each[i] for each in change])
+
+    def _snapshot(self, change: list[Tensor]) -> Snapshot:
+        if self.start is not None:
+            return Snapshot(*self.start.read(change[0], change[1]))
+        (D,) = change
+        return (
+            Snapshot(D[:-1].clone(), None, D[-1].clone())
+            if self.train_bias
+            else Snapshot(D.clone(), None, None)
+        )
+
+    def lane(self) -> Lane:
+        loss, test_loss, *accuracies = (np.concatenate(part) for part in self.parts if part)
+        accuracy, test_accuracy = accuracies or (None, None)
+        return Lane(loss, test_loss, accuracy, test_accuracy, self.diverged_at, dict(self.snapshots))
+
+
+class _Ruler:
+    """Share of right answers (k,) of k changes (k, in, out): the largest output names the label."""
+
+    def __init__(self, X: Tensor, labels: Tensor, base: nn.Linear, train_bias: bool) -> None:
+        self.base = base(X).T
+        ones = [X.new_ones(len(X), 1)] if train_bias else []
+        self.inputs = torch.cat([X, *ones], dim=1).T.contiguous()
+        self.labels = labels
+
+    def __call__(self, change: Tensor) -> Tensor:
+        outputs = change.transpose(1, 2) @ self.inputs + self.base
+        own = outputs.gather(1, self.labels.expand(len(change), 1, -1)).squeeze(1)
+        return (own >= outputs.amax(1)).double().mean(1)
+
+
+@torch.no_grad()
+def _rulers(problem: Problem, train_bias: bool) -> list[_Ruler]:
+    if problem.labels is None or problem.labels_test is None:
+        return []
+    return [
+        _Ruler(problem.X, problem.labels, problem.base, train_bias),
+        _Ruler(problem.X_test, problem.labels_test, problem.base, train_bias),
+    ]
