@@ -1,0 +1,116 @@
+"""``python -m lora_core``: the original script's experiment, headless, with the lines it prints.
+
+The losses come from the plain float32 loop of ``train_model``, line by line as the script prints them;
+``--json`` prints the float64 run of the playground instead, curves, floors and counts.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from tqdm import tqdm
+
+from lora_core.experiment import LIMITS, Experiment
+from lora_core.presets import PRESETS
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message}\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="python -m lora_core", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--preset", default="original", metavar="NAME", help=f"where to start from: {', '.join(PRESETS)}"
+    )
+    parser.add_argument("--json", action="store_true", help="print the playground's float64 run as JSON")
+    for name, limit in LIMITS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=str(limit))
+    return parser
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[Experiment, bool]:
+    """The experiment that the options ask for, and whether as JSON.
+
+    :raises ValueError: an unknown preset, or a value outside its field's limit.
+    """
+    options = vars(_parser().parse_args(arguments))
+    preset, as_json = options.pop("preset"), options.pop("json")
+    if preset not in PRESETS:
+        raise ValueError(f"preset is {preset!r}: it must be one of {', '.join(PRESETS)}.")
+    changes: dict[str, Any] = {
+        name: LIMITS[name].parse(text) for name, text in options.items() if text is not None
+    }
+    return replace(PRESETS[preset].experiment, **changes), as_json
+
+
+def print_losses(experiment: Experiment) -> None:
+    """Train with the plain loop and print what the original script prints."""
+    from lora_core.data import make_problem
+    from lora_core.layer import count_parameters
+    from lora_core.training import lora_layer, train_model
+
+    problem = make_problem(experiment)
+    model = lora_layer(experiment, problem)
+    trainable, total = count_parameters(model)
+    print(f"Trainable parameters: {trainable}")
+    print(f"Total parameters: {total}")
+    train_model(
+        model,
+        problem.X.float(),
+        problem.Y.float(),
+        experiment.epochs,
+        experiment.learning_rate,
+        optimizer=experiment.optimizer,
+        lr_ratio=experiment.lr_ratio,
+    )
+
+
+def run_as_dict(experiment: Experiment) -> dict[str, Any]:
+    """The playground's run as plain JSON values: experiment, counts, floors, and the curves of both lanes."""
+    from lora_core.accounting import full_cost, lora_cost
+    from lora_core.training import train
+
+    sizes = (experiment.in_features, experiment.out_features)
+    costs = {
+        "lora": lora_cost(*sizes, experiment.rank, experiment.train_bias),
+        "full": full_cost(*sizes, experiment.train_bias),
+    }
+    with tqdm(total=experiment.epochs, unit="epoch", leave=False, disable=None, delay=1) as progress:
+        for run in train(experiment):
+            progress.update(run.updates - progress.n)
+    found: dict[str, Any] = {"experiment": experiment.to_dict(), "fingerprint": run.fingerprint}
+    found |= {"dead": run.dead, "floors": run.floors.tolist()}
+    for name, lane in (("lora", run.lora), ("full", run.full)):
+        curves = {key: getattr(lane, key) for key in ("loss", "test_loss", "accuracy", "test_accuracy")}
+        found[name] = {
+            "trainable": costs[name].trainable,
+            "total": costs[name].total,
+            "diverged_at": lane.diverged_at,
+            **{key: curve.tolist() for key, curve in curves.items() if curve is not None},
+        }
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 2 and one sentence on standard error where a value is wrong."""
+    try:
+        experiment, as_json = read_arguments(sys.argv[1:] if arguments is None else arguments)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if as_json:
+        print(json.dumps(run_as_dict(experiment)))
+    else:
+        print_losses(experiment)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
