@@ -6,10 +6,10 @@ script meets the same ones as a slider. Two equal experiments give the same run,
 """
 
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from operator import index
 from typing import Annotated, Any, get_type_hints
 
 
@@ -65,13 +65,10 @@ class Whole:
         return f"a whole number from {self.least:,} to {self.greatest:,}"
 
     def read(self, name: str, value: object) -> Any:
-        try:
-            number = index(value)  # type: ignore[arg-type]
-        except TypeError:
-            number = None
-        if number is None or isinstance(value, bool) or not self.least <= number <= self.greatest:
-            raise ValueError(f"{name} is {value!r}: it must be {self}.")
-        return number
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not (whole and self.least <= value <= self.greatest):  # type: ignore[operator]
+            raise _refusal(name, value, self)
+        return int(value)  # type: ignore[call-overload]
 
     def parse(self, text: str) -> Any:
         return _parsed(int, text)
@@ -88,13 +85,10 @@ class Real:
         return f"a number from {self.least:g} to {self.greatest:g}"
 
     def read(self, name: str, value: object) -> Any:
-        try:
-            number = math.nan if isinstance(value, str | bytes | bool) else float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
-        if not self.least <= number <= self.greatest:
-            raise ValueError(f"{name} is {value!r}: it must be {self}.")
-        return number
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not (real and self.least <= value <= self.greatest):  # type: ignore[operator]
+            raise _refusal(name, value, self)
+        return float(value)  # type: ignore[arg-type]
 
     def parse(self, text: str) -> Any:
         return _parsed(float, text)
@@ -111,7 +105,7 @@ class OneOf:
 
     def read(self, name: str, value: object) -> Any:
         if not isinstance(value, str) or value not in list(self.kind):
-            raise ValueError(f"{name} is {value!r}: it must be {self}.")
+            raise _refusal(name, value, self)
         return self.kind(value)
 
     def parse(self, text: str) -> Any:
@@ -127,7 +121,7 @@ class Flag:
 
     def read(self, name: str, value: object) -> Any:
         if not isinstance(value, bool):
-            raise ValueError(f"{name} is {value!r}: it must be {self}.")
+            raise _refusal(name, value, self)
         return value
 
     def parse(self, text: str) -> Any:
@@ -136,6 +130,9 @@ class Flag:
 
 Limit = Whole | Real | OneOf | Flag
 
+_SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+
 
 def _parsed(kind: type, text: str) -> Any:
     """``kind(text)``, or the text itself where it is none: ``read`` then says what is wrong with it."""
@@ -143,6 +140,19 @@ def _parsed(kind: type, text: str) -> Any:
         return kind(text)
     except ValueError:
         return text
+
+
+def _refusal(name: str, value: object, limit: Limit) -> ValueError:
+    return ValueError(f"{name} is {_shown(value)}: it must be {limit}.")
+
+
+def _shown(value: object) -> str:
+    """``repr(value)`` cut to a length that a sentence can bear; Python itself refuses very long integers."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 DIGITS_SHAPE = (64, 10)
@@ -229,11 +239,11 @@ class Experiment:
         :raises ValueError: an unknown field, or a value outside its limit.
         """
         if not isinstance(values, Mapping):
-            raise ValueError(f"an experiment is {values!r}: it must be a set of named fields.")
+            raise ValueError(f"an experiment is {_shown(values)}: it must be a set of named fields.")
         for name in values:
             if name not in LIMITS:
                 raise ValueError(
-                    f"{name!r} is no field of an experiment: the fields are {', '.join(LIMITS)}."
+                    f"{_shown(name)} is no field of an experiment: the fields are {', '.join(LIMITS)}."
                 )
         return cls(**values)  # type: ignore[arg-type]
 
