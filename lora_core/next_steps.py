@@ -1,0 +1,113 @@
+"""What to try after a run: experiments one change away, chosen by what its verdict found."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from lora_core.accounting import break_even_storage
+from lora_core.experiment import LIMITS, Experiment, Init, Real, Shift, Task, Whole
+from lora_core.theory import knee
+from lora_core.training import Run
+
+
+class NextStep(NamedTuple):
+    """What it does, in a few words, and the experiment that does it."""
+
+    label: str
+    experiment: Experiment
+
+
+def next_steps(run: Run, kind: str) -> list[NextStep]:
+    """One to three experiments to go on with, none of them the run's own; ``kind`` is its verdict's."""
+    steps = _STEPS[kind](run) if kind in _STEPS else []
+    return [step for step in steps if step.experiment != run.experiment]
+
+
+def _to(run: Run, label: str, **changes: Any) -> NextStep:
+    """A step that changes some fields, kept within their limits."""
+    kept = {}
+    for name, value in changes.items():
+        limit = LIMITS[name]
+        if isinstance(limit, Whole | Real):
+            value = min(max(value, limit.least), limit.greatest)
+        kept[name] = value
+    return NextStep(label, replace(run.experiment, **kept))
+
+
+def _rank(run: Run, rank: int) -> NextStep:
+    rank = min(max(rank, 1), 1024)
+    return _to(run, f"Rank {rank}", rank=rank)
+
+
+def _rate(run: Run, factor: float) -> NextStep:
+    rate = float(f"{run.experiment.learning_rate * factor:.1g}")
+    return _to(run, f"Learning rate {min(rate, 1.0):g}", learning_rate=rate)
+
+
+def _after_dead(run: Run) -> list[NextStep]:
+    return [_to(run, "Let A start random", init=Init.KAIMING)]
+
+
+def _after_diverged(run: Run) -> list[NextStep]:
+    return [_rate(run, 0.1)]
+
+
+def _after_nothing(run: Run) -> list[NextStep]:
+    return [
+        _to(run, "Start at the base: B zero", init=Init.KAIMING),
+        _to(run, "Give it something to learn", task=Task.LOW_RANK, init=Init.KAIMING),
+    ]
+
+
+def _after_too_few(run: Run) -> list[NextStep]:
+    return [_to(run, f"{min(4 * run.experiment.epochs, 2000):,} epochs", epochs=4 * run.experiment.epochs)]
+
+
+def _after_stuck(run: Run) -> list[NextStep]:
+    return [_rate(run, 10), _rate(run, 0.1)]
+
+
+def _after_overfitting(run: Run) -> list[NextStep]:
+    return [
+        _to(run, f"{min(4 * run.experiment.samples, 4096):,} samples", samples=4 * run.experiment.samples),
+        _rank(run, run.experiment.rank // 2),
+    ]
+
+
+def _after_break_even(run: Run) -> list[NextStep]:
+    e = run.experiment
+    return [_rank(run, int(break_even_storage(e.in_features, e.out_features))), _rank(run, knee(run.floors))]
+
+
+def _to_the_true_rank(run: Run) -> list[NextStep]:
+    return [_rank(run, run.experiment.shift_rank or knee(run.floors))]
+
+
+def _after_at(run: Run) -> list[NextStep]:
+    rank = run.experiment.rank
+    other = (
+        _to(run, "No knee: a power law", task=Task.POWER_LAW)
+        if run.experiment.task is Task.LOW_RANK
+        else _to(run, "Turn the digits instead", shift=Shift.TURN)
+    )
+    return [_rank(run, rank - 1), _rank(run, 2 * rank), other]
+
+
+def _after_no_knee(run: Run) -> list[NextStep]:
+    return [_rank(run, run.experiment.rank + 1), _rank(run, 2 * run.experiment.rank)]
+
+
+_STEPS: dict[str, Callable[[Run], list[NextStep]]] = {
+    "dead": _after_dead,
+    "diverged": _after_diverged,
+    "nothing": _after_nothing,
+    "too few": _after_too_few,
+    "stuck": _after_stuck,
+    "overfitting": _after_overfitting,
+    "break-even": _after_break_even,
+    "below": _to_the_true_rank,
+    "at": _after_at,
+    "above": _to_the_true_rank,
+    "enough": _to_the_true_rank,
+    "no knee": _after_no_knee,
+}

@@ -1,0 +1,49 @@
+"""Numbers as a person reads them: losses, counts, bytes, factors. Rounded here and nowhere else."""
+
+import math
+
+
+def loss_text(value: float, digits: int = 3) -> str:
+    """`value` to that many significant digits: 0.171, 244, 9.81e-5; a dash where there is none."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    power = int(exponent)
+    if -4 <= power <= 5:
+        return f"{value:.{max(0, digits - 1 - power)}f}"
+    return f"{mantissa}e{power}"
+
+
+def count_text(count: int) -> str:
+    """A count in at most four characters and a letter: 946, 4,096, 65.5 k, 1.05 M."""
+    if count < 10_000:
+        return f"{count:,}"
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.3g} {letter}"
+    return str(count)
+
+
+def bytes_text(count: float) -> str:
+    """Bytes in powers of 1000, as disks and downloads are sold: 592 B, 1.54 kB, 8.39 MB."""
+    for size, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} B"
+
+
+def percent_text(share: float) -> str:
+    """A share as a percentage with three significant digits: 31.3 %, 8.45 %, 100 %, 0.0123 %."""
+    return f"{100 * share:.3g} %" if share < 9.995 else f"{100 * share:,.0f} %"
+
+
+def plural(count: int, noun: str) -> str:
+    """1 update, 200 updates."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def times_text(factor: float) -> str:
+    """1.5 times, 21 times."""
+    return f"{factor:.2g} times" if factor < 100 else f"{factor:,.0f} times"
