@@ -1,0 +1,170 @@
+"""What an adapter trains, stores and keeps in memory beside full fine-tuning of the same layer.
+
+Above: numbers trained, gradients, optimizer state and file, each as a share of full fine-tuning's. Below:
+numbers trained over all ranks, which pass full fine-tuning's at r* = in * out / (in + out).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from lora_core.accounting import break_even_storage, full_cost, lora_cost
+from lora_core.experiment import Experiment
+from lora_core.figures import palette
+from lora_core.numbers import bytes_text, count_text, percent_text
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One quantity of the adapter and of full fine-tuning, with the words for it."""
+
+    label: str
+    lora: int
+    full: int
+    unit: str = "B"
+
+    @property
+    def share(self) -> float:
+        """The adapter's as a share of full fine-tuning's; 0 where neither has any."""
+        return self.lora / self.full if self.full else 0.0
+
+    def text(self, value: int) -> str:
+        return bytes_text(value) if self.unit == "B" else count_text(value)
+
+
+@dataclass(frozen=True, eq=False)
+class ShareInfo:
+    """The numbers of the share chart.
+
+    ``trainable`` and ``total`` are the adapted layer's, ``full_trainable`` full fine-tuning's; ``ranks`` and
+    ``shares`` (numbers trained over full fine-tuning's) the lower panel's curve; ``break_even`` is r*.
+    """
+
+    rank: int
+    trainable: int
+    total: int
+    full_trainable: int
+    bars: tuple[Bar, ...]
+    ranks: np.ndarray
+    shares: np.ndarray
+    break_even: float
+
+
+def share_info(experiment: Experiment) -> ShareInfo:
+    """Count an experiment's adapter and full fine-tuning under the same bias policy, in float32."""
+    sizes, bias = (experiment.in_features, experiment.out_features), experiment.train_bias
+    lora = lora_cost(*sizes, experiment.rank, bias, optimizer=experiment.optimizer)
+    full = full_cost(*sizes, bias, optimizer=experiment.optimizer)
+    bars = (
+        Bar("Numbers trained", lora.trainable, full.trainable, ""),
+        Bar("Gradients", lora.gradient_bytes, full.gradient_bytes),
+        Bar("Optimizer state", lora.optimizer_bytes, full.optimizer_bytes),
+        Bar("File to keep", lora.file_bytes, full.file_bytes),
+    )
+    break_even = break_even_storage(*sizes)
+    last = max(experiment.full_rank, experiment.rank, int(break_even * 1.5) + 1)
+    ranks = np.unique(np.geomspace(1, last, 200).round().astype(int))
+    shares = np.array([lora_cost(*sizes, int(rank), bias).trainable for rank in ranks]) / full.trainable
+    return ShareInfo(
+        experiment.rank, lora.trainable, lora.total, full.trainable, bars, ranks, shares, break_even
+    )
+
+
+def draw_share(info: ShareInfo) -> go.Figure:
+    """Bars above, the share over ranks below."""
+    figure = make_subplots(rows=2, cols=1, row_heights=[0.52, 0.48], vertical_spacing=0.2)
+    figure.update_layout(template={})
+    _add_bars(figure, info)
+    _add_curve(figure, info)
+    figure.update_layout(
+        showlegend=False,
+        barmode="group",
+        bargap=0.28,
+        bargroupgap=0.06,
+        margin={"l": 112, "r": 16, "t": 8, "b": 44},
+    )
+    return figure
+
+
+def alt_text(info: ShareInfo) -> str:
+    """The chart in words."""
+    bars = "; ".join(f"{b.label.lower()} {b.text(b.lora)} against {b.text(b.full)}" for b in info.bars)
+    side = "more" if info.trainable > info.full_trainable else "less"
+    return (
+        f"Trainable share: at rank {info.rank} the adapter trains {info.trainable:,} of {info.total:,}, "
+        f"{percent_text(info.trainable / info.total)}; full fine-tuning trains {info.full_trainable:,}. "
+        f"{bars}. "
+        f"Break-even is at rank {info.break_even:.3g}; rank {info.rank} trains {side}."
+    )
+
+
+def table(info: ShareInfo) -> dict[str, list[str]]:
+    """The bars as columns of words."""
+    return {
+        "": [bar.label for bar in info.bars],
+        f"LoRA, rank {info.rank}": [bar.text(bar.lora) for bar in info.bars],
+        "Full fine-tuning": [bar.text(bar.full) for bar in info.bars],
+        "LoRA / full": [percent_text(bar.share) if bar.full else "–" for bar in info.bars],
+    }
+
+
+def _add_bars(figure: go.Figure, info: ShareInfo) -> None:
+    labels = [bar.label for bar in reversed(info.bars)]
+    lanes = (
+        ("Full fine-tuning", palette.FULL, [bar.full for bar in info.bars]),
+        (f"LoRA, rank {info.rank}", palette.LORA, [bar.lora for bar in info.bars]),
+    )
+    for name, color, values in lanes:
+        shares = [
+            100 * value / bar.full if bar.full else 0 for value, bar in zip(values, info.bars, strict=True)
+        ]
+        words = [bar.text(value) for value, bar in zip(values, info.bars, strict=True)]
+        figure.add_trace(
+            go.Bar(
+                orientation="h", y=labels, x=shares[::-1], text=words[::-1], name=name,
+                marker={"color": color}, textposition="auto", constraintext="none", insidetextanchor="end",
+                hovertemplate="%{y}: %{text}, %{x:.3g} % of full<extra>%{fullData.name}</extra>",
+            ),
+            row=1, col=1,
+        )  # fmt: skip
+    widest = max(100.0, *(100 * bar.share for bar in info.bars))
+    figure.update_xaxes(title="Share of full fine-tuning (%)", range=[0, 1.04 * widest], row=1, col=1)
+
+
+def _add_curve(figure: go.Figure, info: ShareInfo) -> None:
+    figure.add_trace(
+        go.Scatter(
+            x=info.ranks, y=100 * info.shares, mode="lines", name="LoRA",
+            line={"color": palette.LORA, "width": 2.5},
+            hovertemplate="rank %{x}: %{y:.3g} % of full<extra></extra>",
+        ),
+        row=2, col=1,
+    )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=[info.rank], y=[100 * info.trainable / info.full_trainable],
+            name="This rank", mode="markers+text",
+            marker={"color": palette.LORA, "size": 12},
+            text=[f"rank {info.rank}: {percent_text(info.trainable / info.full_trainable)}"],
+            textposition="top left" if info.rank > 0.35 * info.ranks[-1] else "top right",
+            hoverinfo="skip", cliponaxis=False,
+        ),
+        row=2, col=1,
+    )  # fmt: skip
+    figure.add_shape(
+        type="line", xref="x2 domain", x0=0, x1=1, yref="y2", y0=100, y1=100,
+        line={"color": palette.FULL, "width": 2},
+    )  # fmt: skip
+    figure.add_shape(
+        type="line", xref="x2", x0=info.break_even, x1=info.break_even, yref="y2 domain", y0=0, y1=1,
+        line={"color": palette.BASE, "width": 1.5, "dash": "dash"},
+    )  # fmt: skip
+    figure.add_annotation(
+        text=f"break-even r* = {info.break_even:.3g}", xref="x2", x=info.break_even, yref="y2 domain", y=1,
+        showarrow=False, xanchor="right", yanchor="top", xshift=-4,
+        font={"color": palette.BASE},
+    )  # fmt: skip
+    figure.update_xaxes(title="Rank", rangemode="tozero", row=2, col=1)
+    figure.update_yaxes(title="Trained / full (%)", rangemode="tozero", row=2, col=1)
