@@ -1,0 +1,251 @@
+"""The sidebar's controls: every field of ``Experiment`` once, keyed by its name and bound to the URL.
+
+A slider's options are fixed and dense at the low end, so that a hand on a stage finds small values; a link
+may carry any value within the field's limits, which then joins the options. What a link says wrongly is
+told, and the default stands in for it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from lora_core.accounting import break_even_storage
+from lora_core.experiment import LIMITS, Experiment, Flag, OneOf, Real, Shift, Task, Whole
+from lora_core.presets import PRESETS
+
+SIZES = (2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+RANKS = (*range(1, 17), 20, 24, 32, 48, 64, 96, 128)
+DEFAULT = Experiment()
+
+
+class Control(NamedTuple):
+    """A field's label, its help and, for a slider, its options."""
+
+    label: str
+    help: str
+    options: Sequence[float] = ()
+
+
+CONTROLS: dict[str, Control] = {
+    "in_features": Control("In features", "Numbers that go into the layer.", SIZES),
+    "out_features": Control("Out features", "Numbers that come out of the layer.", SIZES),
+    "rank": Control("Rank", "Columns of A and rows of B: the most directions the change can have.", RANKS),
+    "learning_rate": Control(
+        "Learning rate",
+        "Size of the optimizer's steps, for LoRA and for full fine-tuning.",
+        (*(float(f"{digit}e{power}") for power in range(-5, 0) for digit in (1, 2, 5)), 1.0),
+    ),
+    "task": Control(
+        "Task",
+        "low-rank: the change to learn has a true rank. power-law: its strength fades from direction to "
+        "direction. noise: nothing to learn, as in the original script. digits: real handwritten digits.",
+    ),
+    "true_rank": Control(
+        "True rank", "Rank of the change to be learnt; on digits, pairs of labels swapped.", RANKS
+    ),
+    "shift": Control("Shift", "How the digits change: labels swapped, pictures turned, or inverted."),
+    "decay": Control(
+        "Decay", "Direction i of the change has strength i to the power of minus this.",
+        (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0),
+    ),
+    "noise": Control(
+        "Noise", "Standard deviation of the noise on the targets.",
+        (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+    ),
+    "samples": Control(
+        "Samples", "Training samples. With fewer than in features, full fine-tuning can fit anything.",
+        (16, 24, 32, 48, 64, 80, 96, 128, 192, 256, 384, 512, 768, 1000, 1500, 2000, 3000, 4096),
+    ),
+    "seed": Control("Seed", "Another number draws other data, another base and another start."),
+    "alpha": Control(
+        "Alpha", "How strongly the adapter acts: see Scaling.",
+        (0.001, 0.01, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 128.0,
+         256.0, 1024.0, 4096.0),
+    ),
+    "scaling_rule": Control(
+        "Scaling", "The factor of A B. standard: alpha / r. rslora: alpha / sqrt(r). constant: alpha."
+    ),
+    "init": Control(
+        "Init",
+        "kaiming, gaussian: A random, B zero, so training starts at the base. original: both random, as in "
+        "the original script. zero: both zero, which never moves.",
+    ),
+    "train_bias": Control("Train bias", "Train the bias of the layer too, in LoRA and in full fine-tuning."),
+    "optimizer": Control("Optimizer", "adam, or plain gradient descent (sgd)."),
+    "lr_ratio": Control(
+        "LoRA+ ratio", "Learning rate of B over that of A.",
+        (0.01, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0),
+    ),
+    "epochs": Control(
+        "Epochs", "Updates, each on all samples at once.",
+        (1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 400, 500, 750, 1000, 1500, 2000),
+    ),
+}  # fmt: skip
+"""Every field of ``Experiment``, in the order of the sidebar."""
+
+IN_SIGHT = ("in_features", "out_features", "rank", "learning_rate")
+GROUPS = {
+    "Task": ("task", "true_rank", "shift", "decay", "noise", "samples", "seed"),
+    "Adapter": ("alpha", "scaling_rule", "init", "train_bias"),
+    "Training": ("optimizer", "lr_ratio", "epochs"),
+}
+
+_OFFERED = "offered values"
+
+
+def value_text(value: Any) -> str:
+    """A value as it stands on a slider and in a link: 64, 0.01, low-rank, true."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return np.format_float_positional(value, trim="-")
+    return str(value)
+
+
+def set_fields(experiment: Experiment) -> None:
+    """Put an experiment into the controls; for callbacks, before the controls are drawn."""
+    for name in CONTROLS:
+        value = getattr(experiment, name)
+        _offer(name, value)
+        st.session_state[name] = value if isinstance(LIMITS[name], Whole | Real | Flag) else str(value)
+
+
+def differences(experiment: Experiment, other: Experiment = DEFAULT) -> dict[str, str]:
+    """The fields in which an experiment differs from another, as a link writes them."""
+    pairs = ((name, getattr(experiment, name)) for name in CONTROLS)
+    return {name: value_text(value) for name, value in pairs if value != getattr(other, name)}
+
+
+class Link(NamedTuple):
+    """What a link says: the fields it sets, the words of those it writes in its own way, what is wrong."""
+
+    fields: dict[str, Any]
+    reworded: dict[str, str]
+    complaints: list[str]
+
+
+def read_link() -> Link:
+    """Read the link's fields; values within their limits join their slider's options.
+
+    A slider takes from a link only what it would write itself, so 1e-2 has to be reworded as 0.01.
+    """
+    link = Link({}, {}, [])
+    for name, control in CONTROLS.items():
+        raw = st.query_params.get(name)
+        if raw is None:
+            continue
+        try:
+            value = LIMITS[name].read(name, LIMITS[name].parse(raw.strip()))
+        except ValueError:
+            default = value_text(getattr(DEFAULT, name))
+            link.complaints.append(
+                f"{control.label} in the link is `{harmless(raw)}`: it must be {LIMITS[name]}. "
+                f"It is {default} now."
+            )
+            del st.query_params[name]
+            continue
+        _offer(name, value)
+        link.fields[name] = value
+        if raw != value_text(value):
+            link.reworded[name] = value_text(value)
+    return link
+
+
+def draw_controls(linked: dict[str, Any]) -> Experiment:
+    """Draw the controls where one stands and return the experiment they describe.
+
+    ``linked`` are the fields of the link, which the controls take over when they are first drawn.
+    """
+    fields = {name: st.session_state.get(name, linked.get(name, getattr(DEFAULT, name))) for name in CONTROLS}
+    for name in IN_SIGHT:
+        fields[name] = _draw(name, fields)
+        if name == "rank":
+            note = rank_note(Experiment(**fields))
+            if note:
+                st.caption(note)
+    for title, names in GROUPS.items():
+        with st.expander(title):
+            for name in names:
+                fields[name] = _draw(name, fields)
+    return Experiment(**fields)
+
+
+def rank_note(experiment: Experiment) -> str:
+    """What there is to know about a rank that is more than the layer can use, or than pays; else nothing."""
+    sizes, rank = (experiment.in_features, experiment.out_features), experiment.rank
+    if rank > experiment.full_rank:
+        return (
+            f"A change of this layer has at most rank min({sizes[0]}, {sizes[1]}) = {experiment.full_rank}: "
+            f"rank {rank} stores more numbers and reaches nothing more."
+        )
+    break_even = break_even_storage(*sizes)
+    if rank > break_even:
+        return (
+            f"Above break-even: from rank {break_even:.3g} on LoRA trains more numbers than full fine-tuning."
+        )
+    return ""
+
+
+def _draw(name: str, fields: dict[str, Any]) -> Any:
+    control, limit, default = CONTROLS[name], LIMITS[name], getattr(DEFAULT, name)
+    reason = _why_not(name, Task(fields["task"]), Shift(fields["shift"]))
+    common: dict[str, Any] = {"key": name, "bind": "query-params", "disabled": reason is not None}
+    help_text = control.help if reason is None else f"{reason} {control.help}"
+    if isinstance(limit, Flag):
+        return st.toggle(control.label, value=default, help=help_text, **common)
+    if isinstance(limit, OneOf):
+        names = [str(each) for each in limit.kind]
+        return st.selectbox(control.label, names, index=names.index(default), help=help_text, **common)
+    if not control.options:
+        assert isinstance(limit, Whole)
+        return st.number_input(
+            control.label, limit.least, limit.greatest, value=default, step=1, help=help_text, **common
+        )
+    options = sorted({*control.options, *st.session_state.get(_OFFERED, {}).get(name, ())})
+    return st.select_slider(
+        control.label, options, value=default, format_func=value_text, help=help_text, **common
+    )
+
+
+def _why_not(name: str, task: Task, shift: Shift) -> str | None:
+    """Why a control cannot apply to the task in use, or None where it does."""
+    if task is Task.DIGITS and name in ("in_features", "out_features", "samples"):
+        return "The digits fix it: 64 inputs, 10 outputs, 1,297 training samples."
+    if name == "true_rank" and not (task is Task.LOW_RANK or (task is Task.DIGITS and shift is Shift.SWAP)):
+        return "Only the task low-rank and swapped digits have a true rank."
+    if name == "shift" and task is not Task.DIGITS:
+        return "Only digits are shifted."
+    if name == "decay" and task is not Task.POWER_LAW:
+        return "Only the task power-law has a decay."
+    if name == "noise" and task not in (Task.LOW_RANK, Task.POWER_LAW):
+        return "Only the tasks low-rank and power-law have noise to choose."
+    return None
+
+
+def _offer(name: str, value: Any) -> None:
+    """Let a slider have a value that is not among its fixed options."""
+    if CONTROLS[name].options and value not in CONTROLS[name].options:
+        offered = st.session_state.setdefault(_OFFERED, {})
+        offered.setdefault(name, set()).add(value)
+
+
+def harmless(text: str, most: int = 40) -> str:
+    """What somebody sent, short and without anything that ends a code span, to be shown in one."""
+    text = "".join(letter for letter in text if letter.isprintable() and letter != "`")
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def draw_scenes() -> None:
+    """The presets, each a click away, with its sentence."""
+    with st.expander("Scenes"):
+        for name, preset in PRESETS.items():
+            st.button(
+                preset.title,
+                key=f"scene {name}",
+                help=preset.sentence,
+                on_click=set_fields,
+                args=(preset.experiment,),
+                width="stretch",
+            )
