@@ -1,0 +1,56 @@
+"""What a visitor can take away, and bring back: the run as CSV, the experiment as JSON."""
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+from lora_core.experiment import Experiment
+from lora_core.training import Run
+from pages.ui.controls import harmless, set_fields
+
+_TROUBLE = "trouble with an upload"
+
+
+def run_table(run: Run) -> pd.DataFrame:
+    """A row an update, the columns of both lanes; empty where a lane had ended."""
+    columns = {}
+    for name, lane in (("lora", run.lora), ("full", run.full)):
+        for key in ("loss", "test_loss", "accuracy", "test_accuracy"):
+            curve = getattr(lane, key)
+            if curve is not None:
+                columns[f"{name}_{key}"] = pd.Series(curve)
+    return pd.DataFrame(columns).rename_axis("updates")
+
+
+def draw_exports(run: Run) -> None:
+    """Downloads of this run and its experiment, and an upload that brings an experiment back."""
+    trouble = st.session_state.pop(_TROUBLE, None)
+    with st.container(horizontal=True):
+        st.download_button(
+            "Run as CSV", lambda: run_table(run).to_csv(), "run.csv", "text/csv", icon=":material/download:",
+            on_click="ignore", disabled=not run.complete,
+        )  # fmt: skip
+        st.download_button(
+            "Experiment as JSON", json.dumps(run.experiment.to_dict(), indent=2), "experiment.json",
+            "application/json", icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+        with st.popover("Open an experiment", icon=":material/upload:"):
+            st.file_uploader("Experiment (JSON)", "json", key="upload", on_change=_read_upload)
+    if trouble:
+        st.warning(trouble, icon=":material/error:")
+
+
+def _read_upload() -> None:
+    """Put an uploaded experiment into the controls, or keep the present one and say why."""
+    file = st.session_state.get("upload")
+    if file is None:
+        return
+    try:
+        experiment = Experiment.from_dict(json.loads(file.getvalue()[:100_000]))
+    except (ValueError, RecursionError) as error:
+        no_json = isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError)
+        reason = "it is not JSON." if no_json else harmless(str(error), 300)
+        st.session_state[_TROUBLE] = f"The file was not opened: `{reason}`"
+        return
+    set_fields(experiment)

@@ -1,0 +1,105 @@
+"""What the live chart compares with: the run before this one, and the runs that a visitor pinned.
+
+Pins travel in the link as what sets each apart from the link's own experiment:
+``pins=rank:4~rank:8,learning_rate:0.03``.
+"""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from lora_core.experiment import LIMITS, Experiment
+from lora_core.training import Run
+from pages.ui.caches import finished_run
+from pages.ui.controls import CONTROLS, differences
+
+MOST_PINS = 3
+_SHOWN, _BEFORE, _PINS = "shown experiment", "experiment before", "pinned experiments"
+
+
+def remember(experiment: Experiment) -> None:
+    """Note the experiment on the screen; the one it replaces becomes the ghost."""
+    shown = st.session_state.get(_SHOWN)
+    if shown is not None and shown != experiment:
+        st.session_state[_BEFORE] = shown
+    st.session_state[_SHOWN] = experiment
+    if _PINS not in st.session_state:
+        st.session_state[_PINS] = _read(st.query_params.get("pins", ""), experiment)
+    written = "~".join(
+        ",".join(f"{name}:{value}" for name, value in differences(pin, experiment).items()) for pin in pins()
+    )
+    if written != st.query_params.get("pins", ""):
+        st.query_params["pins"] = written
+        if not written:
+            del st.query_params["pins"]
+
+
+def pins() -> list[Experiment]:
+    """The pinned experiments, in the order they were pinned."""
+    return list(st.session_state.get(_PINS, []))
+
+
+def ghost(experiment: Experiment) -> tuple[str, Run] | None:
+    """Name and run of the experiment before this one."""
+    before = st.session_state.get(_BEFORE)
+    return None if before is None else _named("Before", before, experiment)
+
+
+def pinned(experiment: Experiment) -> list[tuple[str, Run]]:
+    """Names and runs of the pinned experiments that differ from this one."""
+    found = (_named("Pinned", pin, experiment) for pin in pins() if pin != experiment)
+    return [each for each in found if each is not None]
+
+
+def draw_pins(experiment: Experiment) -> None:
+    """Buttons to pin what is shown, and to unpin each or all."""
+    kept = pins()
+    reason = None
+    if len(kept) >= MOST_PINS:
+        reason = f"{MOST_PINS} runs are pinned: unpin one first."
+    elif experiment in kept:
+        reason = "This run is pinned already."
+    with st.container(horizontal=True):
+        st.button(
+            "Pin this run", icon=":material/keep:", help=reason or "Keep this curve to compare with.",
+            disabled=reason is not None, on_click=_change, args=([*kept, experiment],),
+        )  # fmt: skip
+        for index, pin in enumerate(kept):
+            st.button(
+                f"Unpin {_name(pin, experiment)}", key=f"unpin {index}", icon=":material/keep_off:",
+                on_click=_change, args=([each for each in kept if each != pin],),
+            )  # fmt: skip
+        if len(kept) > 1:
+            st.button("Clear pins", icon=":material/clear_all:", on_click=_change, args=([],))
+
+
+def _change(kept: list[Experiment]) -> None:
+    st.session_state[_PINS] = kept
+
+
+def _named(word: str, other: Experiment, experiment: Experiment) -> tuple[str, Run] | None:
+    run = finished_run(other)
+    return None if run is None else (f"{word}: {_name(other, experiment)}", run)
+
+
+def _name(other: Experiment, experiment: Experiment) -> str:
+    """What sets another experiment apart from the one on the screen, in at most two differences."""
+    apart = [
+        f"{CONTROLS[name].label.lower()} {value}" for name, value in differences(other, experiment).items()
+    ]
+    if not apart:
+        return "this run"
+    return ", ".join(apart[:2]) + (f" and {len(apart) - 2} more" if len(apart) > 2 else "")
+
+
+def _read(text: str, experiment: Experiment) -> list[Experiment]:
+    """The pins that a link carries, an empty part being its own experiment, less what cannot be read."""
+    found: list[Experiment] = []
+    for part in text.split("~")[:MOST_PINS] if text else ():
+        pairs = [pair.partition(":") for pair in part.split(",") if pair]
+        try:
+            changes = {name: LIMITS[name].parse(value) for name, _, value in pairs}
+            found.append(replace(experiment, **changes))
+        except (KeyError, ValueError):
+            continue
+    return list(dict.fromkeys(found))

@@ -1,0 +1,127 @@
+"""The playground's picture: verdict, five numbers, the live loss chart, the trainable share, the formula."""
+
+import pandas as pd
+import streamlit as st
+
+from lora_core.experiment import Experiment, ScalingRule
+from lora_core.figures import loss, share
+from lora_core.next_steps import next_steps
+from lora_core.numbers import loss_text, percent_text
+from lora_core.theory import floor_at
+from lora_core.training import Run
+from lora_core.verdict import verdict
+from pages.ui.caches import finished_run, grown_run, warm_up
+from pages.ui.controls import set_fields
+from pages.ui.exports import draw_exports
+from pages.ui.history import draw_pins, ghost, pinned, remember
+from pages.ui.live_chart import live_chart
+
+TICK = 0.25
+"""Seconds between two looks at a run that grows."""
+
+
+def show(experiment: Experiment) -> None:
+    """Draw the experiment: trained already, or growing."""
+    warm_up()
+    remember(experiment)
+    run = finished_run(experiment)
+    if run is not None:
+        _draw(run)
+    else:
+        st.fragment(_grow, run_every=TICK)(experiment)
+
+
+def _grow(experiment: Experiment) -> None:
+    run = grown_run(experiment)
+    _draw(run)
+    if run.complete:
+        st.rerun()
+
+
+def _draw(run: Run) -> None:
+    found = verdict(run)
+    with st.container(key="verdict"):
+        st.markdown(f"### {found.sentence}")
+    _draw_numbers(run)
+    left, right = st.columns([0.6, 0.4])
+    with left:
+        _draw_loss(run)
+    with right:
+        _draw_share(run)
+    _draw_formula(run.experiment)
+    _draw_next_steps(run, found.kind)
+    draw_exports(run)
+    _draw_tables(run)
+
+
+def _draw_numbers(run: Run) -> None:
+    e, info = run.experiment, share.share_info(run.experiment)
+    floor, full_floor = floor_at(run.floors, e.rank), float(run.floors[-1])
+    last = float(run.lora.loss[-1])
+    numbers = [
+        (
+            "Trainable share",
+            percent_text(info.trainable / info.total),
+            f"{info.trainable:,} of {info.total:,}",
+        ),
+        ("Final loss", loss_text(last), f"full: {loss_text(run.full.loss[-1])}"),
+        ("Left by optimizer", loss_text(max(0.0, last - floor)), f"floor {loss_text(floor)}"),
+        ("Cost of the rank", loss_text(floor - full_floor), f"full's floor {loss_text(full_floor)}"),
+    ]
+    if run.lora.test_accuracy is None or run.full.test_accuracy is None:
+        full = f"full: {loss_text(run.full.test_loss[-1])}"
+        numbers.append(("Held-out loss", loss_text(run.lora.test_loss[-1]), full))
+    else:
+        full = f"full: {percent_text(run.full.test_accuracy[-1])}"
+        numbers.append(("Held-out accuracy", percent_text(run.lora.test_accuracy[-1]), full))
+    for column, (label, value, note) in zip(st.columns(len(numbers)), numbers, strict=True):
+        column.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
+
+
+def _draw_loss(run: Run) -> None:
+    e, info = run.experiment, _loss_info(run)
+    live_chart(
+        info, run_id=run.fingerprint, epochs=e.epochs, key="loss", height=430,
+        streaming=None if run.complete else (run.updates, e.epochs),
+    )  # fmt: skip
+    draw_pins(e)
+
+
+def _loss_info(run: Run) -> loss.LossInfo:
+    e = run.experiment
+    return loss.loss_info(run, run.floors, rank=e.rank, epochs=e.epochs, ghost=ghost(e), pins=pinned(e))
+
+
+def _draw_share(run: Run) -> None:
+    info = share.share_info(run.experiment)
+    st.plotly_chart(share.draw_share(info), key="share", alt=share.alt_text(info), height=430)
+
+
+def _draw_formula(experiment: Experiment) -> None:
+    e = experiment
+    factor = {
+        ScalingRule.STANDARD: rf"\tfrac{{{e.alpha:g}}}{{{e.rank}}}",
+        ScalingRule.RSLORA: rf"\tfrac{{{e.alpha:g}}}{{\sqrt{{{e.rank}}}}}",
+        ScalingRule.CONSTANT: f"{e.alpha:g}",
+    }[e.scaling_rule]
+    size = rf"{e.in_features} \times {e.out_features}"
+    st.markdown(
+        rf"$W = W_0 + {factor}\,A\,B$, with $W_0$ (${size}$) frozen, "
+        rf"$A$ (${e.in_features} \times {e.rank}$) and $B$ (${e.rank} \times {e.out_features}$) trained."
+    )
+
+
+def _draw_next_steps(run: Run, kind: str) -> None:
+    steps = next_steps(run, kind)
+    if steps:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("**Try next**", width="content")
+            for step in steps:
+                st.button(step.label, key=f"try {step.label}", on_click=set_fields, args=(step.experiment,))
+
+
+def _draw_tables(run: Run) -> None:
+    """Both charts as words and numbers, for those who cannot see them."""
+    if st.toggle("Charts as tables", key="tables"):
+        st.dataframe(pd.DataFrame(loss.table(_loss_info(run))), hide_index=True, height=250)
+        st.table(pd.DataFrame(share.table(share.share_info(run.experiment))), border="horizontal")

@@ -1,0 +1,170 @@
+"""The playground without a browser: every control at both ends, every preset, every verdict, every link."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lora_core import PRESETS, Experiment, run
+from lora_core.experiment import LIMITS, Flag, Real, Whole
+from lora_core.verdict import verdict
+from pages.ui.caches import AT_ONCE, work
+from pages.ui.controls import CONTROLS, value_text
+
+QUICK = [name for name, preset in PRESETS.items() if work(preset.experiment) <= AT_ONCE]
+
+VERDICTS = {
+    "dead": {"init": "zero"},
+    "diverged": {"optimizer": "sgd", "learning_rate": "1", "alpha": "64"},
+    "nothing": {"task": "noise"},
+    "too few": {"epochs": "10"},
+    "stuck": {"learning_rate": "0.00001"},
+    "overfitting": {"samples": "80", "noise": "0.5", "rank": "4"},
+    "break-even": {"rank": "48"},
+    "below": {},
+    "at": {"rank": "4"},
+    "above": {"rank": "8"},
+    "enough": {"task": "power-law", "decay": "3", "rank": "16"},
+    "no knee": {"task": "power-law", "rank": "4"},
+}
+
+
+def open_link(**link: str) -> AppTest:
+    """The playground as a link opens it."""
+    app = AppTest.from_file("../app.py", default_timeout=30)
+    for name, value in link.items():
+        app.query_params[name] = value
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def said(app: AppTest) -> str:
+    return app.markdown[0].value.removeprefix("### ")
+
+
+def shown(app: AppTest) -> Experiment:
+    """The experiment that the controls hold."""
+    return Experiment.from_dict({name: app.session_state[name] for name in CONTROLS})
+
+
+def ends(name: str) -> list[object]:
+    limit = LIMITS[name]
+    if isinstance(limit, Whole | Real):
+        return [limit.least, limit.greatest]
+    return [False, True] if isinstance(limit, Flag) else [str(each) for each in limit.kind]
+
+
+def test_the_first_paint_is_trained_and_one_rank_short() -> None:
+    app = open_link()
+    found = run(Experiment())
+    assert said(app) == verdict(found).sentence
+    assert [each.value for each in app.metric] == ["8.45 %", "0.204", app.metric[2].value, "0.196", "0.248"]
+
+
+def test_the_rank_slider_answers_with_the_run_of_its_rank() -> None:
+    app = open_link()
+    checked(app.select_slider(key="rank").set_value(4).run())
+    assert said(app) == verdict(run(Experiment(rank=4))).sentence
+    assert shown(app).rank == 4
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in CONTROLS for value in ends(name)])
+def test_a_link_carries_every_field_at_its_ends(name: str, value: object) -> None:
+    # Small layers keep it quick: the ends of the sizes themselves come one at a time.
+    small = (
+        {"in_features": "8", "out_features": "4", "epochs": "5"}
+        if "features" not in name
+        else {"epochs": "2"}
+    )
+    app = open_link(**(small | {name: value_text(value)}))
+    assert app.session_state[name] == value
+    assert not app.warning
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+@pytest.mark.parametrize("nonsense", ["", "-1", "1e99", "nan", "∞", "<script>alert(1)</script>", "x" * 5000])
+def test_a_link_with_nonsense_opens_on_the_default_and_says_so(name: str, nonsense: str) -> None:
+    app = open_link(**{name: nonsense})
+    assert app.session_state[name] == getattr(Experiment(), name)
+    (warning,) = app.warning
+    assert CONTROLS[name].label in warning.value
+    assert str(LIMITS[name]) in warning.value
+    assert len(warning.value) < 300
+
+
+def test_a_link_may_write_a_number_in_its_own_way() -> None:
+    app = open_link(learning_rate="1e-3", rank=" 17 ", alpha="8.25")
+    assert (shown(app).learning_rate, shown(app).rank, shown(app).alpha) == (0.001, 17, 8.25)
+    assert not app.warning
+    assert app.query_params == {"learning_rate": "0.001", "rank": "17", "alpha": "8.25"}
+
+
+@pytest.mark.parametrize("kind", VERDICTS)
+def test_every_verdict_appears_with_something_to_try(kind: str) -> None:
+    app = open_link(**VERDICTS[kind])
+    found = run(shown(app))
+    assert verdict(found).kind == kind
+    assert said(app) == verdict(found).sentence
+    steps = [button for button in app.button if str(button.key).startswith("try ")]
+    assert steps
+    before = shown(app)
+    checked(steps[0].click().run())
+    assert shown(app) != before
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_every_scene_sets_its_experiment_and_tells_its_verdict(name: str) -> None:
+    app = open_link()
+    checked(app.button(key=f"scene {name}").click().run())
+    assert shown(app) == PRESETS[name].experiment
+    assert said(app) == verdict(run(PRESETS[name].experiment)).sentence
+
+
+def test_reset_returns_to_the_default() -> None:
+    app = open_link(rank="9", task="digits", seed="7")
+    next(button for button in app.button if button.label == "Reset").click().run()
+    assert shown(checked(app)) == Experiment()
+
+
+def test_a_control_that_cannot_apply_is_disabled_and_keeps_its_value() -> None:
+    app = open_link(task="digits", in_features="16")
+    assert app.select_slider(key="in_features").disabled
+    assert "digits fix it" in app.select_slider(key="in_features").help
+    checked(app.selectbox(key="task").set_value("low-rank").run())
+    assert not app.select_slider(key="in_features").disabled
+    assert shown(app).in_features == 16
+
+
+@pytest.mark.parametrize(("rank", "words"), [("20", "at most rank min(64, 10) = 10"), ("9", "break-even")])
+def test_a_rank_beyond_use_is_explained(rank: str, words: str) -> None:
+    app = open_link(out_features="10", rank=rank)
+    assert any(words in caption.value for caption in app.caption)
+
+
+def test_pins_travel_in_the_link_as_differences() -> None:
+    app = open_link(rank="4", pins="rank:2~rank:8,learning_rate:0.02~nonsense~rank:0")
+    names = [button.label for button in app.button if button.label.startswith("Unpin")]
+    assert names == ["Unpin rank 2", "Unpin rank 8, learning rate 0.02"]
+    checked(app.select_slider(key="rank").set_value(2).run())
+    assert app.query_params["pins"] == "~rank:8,learning_rate:0.02"
+
+
+def test_a_long_run_grows_tick_by_tick_and_ends_as_the_run() -> None:
+    experiment = replace(Experiment(), in_features=256, out_features=256, epochs=400)
+    assert work(experiment) > AT_ONCE
+    app = open_link(in_features="256", out_features="256", epochs="400")
+    for _ in range(60):
+        if not said(app).startswith("Training"):
+            break
+        checked(app.run())
+    assert said(app) == verdict(run(experiment)).sentence
+
+
+def test_the_experiment_is_downloaded_as_json_that_opens_again() -> None:
+    text = json.dumps(Experiment(rank=7).to_dict())
+    assert Experiment.from_dict(json.loads(text)) == Experiment(rank=7)
