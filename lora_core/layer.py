@@ -69,7 +69,8 @@ class LoRALayer(nn.Module):
     ``train_bias`` the bias of ``linear`` is trained too; its weight never is. A rank above min(in, out) is
     allowed: the change cannot have a higher rank than that, so it only stores more numbers.
 
-    :raises ValueError: a size, rank, alpha, rule or init outside its limit.
+    :raises ValueError: a size, rank, alpha, rule or init outside its limit; later on, saving a layer that is
+        merged or loading into one.
     """
 
     def __init__(
@@ -98,6 +99,8 @@ class LoRALayer(nn.Module):
         self.lora_A, self.lora_B = nn.Parameter(A), nn.Parameter(B)
         self.scaling = scaling(self.alpha, rank, self.scaling_rule)
         self._base_weight: Tensor | None = None
+        self.register_state_dict_pre_hook(_refuse_to_save)
+        self.register_load_state_dict_pre_hook(_refuse_to_load)
 
     @property
     def rank(self) -> int:
@@ -168,3 +171,14 @@ class LoRALayer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"rank={self.rank}, scaling={self.scaling:g}, merged={self.merged}"
+
+
+# A merged weight beside A and B would be read back as an unmerged one: the change would count twice.
+def _refuse_to_save(layer: nn.Module, *_: object) -> None:
+    if getattr(layer, "merged", False):
+        raise ValueError("the layer is merged: unmerge it before it is saved.")
+
+
+def _refuse_to_load(layer: nn.Module, *_: object) -> None:
+    if getattr(layer, "merged", False):
+        raise ValueError("the layer is merged: unmerge it before it is loaded into.")
