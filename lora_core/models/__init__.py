@@ -1,0 +1,69 @@
+"""What a rank costs on a real model: counted from a config.json, without loading or downloading anything.
+
+    from lora_core.models import CATALOGUE, ModelShape
+    shape = CATALOGUE["Llama 2 7B"].shape()          # or ModelShape.from_json(text of a config.json)
+    shape.trainable(8, ["q_proj", "v_proj"])          # 4194304
+    shape.total(), shape.modules()[0]                 # 6738415616, ("q_proj", 4096, 4096, 32)
+
+Counts are those of transformers and PEFT, to the integer (Hu et al. 2021, arXiv 2106.09685, section 4.2).
+"""
+
+from lora_core.models.catalogue import CATALOGUE, PEAKS, PUBLISHED, Entry, Peak, PublishedCount
+from lora_core.models.code import lora_code
+from lora_core.models.families import FAMILIES
+from lora_core.models.heads import Head
+from lora_core.models.memory import (
+    LEFT_OUT,
+    OPTIMIZERS,
+    PRECISIONS,
+    Memory,
+    adapter_file_bytes,
+    adapter_memory,
+    compare_memory,
+    full_memory,
+)
+from lora_core.models.parts import Family, Module, Part
+from lora_core.models.shape import Count, ModelShape
+from lora_core.models.targets import (
+    PRESETS,
+    RANKS,
+    Adapter,
+    Bias,
+    Row,
+    family_ranks,
+    head_names,
+    target_names,
+)
+
+__all__ = [
+    "CATALOGUE",
+    "FAMILIES",
+    "LEFT_OUT",
+    "OPTIMIZERS",
+    "PEAKS",
+    "PRECISIONS",
+    "PRESETS",
+    "PUBLISHED",
+    "RANKS",
+    "Adapter",
+    "Bias",
+    "Count",
+    "Entry",
+    "Family",
+    "Head",
+    "Memory",
+    "ModelShape",
+    "Module",
+    "Part",
+    "Peak",
+    "PublishedCount",
+    "Row",
+    "adapter_file_bytes",
+    "adapter_memory",
+    "compare_memory",
+    "family_ranks",
+    "full_memory",
+    "head_names",
+    "lora_code",
+    "target_names",
+]
