@@ -1,0 +1,171 @@
+"""The pictures of a real model: their numbers against closed forms, their drawing from hand-made numbers."""
+
+import math
+
+import pytest
+
+from lora_core.figures import palette
+from lora_core.figures.models import (
+    RankCurve,
+    RankInfo,
+    Tile,
+    draw_memory,
+    draw_ranks,
+    draw_share,
+    gigabytes,
+    memory_text,
+    rank_info,
+    rank_text,
+    share_text,
+    share_tiles,
+    short,
+    table_rows,
+)
+from lora_core.models import CATALOGUE, PRESETS, Adapter, Memory, compare_memory
+
+LLAMA = CATALOGUE["Llama 2 7B"].shape()
+WIDE = Adapter(16, "all-linear", use_dora=True, bias="all", modules_to_save=("lm_head",))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (306, "306"),
+        (9999, "9,999"),
+        (12_345, "12.3 k"),
+        (999_499, "999 k"),
+        (999_500, "1 M"),
+        (4_194_304, "4.19 M"),
+        (174_604_259_328, "175 B"),
+    ],
+)
+def test_counts_are_short(number: int, text: str) -> None:
+    assert short(number) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 bytes"), (37_748_736, "37.7 MB"), (13_476_831_232, "13.5 GB"), (10**12, "1 TB")]
+)
+def test_bytes_are_in_thousands(size: int, text: str) -> None:
+    assert gigabytes(size) == text
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_tiles_fill_what_holds_them(name: str) -> None:
+    """Leaves sum to their family, families to the root, and the root is what PEFT would train."""
+    shape = CATALOGUE[name].shape()
+    for adapter in (Adapter(), Adapter(16, "all-linear", use_dora=True, bias="all")):
+        tiles = share_tiles(shape, adapter)
+        assert tiles[0].value == shape.count(adapter).trainable
+        for holder in tiles:
+            inside = [tile.value for tile in tiles if tile.parent == holder.label]
+            assert not inside or sum(inside) == holder.value
+        labels = [(tile.parent, tile.label) for tile in tiles]
+        assert len(labels) == len(set(labels))
+
+
+def test_tiles_say_what_they_are() -> None:
+    tiles = {tile.label: tile for tile in share_tiles(LLAMA, Adapter(8, ("q_proj", "v_proj")))}
+    assert list(tiles) == ["Trained: 4.19 M", "attention", "q_proj", "v_proj"]
+    assert tiles["q_proj"].value == 32 * 8 * 2 * 4096
+    assert tiles["q_proj"].note == "r = 8, 4,096 + 4,096"
+    assert tiles["Trained: 4.19 M"].note == "0.0622 % of full fine-tuning"
+
+
+def test_the_treemap_shows_what_is_trained_in_full_in_its_own_colour() -> None:
+    tiles = share_tiles(LLAMA, WIDE)
+    (trace,) = draw_share(tiles).data
+    colours = dict(zip(trace.labels, trace.marker.colors, strict=True))
+    assert colours["lm_head, in full"] == palette.FULL
+    assert colours["q_proj"] == palette.LORA
+    assert colours["attention"] not in (palette.FULL, palette.LORA)
+    assert set(trace.parents) <= {"", *trace.ids}
+    assert trace.branchvalues == "total"
+
+
+def test_a_treemap_of_one_tile() -> None:
+    (trace,) = draw_share([Tile("Trained: 3", "", 3, "all of it"), Tile("head", "Trained: 3", 3, "")]).data
+    assert list(trace.values) == [3, 3]
+    assert list(trace.parents) == ["", "/Trained: 3"]
+
+
+def test_the_table_has_a_row_for_every_linear_module_and_what_else_is_trained() -> None:
+    lines = {line["module"]: line for line in table_rows(LLAMA, WIDE)}
+    assert list(lines) == [module.name for module in LLAMA.modules()]
+    assert lines["q_proj"]["trained"] == 32 * (16 * 8192 + 4096)
+    assert lines["q_proj"]["of_weights"] == pytest.approx(100 * (16 * 8192 + 4096) / 4096**2)
+    assert lines["lm_head"] | {"of_trained": 0} == {
+        "module": "lm_head",
+        "family": "head",
+        "in": 4096,
+        "out": 32000,
+        "count": 1,
+        "rank": None,
+        "weights": 4096 * 32000,
+        "trained": 4096 * 32000,
+        "of_trained": 0,
+        "of_weights": 100.0,
+    }
+    assert sum(line["of_trained"] for line in lines.values()) == pytest.approx(100)
+    assert sum(line["trained"] for line in lines.values()) == LLAMA.count(WIDE).trainable
+    norms = {line["module"] for line in table_rows(CATALOGUE["GPT-2"].shape(), Adapter(8, "qv", bias="all"))}
+    assert norms >= {"ln_1", "ln_2", "ln_f"}
+
+
+def test_shares_over_ranks_are_straight_lines_through_the_marker() -> None:
+    adapter = Adapter(24, ("q_proj", "v_proj"))
+    info = rank_info(LLAMA, adapter, ranks=(1, 8, 64))
+    assert [curve.label for curve in info.curves] == [*PRESETS.values(), "this configuration"]
+    mine = next(curve.share for curve in info.curves if curve.current)
+    assert mine == pytest.approx([mine[0], 8 * mine[0], 64 * mine[0]])
+    assert mine == info.curves[0].share  # q and v: the first preset
+    assert info.share == pytest.approx(24 * mine[0])
+    assert info.break_even == 2048  # in * out / (in + out) of a square matrix: half its side
+    assert info.ceiling == pytest.approx(2048 * mine[0])
+
+
+def test_ranks_are_drawn_on_log_axes_with_labels_where_their_lines_are() -> None:
+    curve = RankCurve("this configuration", (0.1, 10.0), current=True)
+    other = RankCurve("attention", (0.2, 20.0))
+    figure = draw_ranks(RankInfo((1, 100), (curve, other), 10, 1.0, 40.0, 400.0))
+    assert [trace.name for trace in figure.data] == ["attention", "this configuration", "rank 10"]
+    assert [trace.line.color for trace in figure.data[:2]] == [palette.BASE, palette.LORA]
+    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
+    assert [shape.y0 for shape in figure.layout.shapes] == [100, 40]
+    assert [note.y for note in figure.layout.annotations] == [2, pytest.approx(math.log10(40))]
+    assert figure.layout.xaxis.range[0] < 0 < 2 < figure.layout.xaxis.range[1]
+
+
+def test_memory_bars_stack_to_the_total() -> None:
+    memories = compare_memory(LLAMA, Adapter(8, "qv"))
+    figure = draw_memory(memories)
+    for place, memory in enumerate(memories):
+        assert sum(trace.x[place] for trace in figure.data) == pytest.approx(memory.total / 1e9)
+        assert figure.layout.annotations[place].text == gigabytes(memory.total)
+    colours = {trace.name: trace.marker.color for trace in figure.data}
+    assert colours["frozen weights"] == (palette.BASE,) * 3
+    assert colours["gradients"] == (palette.FULL, palette.LORA, palette.LORA)
+    assert len({trace.marker.pattern.shape for trace in figure.data if trace.name != "frozen weights"}) == 3
+    assert figure.layout.barmode == "stack"
+
+
+def test_memory_of_nothing_is_an_empty_chart() -> None:
+    assert all(len(trace.x) == 0 for trace in draw_memory([]).data)
+
+
+def test_every_picture_has_words() -> None:
+    tiles = share_tiles(LLAMA, Adapter(8, ("q_proj", "v_proj")))
+    assert share_text(tiles) == (
+        "Trainable share by module. Trained: 4.19 M, 0.0622 % of full fine-tuning: "
+        "q_proj 50.0 %, v_proj 50.0 %."
+    )
+    info = rank_info(LLAMA, Adapter(8, "qv"))
+    assert rank_text(info) == (
+        "Trainable share over ranks: 0.00778 % at rank 1, 0.0622 % at rank 8, 7.97 % at rank 1024; "
+        "from rank 2,048 more than the matrices themselves hold."
+    )
+    text = memory_text([Memory("LoRA", 10**9, 2 * 10**6, 2 * 10**6, 4 * 10**6)])
+    assert text == (
+        "Memory to train: LoRA 1.01 GB (frozen weights 1 GB, trained weights 2 MB, gradients 2 MB, "
+        "optimizer state 4 MB); activations, temporary buffers and fragmentation are not counted."
+    )
