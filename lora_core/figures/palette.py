@@ -1,0 +1,55 @@
+"""One colour for one meaning, on every figure of the playground.
+
+The hues follow Okabe and Ito, "Color Universal Design" (2008), moved where needed so that every colour
+keeps a contrast of at least 3:1 (WCAG 2.2, 1.4.11) on a white page and on a near-black one alike, and so
+that any two stay apart for an eye without red or green cones. A figure therefore works in both themes as
+it is drawn; a view that knows its theme may trade a colour for its brighter twin in `DARK`.
+
+Colour never speaks alone: held-out curves are dotted, floors dashed, pinned runs have a dash each.
+"""
+
+from typing import Final
+
+LORA: Final = "#0072B2"
+"""The adapter and everything it trains (blue)."""
+FULL: Final = "#D55E00"
+"""Full fine-tuning (vermillion)."""
+BASE: Final = "#777777"
+"""The frozen base layer (grey)."""
+GHOST: Final = "#7C98AD"
+"""The run before this one: LoRA's hue with the life taken out."""
+PINS: Final = ("#1A9E50", "#A346DB", "#8A5A2B")
+"""Runs kept for comparison, in the order they were pinned; a fourth starts again at the first."""
+
+DARK: Final[dict[str, str]] = {
+    LORA: "#4DA9EA",
+    FULL: "#F2854A",
+    BASE: "#A0A0A0",
+    GHOST: "#5B7286",
+    PINS[0]: "#7BE3A0",
+    PINS[1]: "#E3B5F5",
+    PINS[2]: "#FFF2A8",
+}
+"""Colour -> the same meaning on a dark page."""
+
+HELD_OUT_DASH: Final = "dot"
+FLOOR_DASH: Final = "dash"
+PIN_DASHES: Final = ("dashdot", "longdash", "longdashdot")
+
+NEGATIVE: Final = "#762A83"
+POSITIVE: Final = "#1B7837"
+"""Ends of the scale for weights: ColorBrewer's PRGn, told apart by every common kind of eye."""
+NEGATIVE_DARK: Final = "#C79BD2"
+POSITIVE_DARK: Final = "#7FC98A"
+
+
+def diverging(dark: bool = False) -> list[tuple[float, str]]:
+    """Plotly colour scale for signed numbers: negative, the page's own colour at zero, positive."""
+    if dark:
+        return [(0.0, NEGATIVE_DARK), (0.5, "#0E1117"), (1.0, POSITIVE_DARK)]
+    return [(0.0, NEGATIVE), (0.5, "#FFFFFF"), (1.0, POSITIVE)]
+
+
+def pin(index: int) -> tuple[str, str]:
+    """Colour and dash of the pinned run `index` (0 = the first pinned)."""
+    return PINS[index % len(PINS)], PIN_DASHES[index % len(PIN_DASHES)]
