@@ -1,0 +1,165 @@
+"""The loss chart, drawn from its numbers (`LossInfo`).
+
+LoRA and full fine-tuning with their held-out twins (dotted), the run before this one (pale), pinned runs,
+and the floors: dashed lines in the colour of the curve they bound. A zero has no place on a log axis:
+such a floor lies at the axis' foot and is labelled 0.
+"""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lora_core.figures import palette
+from lora_core.figures.loss_numbers import (
+    Floor,
+    LossCurve,
+    LossInfo,
+    Role,
+    Series,
+    alt_text,
+    axis_range,
+    format_loss,
+    loss_info,
+    readout,
+    shown,
+    table,
+)
+
+__all__ = [
+    "Floor",
+    "LossCurve",
+    "LossInfo",
+    "alt_text",
+    "axis_range",
+    "draw_loss",
+    "format_loss",
+    "loss_info",
+    "readout",
+    "table",
+]
+
+PLAYED: tuple[Role, ...] = ("lora", "full")
+"""The curves of the present run, which a playback reveals; the others stand still to compare with."""
+
+AXIS_TITLES = {"log": "Mean squared error (log scale)", "linear": "Mean squared error"}
+
+
+def draw_loss(info: LossInfo, *, log: bool = True) -> go.Figure:
+    """Draw the chart.
+
+    Each trace's `meta` says what it is to a view that plays it: `kind` (`loss`, `test` or `mark`), `curve`
+    (its place in `info.curves`) and `play` (whether a playback reveals it). `layout.meta` holds range and
+    title of both axes and the floors' values, so that log and linear can be exchanged without asking again.
+    Shape `i` is the line of floor `i`, annotation `i` its label; a view that knows its pixels sets labels
+    apart that would touch.
+    """
+    figure = go.Figure(layout={"template": {}})
+    for place, curve in _drawing_order(info):
+        figure.add_traces(_traces(curve, place, _style(info, place)))
+    kinds = ("log", "linear")
+    ranges = {kind: [_rounded(end) for end in axis_range(info, kind == "log")] for kind in kinds}
+    kind = kinds[0] if log else kinds[1]
+    figure.update_layout(
+        meta={
+            "axes": {each: {"range": ranges[each], "title": AXIS_TITLES[each]} for each in kinds},
+            "floors": [shown(info, floor) for floor in info.floors],
+        },
+        xaxis={"title": {"text": "Updates done (epochs)"}, "range": [0, info.epochs]},
+        yaxis={
+            "title": {"text": AXIS_TITLES[kind]},
+            "type": kind,
+            "range": [_log10(end) for end in ranges["log"]] if log else ranges["linear"],
+            "hoverformat": ".4g",
+        },
+        hovermode="x unified",
+        margin={"l": 60, "r": 130, "t": 16, "b": 44},
+    )
+    for floor in info.floors:
+        _add_floor(figure, floor, shown(info, floor), ranges["log"][0] if log else None)
+    return figure
+
+
+def _drawing_order(info: LossInfo) -> list[tuple[int, LossCurve]]:
+    """What stands still first, so that the run of the moment lies on top; LoRA topmost."""
+    depth = {"ghost": 0, "pin": 1, "full": 2, "lora": 3}
+    return sorted(enumerate(info.curves), key=lambda item: depth[item[1].role])
+
+
+def _style(info: LossInfo, place: int) -> dict[str, Any]:
+    """Plotly line of curve `place`."""
+    curve = info.curves[place]
+    if curve.role == "pin":
+        pins = [index for index, other in enumerate(info.curves) if other.role == "pin"]
+        color, dash = palette.pin(pins.index(place))
+        return {"color": color, "dash": dash, "width": 2}
+    if curve.role == "ghost":
+        return {"color": palette.GHOST, "width": 2}
+    return {"color": palette.LORA if curve.role == "lora" else palette.FULL, "width": 2.5}
+
+
+def _traces(curve: LossCurve, place: int, line: dict[str, Any]) -> list[go.Scatter]:
+    """Held-out curve (dotted) below, training curve above it, and a cross where the run diverged."""
+    meta = {"curve": place, "play": curve.role in PLAYED}
+    loss = np.asarray(curve.loss, dtype=np.float64)
+    traces = []
+    if curve.test_loss is not None:
+        test = np.asarray(curve.test_loss, dtype=np.float64)
+        dotted = {**line, "dash": palette.HELD_OUT_DASH, "width": 2}
+        traces.append(_line(f"{curve.label}, held-out", test, dotted, {"kind": "test", **meta}))
+    traces.append(_line(curve.label, loss, line, {"kind": "loss", **meta}))
+    finite = np.flatnonzero(np.isfinite(loss))
+    if curve.diverged_at is not None and finite.size:
+        last = int(finite[-1])
+        traces.append(
+            go.Scatter(
+                x=[last],
+                y=[float(loss[last])],
+                name=f"{curve.label} diverged at update {curve.diverged_at}",
+                mode="markers",
+                marker={"symbol": "x", "size": 11, "color": line["color"]},
+                meta={"kind": "mark", **meta},
+            )
+        )
+    return traces
+
+
+def _line(name: str, values: Series, line: dict[str, Any], meta: dict[str, Any]) -> go.Scatter:
+    """A curve over updates 0, 1, 2, ... (no x is sent: that is what Plotly assumes)."""
+    return go.Scatter(y=values, name=name, mode="lines", line=line, meta=meta)
+
+
+def _add_floor(figure: go.Figure, floor: Floor, value: float, foot: float | None) -> None:
+    """Dashed line across the chart, labelled at its right end; one below a log axis' `foot` lies along it."""
+    color = palette.LORA if floor.role == "lora" else palette.FULL
+    hidden = foot is not None and value < foot
+    line = {"yref": "paper", "y0": 0, "y1": 0} if hidden else {"yref": "y", "y0": value, "y1": value}
+    figure.add_shape(
+        type="line",
+        xref="paper",
+        x0=0,
+        x1=1,
+        line={"color": color, "dash": palette.FLOOR_DASH, "width": 1.5},
+        **line,
+    )
+    figure.add_annotation(
+        text=f"{floor.label}: {format_loss(value, 3)}",
+        xref="paper",
+        x=1,
+        xanchor="left",
+        xshift=9,
+        yref=line["yref"],
+        y=0 if hidden else value if foot is None else _log10(value),
+        showarrow=False,
+        font={"color": color},
+    )
+
+
+def _rounded(value: float) -> float:
+    """Enough digits for an axis; the rest would only travel."""
+    return float(f"{value:.4g}")
+
+
+def _log10(value: float) -> float:
+    """Where a log axis puts a value, to a hundredth of a pixel."""
+    return round(float(np.log10(value)), 5)

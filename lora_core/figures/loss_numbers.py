@@ -1,0 +1,216 @@
+"""The numbers of the loss chart and the words for them.
+
+How far has each curve come, and how far could it come? A curve's index is the number of updates done, 0
+being the loss before the first. A floor is the least loss a rank can reach (reduced-rank regression:
+Izenman, 1975). Everything the chart shows is in a `LossInfo`; nothing here draws.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Series = NDArray[np.float64]
+Role = Literal["lora", "full", "ghost", "pin"]
+
+ZERO = 1e-12
+"""A floor below this share of the first loss is rounding error, and named 0."""
+
+
+class Trained(Protocol):
+    """One trained model: losses indexed by updates done."""
+
+    @property
+    def loss(self) -> Series: ...
+    @property
+    def test_loss(self) -> Series | None: ...
+    @property
+    def diverged_at(self) -> int | None: ...
+
+
+class TrainedPair(Protocol):
+    """A run: LoRA and full fine-tuning on the same data."""
+
+    @property
+    def lora(self) -> Trained: ...
+    @property
+    def full(self) -> Trained: ...
+
+
+@dataclass(frozen=True, eq=False)
+class LossCurve:
+    """A training curve, `loss (updates + 1,)`, and its held-out twin of the same length."""
+
+    role: Role
+    label: str
+    loss: Series
+    test_loss: Series | None = None
+    diverged_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least training loss that LoRA at its rank, or full fine-tuning, can reach."""
+
+    role: Literal["lora", "full"]
+    label: str
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class LossInfo:
+    """Everything the loss chart shows; `epochs` is the number of updates of the complete run."""
+
+    curves: tuple[LossCurve, ...]
+    floors: tuple[Floor, ...]
+    epochs: int
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        for curve in self.curves:
+            loss, test = np.asarray(curve.loss), curve.test_loss
+            if loss.ndim != 1 or not loss.size:
+                raise ValueError(f"loss of '{curve.label}' must be (updates + 1,), got {loss.shape}")
+            if test is not None and np.shape(test) != loss.shape:
+                raise ValueError(
+                    f"test_loss of '{curve.label}' must be {loss.shape} as its loss, got {np.shape(test)}"
+                )
+
+
+def loss_info(
+    run: TrainedPair,
+    floors: Series,
+    *,
+    rank: int,
+    epochs: int,
+    ghost: tuple[str, TrainedPair] | None = None,
+    pins: Sequence[tuple[str, TrainedPair]] = (),
+) -> LossInfo:
+    """Gather the numbers of one run, the run before it and the pinned ones.
+
+    `floors (min(in, out) + 1,)` is indexed by rank; a rank beyond its end reaches what the last one does.
+    Of the ghost and the pins only LoRA's training curve is taken: they are there to compare with, and every
+    line more makes that harder.
+    """
+
+    def present(role: Role, label: str, trained: Trained) -> LossCurve:
+        return LossCurve(role, label, trained.loss, trained.test_loss, trained.diverged_at)
+
+    def past(role: Role, label: str, run: TrainedPair) -> LossCurve:
+        return LossCurve(role, label, run.lora.loss, None, run.lora.diverged_at)
+
+    curves = [present("lora", f"LoRA, rank {rank}", run.lora), present("full", "Full fine-tuning", run.full)]
+    if ghost is not None:
+        curves.append(past("ghost", *ghost))
+    curves += [past("pin", label, pinned) for label, pinned in pins]
+    own, least = float(floors[min(rank, len(floors) - 1)]), float(floors[-1])
+    if own <= least * (1 + 1e-9):
+        return LossInfo(tuple(curves), (Floor("lora", f"floor, rank {rank} and full", own),), epochs)
+    return LossInfo(
+        tuple(curves),
+        (Floor("lora", f"floor, rank {rank}", own), Floor("full", "floor, full", least)),
+        epochs,
+    )
+
+
+def format_loss(value: float, digits: int = 4) -> str:
+    """`value` to that many significant digits: 0.1712, 243.7, 9.812e-5; a dash where there is none.
+
+    The live chart prints the same characters, so that a page and its chart never disagree in a digit.
+    """
+    if not np.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    power = int(exponent)
+    if -4 <= power <= 5:
+        return f"{value:.{max(0, digits - 1 - power)}f}"
+    return f"{mantissa}e{power}"
+
+
+def readout(info: LossInfo, epoch: int) -> list[tuple[str, float]]:
+    """(label, loss) of all curves and floors after `epoch` updates; NaN where a curve has ended."""
+    rows = [
+        (label, float(values[epoch]) if 0 <= epoch < len(values) else float("nan"))
+        for label, values in columns(info)
+    ]
+    return rows + [(floor.label, shown(info, floor)) for floor in info.floors]
+
+
+def table(info: LossInfo) -> dict[str, Series]:
+    """The chart as columns for a data frame: updates done, then each curve; NaN where a curve has ended."""
+    rows = max([info.epochs + 1, *(len(curve.loss) for curve in info.curves)])
+    twin: dict[str, Series] = {"updates": np.arange(rows, dtype=np.float64)}
+    for label, values in columns(info):
+        ended = np.full(rows - len(values), np.nan)
+        twin[label] = np.concatenate([np.asarray(values, dtype=np.float64), ended])
+    for floor in info.floors:
+        twin[floor.label] = np.full(rows, shown(info, floor))
+    return twin
+
+
+def alt_text(info: LossInfo) -> str:
+    """The chart in words, for those who cannot see it: where each curve starts and ends, and its floors."""
+    parts = [f"Live loss chart: mean squared error over {info.epochs} updates."]
+    for curve in info.curves:
+        finite = curve.loss[np.isfinite(curve.loss)]
+        if not finite.size:
+            parts.append(f"{curve.label} has no finite loss.")
+            continue
+        words = f"{curve.label} goes from {format_loss(finite[0])} to {format_loss(finite[-1])}"
+        if curve.test_loss is not None and np.isfinite(curve.test_loss[-1]):
+            words += f", held-out {format_loss(float(curve.test_loss[-1]))}"
+        if curve.diverged_at is not None:
+            words += f", and diverged at update {curve.diverged_at}"
+        parts.append(words + ".")
+    for floor in info.floors:
+        parts.append(f"{floor.label[0].upper()}{floor.label[1:]}: {format_loss(shown(info, floor))}.")
+    return " ".join(parts)
+
+
+def axis_range(info: LossInfo, log: bool) -> tuple[float, float]:
+    """Least and greatest loss in sight, for a log axis or a linear one.
+
+    The top follows the curves up to ten times the greatest first loss, so that a run which explodes leaves
+    the chart and does not flatten the others. A linear axis stands on 0. A log axis goes down to the least
+    curve, and to a floor unless that lies more than a factor of 100 below every curve: there the room is
+    worth more.
+    """
+    values = [np.asarray(column)[np.isfinite(column)] for _, column in columns(info)]
+    floors = [floor.value for floor in info.floors]
+    highest = max([float(column.max()) for column in values if column.size] or floors or [1.0])
+    top = max([min(highest, 10 * first_loss(info)), *floors])
+    if not log:
+        return 0.0, 1.05 * top if top > 0 else 1.0
+    lows = [float(column[column > 0].min()) for column in values if np.any(column > 0)]
+    least = max(min(lows, default=top), ZERO * top)
+    low = min([least, *(floor for floor in floors if floor >= least / 100)])
+    if low <= 0:
+        return 0.1, 1.0
+    margin = (max(top, low) / low) ** 0.05 * 1.05
+    return low / margin, max(top, low) * margin
+
+
+def columns(info: LossInfo) -> Iterator[tuple[str, Series]]:
+    """(label, losses) of every curve, each followed by its held-out twin; a label met again is numbered."""
+    met: dict[str, int] = {}
+    for curve in info.curves:
+        met[curve.label] = met.get(curve.label, 0) + 1
+        label = curve.label if met[curve.label] == 1 else f"{curve.label} ({met[curve.label]})"
+        yield label, curve.loss
+        if curve.test_loss is not None:
+            yield f"{label}, held-out", curve.test_loss
+
+
+def first_loss(info: LossInfo) -> float:
+    """The greatest loss any curve starts from: the measure of what is large or small here."""
+    return max((float(curve.loss[0]) for curve in info.curves if np.isfinite(curve.loss[0])), default=0.0)
+
+
+def shown(info: LossInfo, floor: Floor) -> float:
+    """The floor's value, or 0 where it is only rounding error."""
+    return floor.value if floor.value > ZERO * first_loss(info) else 0.0
