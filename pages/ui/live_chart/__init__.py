@@ -1,0 +1,130 @@
+"""The live chart: a figure that is drawn once a run and played back in the browser.
+
+A Streamlit component that owns one persistent element. A new run reaches it as one small message of raw
+numbers, Plotly draws it once, and playing, pausing, stepping and scrubbing then cost the server nothing. Its
+modules lie in `assets/` as they are served, without a build step; plotly.js comes from the installed Plotly
+package, so no request leaves the machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+from streamlit.components.v1 import declare_component
+
+from lora_core.figures import palette
+from lora_core.figures.loss import LossInfo, alt_text, draw_loss
+
+ASSETS = Path(__file__).parent / "assets"
+
+# Rides in every message, so it only knows where the rest lies: beside Streamlit's own scripts, which is
+# right on any page, below any base path and behind any proxy.
+LOADER = """export default async (component) => {
+  const app = document.querySelector('script[src*="static/js/"]').src;
+  const load = (path) => import(new URL("../../component/" + path, app).href);
+  const [chart] = await Promise.all([load("%s/live_chart.js"), load("%s/plotly.min.js")]);
+  return component.data && chart.default(component, window.Plotly);
+};"""
+
+
+def live_chart(
+    figure: LossInfo | go.Figure,
+    *,
+    run_id: str,
+    epochs: int,
+    key: str,
+    streaming: tuple[int, int] | None = None,
+    height: int = 420,
+    log: bool = True,
+    zoom: str = "",
+    alt: str | None = None,
+    report_epoch: bool = False,
+) -> int | None:
+    """Show a run that can be played; returns the update chosen on the scrub bar if `report_epoch`, else None.
+
+    `figure` is a `LossInfo`, or a figure whose traces and layout carry the `meta` that `draw_loss` describes
+    (then with an `alt` text). `run_id` names the run shown and `epochs` the updates of the complete run;
+    `streaming` is (updates done, updates in all) while it is being trained. `height` is the whole
+    component's, in CSS pixels. `log` is the axis at first sight. A zoom is kept for as long as `zoom` stays
+    the same string. `report_epoch` costs a rerun each time a hand lets go of the scrub bar.
+    """
+    if isinstance(figure, LossInfo):
+        alt = alt_text(figure) if alt is None else alt
+        figure = draw_loss(figure)
+    if alt is None:
+        raise ValueError("alt must be given with a figure of your own: the chart in words")
+    header = {
+        "run": run_id,
+        "epochs": epochs,
+        "streaming": None if streaming is None or streaming[0] >= streaming[1] else list(streaming),
+        "height": height,
+        "log": log,
+        "zoom": zoom,
+        "alt": alt,
+        "report": report_epoch,
+        "dark": palette.DARK,
+    }
+    on_change = {"on_epoch_change": lambda: None} if report_epoch else {}
+    result = _component()(key=key, data=pack(figure, header), **on_change)
+    return result.get("epoch") if report_epoch else None
+
+
+def preload() -> None:
+    """Let the browser fetch and start plotly.js, which takes it about a second, while the run is computed.
+
+    Call it once, early on a page that shows a live chart later; it takes no room of its own.
+    """
+    _component()(key="live_chart_preload")
+
+
+def pack(figure: go.Figure, header: dict[str, Any]) -> bytes:
+    """The figure and what goes with it in one message: raw numbers instead of base64, deflated (zlib).
+
+    Inflated: length of the JSON header (uint32, little endian), the header, padded with blanks so that the
+    arrays begin at a multiple of 8 bytes, then the arrays. In the header an array reads
+    `{"dtype": "f8", "bytes": [offset, length]}`.
+    """
+    arrays = bytearray()
+
+    def moved(node: Any) -> Any:
+        if isinstance(node, dict) and "bdata" in node:
+            raw = base64.b64decode(node["bdata"])
+            place = [len(arrays), len(raw)]
+            arrays.extend(raw + b"\0" * (-len(raw) % 8))
+            return {"dtype": node["dtype"], "bytes": place}
+        if isinstance(node, dict):
+            return {name: moved(value) for name, value in node.items() if name != "template"}
+        if isinstance(node, list | tuple):
+            return [moved(value) for value in node]
+        return node
+
+    message = {"figure": moved(figure.to_plotly_json()), **header}
+    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    text += b" " * (-(len(text) + 4) % 8)
+    return zlib.compress(len(text).to_bytes(4, "little") + text + bytes(arrays))
+
+
+@lru_cache(maxsize=1)
+def _component() -> Any:
+    """Serve the assets and register the component, once a process and inside its first script run.
+
+    The name of the folder served carries a hash of its files: a browser that cached the modules of an older
+    version asks for the new ones.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(ASSETS.iterdir()):
+        digest.update(path.read_bytes())
+    modules = declare_component(f"assets_{digest.hexdigest()[:12]}", path=str(ASSETS))
+    plotly = declare_component("plotly", path=str(files("plotly") / "package_data"))
+    return st.components.v2.component(
+        "live_chart", js=LOADER % (modules.name, plotly.name), isolate_styles=False
+    )

@@ -1,0 +1,161 @@
+/**
+ * Plotly's layout: what Python sent, in the theme, at the size, on the axis and at the zoom of the moment.
+ */
+
+import { labelShifts } from "./labels.js";
+import { themed, themedLayout } from "./theme.js";
+
+/** @typedef {import("./series.js").Payload} Payload */
+/** @typedef {import("./theme.js").Theme} Theme */
+/** @typedef {"log"|"linear"} Kind */
+/** @typedef {{value: number, shape: any, annotation: any}} Floor */
+
+const NARROW = 480; // CSS pixels: below it floors are labelled by their value alone
+
+/**
+ * @param {Payload} payload
+ * @param {Theme} theme
+ * @param {Kind} kind
+ * @param {{x?: number[], y?: number[]}} zoom
+ * @param {{width: number, height: number}} box
+ */
+export function layout(payload, theme, kind, zoom, { width, height }) {
+  const { figure, epochs, dark } = payload;
+  const { axis, ...look } = themedLayout(theme);
+  const { size } = theme;
+  const home = figure.layout.meta.axes[kind];
+  const floors = placedFloors(payload, kind, width < NARROW);
+  const margin = { l: size * 4.6, r: labelRoom(floors, theme), t: size * 2.2, b: size * 3.4 };
+  const range = zoom.y ?? (kind === "log" ? home.range.map(Math.log10) : home.range);
+  const decades = range[1] - range[0];
+  const room = height - margin.t - margin.b;
+  return {
+    ...look,
+    width,
+    height,
+    margin,
+    showlegend: false,
+    hovermode: false, // a pointer moves the read-out instead of opening a box over the curves
+    dragmode: coarse() ? false : "zoom",
+    uirevision: payload.zoom,
+    xaxis: {
+      ...axis,
+      ...figure.layout.xaxis,
+      range: zoom.x ?? [0, epochs],
+      dtick: epochs <= 10 ? 1 : undefined,
+      title: { ...figure.layout.xaxis.title, font: { size }, standoff: size * 0.6 },
+    },
+    yaxis: {
+      ...axis,
+      ...figure.layout.yaxis,
+      type: kind,
+      range,
+      dtick: kind === "log" && decades > 1.2 && decades < 8 ? 1 : undefined,
+      tickformat: "~g",
+      title: { text: fitting(home.title, room, theme), font: { size } },
+    },
+    shapes: floors.map(({ shape }) => ({
+      ...shape,
+      layer: "below",
+      line: { ...shape.line, color: themed(shape.line.color, dark, theme) },
+    })),
+    annotations: floorLabels(floors, { range, height: room }, payload, theme),
+  };
+}
+
+/**
+ * The layout of a picture to keep: a legend, a page colour, and a font that every viewer has.
+ * @param {any} shown  the layout on the screen
+ * @param {Payload} payload
+ * @param {Theme} theme
+ * @param {Kind} kind
+ * @param {{width: number, height: number}} box
+ */
+export function pictureLayout(shown, payload, theme, kind, { width, height }) {
+  const plain = { ...theme, font: "Arial, sans-serif", size: 16 };
+  const font = { family: plain.font, size: plain.size, color: theme.muted };
+  const picture = structuredClone(shown);
+  const floors = placedFloors(payload, kind, false);
+  const margin = { l: 90, r: labelRoom(floors, plain), t: 80, b: 70 };
+  for (const axis of [picture.xaxis, picture.yaxis]) axis.title.font = font;
+  const span = { range: picture.yaxis.range, height: height - margin.t - margin.b };
+  return Object.assign(picture, {
+    width,
+    height,
+    margin,
+    font,
+    showlegend: true,
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "reversed" },
+    paper_bgcolor: theme.page,
+    annotations: floorLabels(floors, span, payload, plain),
+  });
+}
+
+/** Fingers scroll the page; only a mouse may drag a zoom. */
+export function coarse() {
+  return matchMedia("(pointer: coarse)").matches;
+}
+
+/**
+ * Lines and labels of the floors on this axis. Python placed them for the log axis, where a zero lies at the foot.
+ * @param {Payload} payload
+ * @param {Kind} kind
+ * @param {boolean} narrow
+ * @returns {Floor[]}
+ */
+function placedFloors(payload, kind, narrow) {
+  const { shapes = [], annotations = [], meta } = payload.figure.layout;
+  return shapes.map((shape, index) => {
+    const value = meta.floors[index];
+    const { text } = annotations[index];
+    const annotation = { ...annotations[index], text: narrow ? text.slice(text.lastIndexOf(":") + 2) : text };
+    if (kind === "log") return { value, shape, annotation };
+    const line = { ...shape, yref: "y", y0: value, y1: value };
+    return { value, shape: line, annotation: { ...annotation, yref: "y", y: value } };
+  });
+}
+
+/**
+ * Labels of the floors, set apart on an axis of that range and height (in pixels).
+ * @param {Floor[]} floors
+ * @param {{range: number[], height: number}} span
+ * @param {Payload} payload
+ * @param {Theme} theme
+ */
+function floorLabels(floors, span, payload, theme) {
+  const shifts = labelShifts(floors, span, theme.size * 1.3);
+  return floors.map(({ annotation }, index) => ({
+    ...annotation,
+    yshift: shifts[index],
+    font: { color: themed(annotation.font.color, payload.dark, theme) },
+  }));
+}
+
+/**
+ * Width of the margin that holds the labels of the floors.
+ * @param {Floor[]} floors
+ * @param {Theme} theme
+ */
+function labelRoom(floors, theme) {
+  return Math.max(12, ...floors.map(({ annotation }) => textWidth(annotation.text, theme) + 14));
+}
+
+/**
+ * A title, without its bracket where there is no room for that.
+ * @param {string} text
+ * @param {number} room
+ * @param {Theme} theme
+ */
+function fitting(text, room, theme) {
+  return textWidth(text, theme) < room ? text : text.replace(/ \(.*\)$/, "");
+}
+
+/**
+ * @param {string} text
+ * @param {Theme} theme
+ */
+function textWidth(text, theme) {
+  const context = new OffscreenCanvas(1, 1).getContext("2d");
+  context.font = `${theme.size}px ${theme.font}`;
+  return context.measureText(text).width;
+}

@@ -1,0 +1,191 @@
+/**
+ * The live chart, put together: a read-out, a plot that is drawn once a run, and a transport that plays it.
+ *
+ * Streamlit calls the default export whenever the data or the theme change, always with the same parent; the
+ * first call builds, later ones update. The function returned cleans up once the parent has left the page.
+ */
+
+import { Chart } from "./chart.js";
+import { element } from "./dom.js";
+import { listenForSpace } from "./keys.js";
+import { Player } from "./player.js";
+import { Readout } from "./readout.js";
+import { available, sameBytes, unpack } from "./series.js";
+import { readTheme } from "./theme.js";
+import { Tools } from "./tools.js";
+import { Transport } from "./transport.js";
+// What those modules import, named here so that all are fetched at once and not one after another.
+import "./labels.js";
+import "./layout.js";
+import "./overlay.js";
+
+/** @type {WeakMap<Node, LiveChart>} */
+const mounted = new WeakMap();
+
+class LiveChart {
+  /**
+   * @param {Node} parent
+   * @param {any} Plotly
+   */
+  constructor(parent, Plotly) {
+    this.calls = 0;
+    this.listeners = new AbortController();
+    const { signal } = this.listeners;
+    this.player = new Player((head, playing) => this.show(head, playing));
+    this.hovered = null;
+    this.chart = new Chart(Plotly, (update) => this.hover(update));
+    this.readout = new Readout();
+    this.transport = new Transport(this.player, (epoch) => this.report(epoch), signal);
+    const act = {
+      log: (on) => this.setAxis(on ? "log" : "linear"),
+      download: (format) => this.chart.download(format),
+      full: () => this.toggleFull(),
+    };
+    this.tools = new Tools(act, signal);
+    this.chart.root.prepend(this.tools.axis);
+    this.transport.root.append(this.tools.root);
+    const body = element("div", { class: "body" }, this.readout.root, this.chart.root, this.transport.root);
+    this.root = element("div", { class: "live-chart", "data-testid": "live-chart" }, body);
+    this.root.style.visibility = "hidden"; // until the first drawing
+    parent.appendChild(this.root);
+    listenForSpace(() => !this.transport.play.disabled && this.player.toggle(), signal);
+    document.addEventListener("fullscreenchange", () => this.dress(), { signal });
+    this.watcher = new ResizeObserver(() => this.resized());
+    this.watcher.observe(this.chart.root);
+  }
+
+  /**
+   * @param {Uint8Array} bytes
+   * @param {(name: string, value: unknown) => void} setStateValue
+   */
+  async update(bytes, setStateValue) {
+    this.setStateValue = setStateValue;
+    if (sameBytes(this.bytes, bytes)) return this.dress();
+    this.bytes = bytes;
+    const payload = await unpack(bytes);
+    if (this.bytes !== bytes) return; // overtaken by a newer run
+    if (!this.payload) this.kind = payload.log ? "log" : "linear";
+    this.payload = payload;
+    this.root.style.setProperty("--height", `${payload.height}px`);
+    this.chart.root.setAttribute("role", "figure");
+    this.chart.root.setAttribute("aria-label", payload.alt);
+    this.tools.log.checked = this.kind === "log";
+    const last = available(payload.figure);
+    if (payload.streaming && this.player.playing) this.player.pause();
+    this.transport.load(last, payload.streaming);
+    this.readout.load(payload.figure.data, payload.epochs); // rows now, so that the plot gets its true height
+    this.player.load(last);
+    await this.draw();
+    Object.assign(this.root.dataset, { run: payload.run, epochs: String(last) });
+    this.root.style.visibility = "";
+  }
+
+  async draw() {
+    this.theme = readTheme(this.root);
+    await this.chart.draw(this.payload, this.theme, this.kind);
+    this.readout.load(this.chart.traces, this.payload.epochs);
+    this.hover(null);
+    this.readout.show(this.player.epoch);
+  }
+
+  /** Put the chart into the theme and the size of the moment, if they are not those of its last drawing. */
+  dress() {
+    if (!this.payload) return;
+    const theme = readTheme(this.root);
+    if (JSON.stringify(theme) !== JSON.stringify(this.theme)) return this.draw();
+  }
+
+  resized() {
+    cancelAnimationFrame(this.resizing);
+    this.resizing = requestAnimationFrame(() => {
+      const { width, height } = this.chart.root.getBoundingClientRect();
+      const { layout } = this.chart.div;
+      if (layout && width && (layout.width !== width || layout.height !== height)) this.draw();
+    });
+  }
+
+  /**
+   * @param {number} head
+   * @param {boolean} playing
+   */
+  show(head, playing) {
+    const epoch = this.player.epoch;
+    this.chart.reveal(head);
+    if (epoch !== this.epoch || playing !== this.playing || !playing) {
+      Object.assign(this, { epoch, playing });
+      if (playing) this.hover(null);
+      this.readout.show(this.hovered ?? epoch);
+      this.transport.show(epoch, playing);
+      const state = this.payload.streaming ? "streaming" : playing ? "playing" : "paused";
+      Object.assign(this.root.dataset, { epoch: String(epoch), state });
+    }
+  }
+
+  /**
+   * The read-out follows a pointer over the plot, unless it is busy with a playback.
+   * @param {number|null} update
+   */
+  hover(update) {
+    const wanted = this.player.playing || update === null ? null : Math.min(update, this.player.last);
+    if (wanted === this.hovered) return;
+    this.hovered = wanted;
+    this.chart.overlay.point(wanted);
+    this.readout.show(wanted ?? this.player.epoch);
+  }
+
+  /** @param {"log"|"linear"} kind */
+  setAxis(kind) {
+    this.kind = kind;
+    this.draw();
+  }
+
+  /** @param {number} epoch */
+  report(epoch) {
+    if (this.payload.report) this.setStateValue("epoch", epoch);
+  }
+
+  toggleFull() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.root.requestFullscreen?.();
+  }
+
+  destroy() {
+    this.listeners.abort();
+    this.watcher.disconnect();
+    cancelAnimationFrame(this.resizing);
+    this.player.destroy();
+    this.chart.destroy();
+    this.root.remove();
+  }
+}
+
+/**
+ * Clean up, but only if the parent has really gone: Streamlit also discards calls that a newer one overtook.
+ * @param {Node} parent
+ * @param {LiveChart} chart
+ * @param {number} call
+ */
+function leave(parent, chart, call) {
+  if (call !== chart.calls || parent.isConnected) return;
+  chart.destroy();
+  mounted.delete(parent);
+}
+
+const styled = new Promise((resolve) => {
+  const link = element("link", { rel: "stylesheet", href: new URL("live_chart.css", import.meta.url).href });
+  for (const type of ["load", "error"]) link.addEventListener(type, resolve);
+  document.head.append(link);
+});
+
+/**
+ * @param {{parentElement: Node, data: Uint8Array, setStateValue: (name: string, value: unknown) => void}} component
+ * @param {any} Plotly
+ */
+export default async function liveChart({ parentElement, data, setStateValue }, Plotly) {
+  await styled;
+  let chart = mounted.get(parentElement);
+  if (!chart) mounted.set(parentElement, (chart = new LiveChart(parentElement, Plotly)));
+  const call = ++chart.calls;
+  await chart.update(data, setStateValue);
+  return () => setTimeout(() => leave(parentElement, chart, call));
+}

@@ -1,0 +1,84 @@
+/**
+ * What moves during a playback, laid exactly over the axes: a cursor line with a dot on each curve, and a thin
+ * guide under the pointer. Nothing here asks Plotly to draw.
+ */
+
+import { svg } from "./dom.js";
+
+export class Overlay {
+  constructor() {
+    this.cursor = svg("line", { class: "cursor", y1: 0 });
+    this.guide = svg("line", { class: "guide", y1: 0, visibility: "hidden" });
+    this.dots = svg("g");
+    this.root = svg("svg", { class: "overlay", "aria-hidden": "true" }, this.guide, this.cursor, this.dots);
+  }
+
+  /**
+   * @param {{x: any, y: any}} axes  Plotly's, after it has drawn
+   * @param {import("./series.js").Trace[]} traces
+   * @param {import("./theme.js").Theme} theme
+   */
+  place(axes, traces, theme) {
+    this.axes = axes;
+    this.curves = traces.filter((trace) => trace.meta.kind !== "mark");
+    const { style } = /** @type {any} */ (this.root);
+    Object.assign(style, { left: `${axes.x._offset}px`, top: `${axes.y._offset}px` });
+    this.root.setAttribute("width", axes.x._length);
+    this.root.setAttribute("height", axes.y._length);
+    for (const line of [this.cursor, this.guide]) line.setAttribute("y2", axes.y._length);
+    const dots = this.curves.map(({ meta, line }) => {
+      const hollow = meta.kind === "test";
+      const [fill, stroke] = hollow ? [theme.page, line.color] : [line.color, theme.page];
+      return svg("circle", { r: meta.play && !hollow ? 5 : 3.5, "stroke-width": 1.5, fill, stroke });
+    });
+    this.dots.replaceChildren(...dots);
+  }
+
+  /**
+   * Cursor and dots at the (fractional) update `head`; those outside the axes are hidden.
+   * @param {number} head
+   */
+  reveal(head) {
+    const { x, y } = this.axes;
+    const across = x.c2p(head);
+    const inside = within(across, x._length);
+    put(this.cursor, inside, `translate(${across})`);
+    this.curves.forEach((trace, index) => {
+      const height = heightAt(trace.y, head, y);
+      put(this.dots.children[index], inside && within(height, y._length), `translate(${across},${height})`);
+    });
+  }
+
+  /** @param {number|null} update */
+  point(update) {
+    put(this.guide, update !== null, `translate(${this.axes?.x.c2p(update ?? 0)})`);
+  }
+}
+
+/**
+ * @param {Element} node
+ * @param {boolean} seen
+ * @param {string} transform
+ */
+function put(node, seen, transform) {
+  node.setAttribute("visibility", seen ? "visible" : "hidden");
+  if (seen) node.setAttribute("transform", transform);
+}
+
+/** False for NaN, which is what a curve that has ended gives. */
+function within(place, length) {
+  return place >= -0.5 && place <= length + 0.5;
+}
+
+/**
+ * Height in pixels of a curve at a fractional update: on the straight line that Plotly draws between two points.
+ * @param {ArrayLike<number>} values
+ * @param {number} head
+ * @param {any} axis
+ */
+function heightAt(values, head, axis) {
+  const before = Math.floor(head);
+  const share = head - before;
+  const low = axis.c2p(values[before]);
+  return share ? low + (axis.c2p(values[before + 1]) - low) * share : low;
+}

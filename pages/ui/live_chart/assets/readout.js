@@ -1,0 +1,96 @@
+/**
+ * The numbers of every curve at the update shown, and the legend in one: each row carries its curve's line.
+ *
+ * Two small tables: the run of the moment, and beside it what it is compared with.
+ */
+
+import { element, svg } from "./dom.js";
+import { formatLoss } from "./series.js";
+
+/** @typedef {import("./series.js").Trace} Trace */
+
+/** Plotly's dashes as SVG writes them, for a swatch 26 pixels long. */
+const DASHES = { dot: "2 3", dash: "6 4", dashdot: "8 3 2 3", longdash: "11 4", longdashdot: "11 3 2 3" };
+
+export class Readout {
+  constructor() {
+    this.root = element("div", { class: "readout" });
+    this.caption = element("th", { scope: "col" });
+  }
+
+  /**
+   * @param {Trace[]} traces  in the colours of the theme
+   * @param {number} last  the update at which the run is complete
+   */
+  load(traces, last) {
+    const curves = traces.filter(({ meta }) => meta.kind === "loss").sort((a, b) => a.meta.curve - b.meta.curve);
+    const tests = new Map(traces.filter(({ meta }) => meta.kind === "test").map((t) => [t.meta.curve, t]));
+    const present = curves.filter(({ meta }) => meta.play);
+    const others = curves.filter(({ meta }) => !meta.play);
+    this.digits = String(last).length;
+    this.cells = [];
+    this.root.replaceChildren(this.table(this.caption, present, tests));
+    if (others.length) {
+      this.root.append(this.table(element("th", { scope: "col" }, "to compare with"), others, tests));
+    }
+  }
+
+  /**
+   * @param {HTMLElement} caption
+   * @param {Trace[]} curves
+   * @param {Map<number, Trace>} tests
+   */
+  table(caption, curves, tests) {
+    const heldOut = curves.some(({ meta }) => tests.has(meta.curve));
+    const head = element("tr", {}, caption, column("training"));
+    if (heldOut) head.append(column("held-out", "dot"));
+    const rows = curves.map((curve) => {
+      const name = element("th", { scope: "row", title: curve.name }, swatch(curve.line), curve.name);
+      const row = element("tr", {}, name, this.cell(curve, "training"));
+      if (heldOut) row.append(this.cell(tests.get(curve.meta.curve), "held-out"));
+      return row;
+    });
+    return element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows));
+  }
+
+  /**
+   * @param {Trace|undefined} trace
+   * @param {string} name
+   */
+  cell(trace, name) {
+    const cell = element("td", { "data-column": name });
+    if (trace) this.cells.push({ cell, values: trace.y });
+    return cell;
+  }
+
+  /** @param {number} epoch */
+  show(epoch) {
+    this.caption.textContent = `after ${String(epoch).padStart(this.digits, "\u2007")} updates`;
+    for (const { cell, values } of this.cells) cell.textContent = formatLoss(values[epoch]);
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {string} [dash]
+ */
+function column(name, dash) {
+  return element("th", { scope: "col" }, swatch({ color: "currentColor", width: 2, dash }, 16), name);
+}
+
+/**
+ * @param {{color: string, dash?: string, width: number}} line
+ * @param {number} [length]
+ */
+function swatch(line, length = 26) {
+  const stroke = {
+    x1: 0,
+    y1: 4,
+    x2: length,
+    y2: 4,
+    stroke: line.color,
+    "stroke-width": line.width,
+    "stroke-dasharray": DASHES[line.dash] ?? "none",
+  };
+  return svg("svg", { class: "swatch", width: length, height: 8, "aria-hidden": "true" }, svg("line", stroke));
+}

@@ -1,0 +1,73 @@
+/**
+ * From the bytes that arrive to numbers, and from numbers to the characters shown.
+ *
+ * A message is deflated. Inflated it is: length of the header (uint32, little endian), the header (JSON, padded
+ * with blanks so that what follows begins at a multiple of 8 bytes), then the figure's arrays one after another.
+ * In the header an array reads {"dtype": "f8", "bytes": [offset, length]}.
+ */
+
+/** @typedef {{kind: "loss"|"test"|"mark", curve: number, play: boolean}} Meaning */
+/** @typedef {{y: ArrayLike<number>, x?: ArrayLike<number>, name: string, line?: any, marker?: any, meta: Meaning}} Trace */
+/** @typedef {{data: Trace[], layout: any}} Figure */
+/**
+ * @typedef {object} Payload
+ * @property {Figure} figure
+ * @property {string} run  fingerprint of the run shown
+ * @property {number} epochs  updates of the complete run
+ * @property {[number, number]|null} streaming  (done, total) while the run is being trained
+ * @property {number} height  of the whole component, in CSS pixels
+ * @property {boolean} log  the axis at first sight
+ * @property {string} zoom  as long as it stays the same, a zoom is kept
+ * @property {string} alt  the chart in words
+ * @property {boolean} report  whether Python wants to know the epoch chosen
+ * @property {Record<string, string>} dark  colour -> its twin on a dark page
+ */
+
+const ARRAYS = { f8: Float64Array, f4: Float32Array, i4: Int32Array, i2: Int16Array, i1: Int8Array };
+
+/**
+ * @param {Uint8Array} bytes
+ * @returns {Promise<Payload>}
+ */
+export async function unpack(bytes) {
+  const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const buffer = await new Response(inflated).arrayBuffer();
+  const length = new DataView(buffer).getUint32(0, true);
+  const body = 4 + length;
+  return JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)), (_, value) => {
+    const place = value?.bytes;
+    if (!place) return value;
+    const type = ARRAYS[value.dtype];
+    return new type(buffer, body + place[0], place[1] / type.BYTES_PER_ELEMENT);
+  });
+}
+
+/**
+ * @param {Uint8Array|undefined} one
+ * @param {Uint8Array} other
+ */
+export function sameBytes(one, other) {
+  return one?.length === other.length && one.every((byte, index) => byte === other[index]);
+}
+
+/**
+ * Updates that can be shown now: the longest of the curves that are played.
+ * @param {Figure} figure
+ */
+export function available(figure) {
+  const played = figure.data.filter((trace) => trace.meta.play && trace.meta.kind === "loss");
+  return Math.max(0, ...played.map((trace) => trace.y.length - 1));
+}
+
+/**
+ * Four significant digits, the same characters as `format_loss` in lora_core/figures/loss_numbers.py.
+ * @param {number|undefined} value
+ */
+export function formatLoss(value) {
+  if (value === undefined || !Number.isFinite(value)) return "–";
+  if (value === 0) return "0";
+  const [mantissa, exponent] = value.toExponential(3).split("e");
+  const power = Number(exponent);
+  if (power >= -4 && power <= 5) return value.toFixed(Math.max(0, 3 - power));
+  return `${mantissa}e${power}`;
+}

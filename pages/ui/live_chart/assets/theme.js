@@ -1,0 +1,90 @@
+/**
+ * Streamlit's theme, read from the CSS variables it sets round a component, and a figure dressed in it.
+ */
+
+/** @typedef {{dark: boolean, text: string, muted: string, page: string, grid: string, font: string, size: number}} Theme */
+
+/**
+ * @param {HTMLElement} root  an element inside the component; its font size is the chart's
+ * @returns {Theme}
+ */
+export function readTheme(root) {
+  const style = getComputedStyle(root);
+  const read = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
+  const page = read("--st-background-color", "#ffffff");
+  const text = read("--st-text-color", "#31333f");
+  return {
+    dark: luminance(page) < 0.5,
+    text,
+    page,
+    muted: blend(text, page, 0.68),
+    grid: blend(text, page, 0.12),
+    font: read("--st-font", "sans-serif"),
+    size: parseFloat(style.fontSize) * 0.86,
+  };
+}
+
+/**
+ * @param {string} color
+ * @param {Record<string, string>} twins
+ * @param {Theme} theme
+ */
+export function themed(color, twins, theme) {
+  return theme.dark ? (twins[color] ?? color) : color;
+}
+
+/**
+ * A copy of the traces in the colours of the theme; the arrays are shared.
+ * @param {import("./series.js").Trace[]} traces
+ * @param {Record<string, string>} twins
+ * @param {Theme} theme
+ */
+export function themedTraces(traces, twins, theme) {
+  return traces.map((trace) => {
+    const copy = { ...trace };
+    for (const part of ["line", "marker"]) {
+      if (trace[part]) copy[part] = { ...trace[part], color: themed(trace[part].color, twins, theme) };
+    }
+    return copy;
+  });
+}
+
+/**
+ * What of a layout the theme decides.
+ * @param {Theme} theme
+ */
+export function themedLayout(theme) {
+  const axis = { gridcolor: theme.grid, zeroline: false, linecolor: theme.grid, tickcolor: theme.grid };
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: theme.font, size: theme.size, color: theme.muted },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.muted, activecolor: theme.text },
+    axis,
+  };
+}
+
+/** @param {string} color */
+function channels(color) {
+  const context = new OffscreenCanvas(1, 1).getContext("2d");
+  context.fillStyle = color;
+  context.fillRect(0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}
+
+/** @param {string} color */
+function luminance(color) {
+  const [r, g, b] = channels(color);
+  return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
+}
+
+/**
+ * @param {string} over
+ * @param {string} under
+ * @param {number} share
+ */
+function blend(over, under, share) {
+  const below = channels(under);
+  const mixed = channels(over).map((value, index) => Math.round(value * share + below[index] * (1 - share)));
+  return `rgb(${mixed.join(",")})`;
+}
