@@ -42,7 +42,8 @@ class Problem:
     targets, where the task has one. ``train_bias`` is the experiment's bias policy, for the floors;
     ``adapter_stream`` the state of the random stream from which the adapter is drawn.
 
-    :raises ValueError: samples of different length, sizes that do not fit the base, or numbers not finite.
+    :raises ValueError: samples of different length, sizes that do not fit the base, numbers that are not
+        float64 or not finite.
     """
 
     X: Tensor
@@ -59,12 +60,15 @@ class Problem:
     def __post_init__(self) -> None:
         sizes = (self.base.in_features, self.base.out_features)
         for x, y, X, Y in (("X", "Y", self.X, self.Y), ("X_test", "Y_test", self.X_test, self.Y_test)):
-            if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y) or (X.shape[1], Y.shape[1]) != sizes:
+            fitting = X.ndim == Y.ndim == 2 and (X.shape[1], Y.shape[1]) == sizes
+            if not fitting or len(X) != len(Y) or len(X) == 0:
                 raise ValueError(
                     f"{x} is {tuple(X.shape)} and {y} is {tuple(Y.shape)}: "
-                    f"they must be (n, {sizes[0]}) and (n, {sizes[1]}) with the same n."
+                    f"they must be (n, {sizes[0]}) and (n, {sizes[1]}) with the same n, at least 1."
                 )
             for name, tensor in ((x, X), (y, Y)):
+                if tensor.dtype != torch.float64:
+                    raise ValueError(f"{name} holds {tensor.dtype}: it must be torch.float64.")
                 if not bool(torch.isfinite(tensor).all()):
                     raise ValueError(f"{name} holds numbers that are not finite: all must be.")
 
