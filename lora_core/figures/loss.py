@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from lora_core.figures import palette
 from lora_core.figures.loss_numbers import (
+    OUT_OF_SIGHT,
     Floor,
     LossCurve,
     LossInfo,
@@ -19,6 +20,7 @@ from lora_core.figures.loss_numbers import (
     Series,
     alt_text,
     axis_range,
+    first_loss,
     format_loss,
     loss_info,
     readout,
@@ -56,7 +58,10 @@ def draw_loss(info: LossInfo, *, log: bool = True) -> go.Figure:
     """
     figure = go.Figure(layout={"template": {}})
     for place, curve in _drawing_order(info):
-        figure.add_traces(_traces(curve, place, _style(info, place)))
+        line = _style(info, place)
+        figure.add_traces(_traces(curve, place, line))
+        if curve.diverged_at is not None:
+            figure.add_traces(_divergence(info, place, line["color"]))
     kinds = ("log", "linear")
     ranges = {kind: [_rounded(end) for end in axis_range(info, kind == "log")] for kind in kinds}
     kind = kinds[0] if log else kinds[1]
@@ -99,7 +104,7 @@ def _style(info: LossInfo, place: int) -> dict[str, Any]:
 
 
 def _traces(curve: LossCurve, place: int, line: dict[str, Any]) -> list[go.Scatter]:
-    """Held-out curve (dotted) below, training curve above it, and a cross where the run diverged."""
+    """Held-out curve (dotted) below, training curve above it."""
     meta = {"curve": place, "play": curve.role in PLAYED}
     loss = np.asarray(curve.loss, dtype=np.float64)
     traces = []
@@ -108,20 +113,29 @@ def _traces(curve: LossCurve, place: int, line: dict[str, Any]) -> list[go.Scatt
         dotted = {**line, "dash": palette.HELD_OUT_DASH, "width": 2}
         traces.append(_line(f"{curve.label}, held-out", test, dotted, {"kind": "test", **meta}))
     traces.append(_line(curve.label, loss, line, {"kind": "loss", **meta}))
-    finite = np.flatnonzero(np.isfinite(loss))
-    if curve.diverged_at is not None and finite.size:
-        last = int(finite[-1])
-        traces.append(
-            go.Scatter(
-                x=[last],
-                y=[float(loss[last])],
-                name=f"{curve.label} diverged at update {curve.diverged_at}",
-                mode="markers",
-                marker={"symbol": "x", "size": 11, "color": line["color"]},
-                meta={"kind": "mark", **meta},
-            )
-        )
     return traces
+
+
+def _divergence(info: LossInfo, place: int, color: str) -> list[go.Scatter]:
+    """A cross at the last number of curve `place`, or at the top of the chart if that number is beyond it."""
+    curve = info.curves[place]
+    finite = np.flatnonzero(np.isfinite(curve.loss))
+    if not finite.size:
+        return []
+    last = int(finite[-1])
+    return [
+        go.Scatter(
+            x=[last],
+            y=[min(float(curve.loss[last]), OUT_OF_SIGHT * first_loss(info))],
+            name=f"{curve.label} diverged at update {curve.diverged_at}",
+            text=["\u00a0diverged\u00a0"],  # no-break spaces, to keep clear of the cross
+            textposition="middle right" if last < info.epochs / 2 else "middle left",
+            textfont={"color": color},
+            mode="markers+text",
+            marker={"symbol": "x", "size": 10, "color": color},
+            meta={"kind": "mark", "curve": place, "play": curve.role in PLAYED},
+        )
+    ]
 
 
 def _line(name: str, values: Series, line: dict[str, Any], meta: dict[str, Any]) -> go.Scatter:
@@ -148,6 +162,7 @@ def _add_floor(figure: go.Figure, floor: Floor, value: float, foot: float | None
         x=1,
         xanchor="left",
         xshift=9,
+        yanchor="middle",
         yref=line["yref"],
         y=0 if hidden else value if foot is None else _log10(value),
         showarrow=False,

@@ -19,6 +19,10 @@ ZERO = 1e-12
 """A floor below this share of the first loss is rounding error, and named 0."""
 
 
+OUT_OF_SIGHT = 10
+"""A curve may rise to this many times the greatest first loss; beyond, it leaves the chart."""
+
+
 class Trained(Protocol):
     """One trained model: losses indexed by updates done."""
 
@@ -175,15 +179,15 @@ def alt_text(info: LossInfo) -> str:
 def axis_range(info: LossInfo, log: bool) -> tuple[float, float]:
     """Least and greatest loss in sight, for a log axis or a linear one.
 
-    The top follows the curves up to ten times the greatest first loss, so that a run which explodes leaves
-    the chart and does not flatten the others. A linear axis stands on 0. A log axis goes down to the least
-    curve, and to a floor unless that lies more than a factor of 100 below every curve: there the room is
-    worth more.
+    The top follows the curves up to `OUT_OF_SIGHT` times the greatest first loss, so that a run which
+    explodes leaves the chart and does not flatten the others. A linear axis stands on 0. A log axis goes down
+    to the least curve, and to a floor unless that lies more than a factor of 100 below every curve: there the
+    room is worth more.
     """
     values = [np.asarray(column)[np.isfinite(column)] for _, column in columns(info)]
     floors = [floor.value for floor in info.floors]
     highest = max([float(column.max()) for column in values if column.size] or floors or [1.0])
-    top = max([min(highest, 10 * first_loss(info)), *floors])
+    top = max([min(highest, OUT_OF_SIGHT * first_loss(info)), *floors])
     if not log:
         return 0.0, 1.05 * top if top > 0 else 1.0
     lows = [float(column[column > 0].min()) for column in values if np.any(column > 0)]

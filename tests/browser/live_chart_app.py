@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from lora_core.figures.loss import Floor, LossCurve, LossInfo, format_loss
-from pages.ui.live_chart import live_chart
+from pages.ui.live_chart import live_chart, preload
 
 STREAMED = 800
 
@@ -53,8 +53,11 @@ def main() -> None:
     before = remembered((rank, epochs))
     ghost = LossCurve("ghost", f"Previous: rank {before[0]}", curves(*before)[0].loss)
     floors = (Floor("lora", f"floor, rank {rank}", 0.5**rank), Floor("full", "floor, full", 0.0074))
-    if st.query_params.get("zero") == "yes":
+    if st.query_params.get("corner") == "yes":
         floors = (floors[0], Floor("full", "floor, full", 0.0))
+        lora = LossCurve(
+            "lora", lora.label, np.where(np.arange(epochs + 1) < 60, lora.loss, np.nan), None, 60
+        )
     pins = [LossCurve("pin", f"Pinned: rank {pin}", curves(pin, epochs)[0].loss) for pin in (2, 6, 9)]
     pins = pins if st.query_params.get("pins") == "yes" else []
     info = LossInfo((lora, full, ghost, *pins), floors, epochs)
@@ -90,4 +93,5 @@ page = st.navigation(pages, position="hidden")
 with st.sidebar:
     for each in pages:
         st.page_link(each)
+    preload()
 page.run()

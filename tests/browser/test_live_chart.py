@@ -332,8 +332,8 @@ def test_log_and_linear_axis_hold_the_same_floor(page):
     assert page.evaluate(heights)["type"] == "linear"
 
 
-def test_zero_floor_lies_at_the_foot(app, open_page):
-    page = open_page(f"{app}/?zero=yes")
+def test_zero_floor_lies_at_the_foot_and_a_diverged_run_says_so(app, open_page):
+    page = open_page(f"{app}/?corner=yes")
     expect(page.locator(".figure .annotation-text").last).to_have_text("floor, full: 0")
     line, foot = page.evaluate(
         """() => {
@@ -343,6 +343,9 @@ def test_zero_floor_lies_at_the_foot(app, open_page):
         }"""
     )
     assert line == pytest.approx(foot, abs=1.5)
+    assert numbers(page)["LoRA, rank 3"] == ["diverged", ""]
+    seek(page, 59)
+    assert numbers(page)["LoRA, rank 3"] == [truth(3, 59), ""]
 
 
 def test_labels_of_close_floors_stay_apart(page):
@@ -360,10 +363,9 @@ def test_full_screen_fills_the_screen_and_comes_back(page):
     page.wait_for_function(
         "h => document.querySelector('.figure .main-svg').getBoundingClientRect().height > h", arg=before + 50
     )
-    page.keyboard.press("Space")
-    expect(chart(page)).to_have_attribute("data-state", "paused")  # the button in focus has its own Space
-    button(page, "Full screen").click() if page.evaluate("!!document.fullscreenElement") else None
+    button(page, "Full screen").press("Space")  # the button in focus has its own use for Space
     page.wait_for_function("!document.fullscreenElement")
+    expect(chart(page)).to_have_attribute("data-state", "paused")
     page.wait_for_function(
         "h => document.querySelector('.figure .main-svg').getBoundingClientRect().height <= h", arg=before + 1
     )

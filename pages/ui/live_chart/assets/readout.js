@@ -25,6 +25,7 @@ export class Readout {
   load(traces, last) {
     const curves = traces.filter(({ meta }) => meta.kind === "loss").sort((a, b) => a.meta.curve - b.meta.curve);
     const tests = new Map(traces.filter(({ meta }) => meta.kind === "test").map((t) => [t.meta.curve, t]));
+    this.diverged = new Set(traces.filter(({ meta }) => meta.kind === "mark").map(({ meta }) => meta.curve));
     const present = curves.filter(({ meta }) => meta.play);
     const others = curves.filter(({ meta }) => !meta.play);
     this.digits = String(last).length;
@@ -59,14 +60,17 @@ export class Readout {
    */
   cell(trace, name) {
     const cell = element("td", { "data-column": name });
-    if (trace) this.cells.push({ cell, values: trace.y });
+    const ended = trace && this.diverged.has(trace.meta.curve) ? "diverged" : "–";
+    if (trace) this.cells.push({ cell, values: trace.y, ended });
     return cell;
   }
 
   /** @param {number} epoch */
   show(epoch) {
     this.caption.textContent = `after ${String(epoch).padStart(this.digits, "\u2007")} updates`;
-    for (const { cell, values } of this.cells) cell.textContent = formatLoss(values[epoch]);
+    for (const { cell, values, ended } of this.cells) {
+      cell.textContent = Number.isFinite(values[epoch]) ? formatLoss(values[epoch]) : ended;
+    }
   }
 }
 

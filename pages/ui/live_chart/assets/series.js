@@ -61,10 +61,9 @@ export function available(figure) {
 
 /**
  * Four significant digits, the same characters as `format_loss` in lora_core/figures/loss_numbers.py.
- * @param {number|undefined} value
+ * @param {number} value  finite
  */
 export function formatLoss(value) {
-  if (value === undefined || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
   const [mantissa, exponent] = value.toExponential(3).split("e");
   const power = Number(exponent);

@@ -42,7 +42,7 @@ export function themed(color, twins, theme) {
 export function themedTraces(traces, twins, theme) {
   return traces.map((trace) => {
     const copy = { ...trace };
-    for (const part of ["line", "marker"]) {
+    for (const part of ["line", "marker", "textfont"]) {
       if (trace[part]) copy[part] = { ...trace[part], color: themed(trace[part].color, twins, theme) };
     }
     return copy;

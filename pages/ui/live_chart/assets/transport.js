@@ -20,7 +20,7 @@ export class Transport {
     this.scrub = /** @type {HTMLInputElement} */ (
       element("input", { type: "range", min: "0", step: "1", class: "scrub", "aria-label": "Epoch" })
     );
-    this.count = element("output", { class: "count" });
+    this.count = element("span", { class: "count" });
     this.speed = speeds();
     this.progress = element("div", { class: "progress", role: "progressbar", "aria-label": "Training" });
     const buttons = element("div", { class: "buttons" }, this.play, this.step, this.restart);
