@@ -34,6 +34,12 @@ MEASURE = """seconds => new Promise(done => {
   requestAnimationFrame(look);
 })"""
 
+POINT = """() => {
+  const gd = document.querySelector('.figure'), {xaxis, yaxis} = gd._fullLayout;
+  const box = gd.getBoundingClientRect();
+  return [box.left + xaxis._offset + xaxis.c2p(40), box.top + yaxis._offset + 20];
+}"""
+
 WATCH = """() => {
   const root = document.querySelector('[data-testid=live-chart]');
   window.kept = {root, svg: root.querySelector('.main-svg'), path: root.querySelector('path.js-line')};
@@ -270,13 +276,7 @@ def test_readout_prints_the_numbers_of_the_update_shown(page):
 
 
 def test_pointer_over_the_plot_moves_the_readout_and_back(page):
-    left, top = page.evaluate(
-        """() => {
-          const gd = document.querySelector('.figure'), {xaxis, yaxis} = gd._fullLayout;
-          const box = gd.getBoundingClientRect();
-          return [box.left + xaxis._offset + xaxis.c2p(40), box.top + yaxis._offset + 20];
-        }"""
-    )
+    left, top = page.evaluate(POINT)
     page.mouse.move(left, top)
     assert numbers(page)["LoRA, rank 3"][0] == truth(3, 40)
     page.mouse.move(5, 5)
@@ -456,6 +456,16 @@ def test_epoch_is_told_to_python_only_when_asked_and_on_release(app, open_page):
     button(page, "Step").click()
     page.wait_for_timeout(300)
     expect(page.get_by_text("epoch told: 0")).to_be_visible()
+
+
+def test_finger_on_the_plot_leaves_its_number_until_the_next_move(app, open_page):
+    page = open_page(app, has_touch=True)
+    expect(chart(page)).to_have_attribute("data-run", "run-3-200")
+    left, top = page.evaluate(POINT)
+    page.touchscreen.tap(left, top)
+    expect(page.locator(".readout td").first).to_have_text(truth(3, 40))
+    seek(page, 12)
+    assert numbers(page)["LoRA, rank 3"][0] == truth(3, 12)
 
 
 def test_narrow_screen_has_everything_and_no_sideways_scroll(app, open_page):

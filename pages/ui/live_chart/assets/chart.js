@@ -82,7 +82,9 @@ export class Chart {
     this.div.on("plotly_relayouting", () => this.settle());
     this.div.on("plotly_doubleclick", () => this.resetZoom());
     for (const type of ["pointermove", "pointerdown"]) this.root.addEventListener(type, (event) => this.point(event));
-    this.root.addEventListener("pointerleave", () => this.pointed(null));
+    this.root.addEventListener("pointerleave", (event) => {
+      if (event.pointerType !== "touch") this.pointed(null); // a finger has always left; its number stays
+    });
   }
 
   resetZoom() {

@@ -112,8 +112,8 @@ class LiveChart {
     const epoch = this.player.epoch;
     this.chart.reveal(head);
     if (epoch !== this.epoch || playing !== this.playing || !playing) {
+      if (epoch !== this.epoch || playing) this.hover(null);
       Object.assign(this, { epoch, playing });
-      if (playing) this.hover(null);
       this.readout.show(this.hovered ?? epoch);
       this.transport.show(epoch, playing);
       const state = this.payload.streaming ? "streaming" : playing ? "playing" : "paused";
