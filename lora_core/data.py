@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from lora_core import theory
 from lora_core.experiment import DIGITS_PAIRS, Experiment, Shift, Task
 from lora_core.layer import draw_linear
+from lora_core.threads import one_thread
 
 HELD_OUT = 512
 """Held-out samples drawn for each task but digits, which holds out the 500 it does not train on."""
@@ -72,21 +73,37 @@ class Problem:
                 if not bool(torch.isfinite(tensor).all()):
                     raise ValueError(f"{name} holds numbers that are not finite: all must be.")
 
-    @torch.no_grad()
     def residual(self) -> Tensor:
         """What the base still gets wrong, R = Y - X W0^T - b0 (n, out)."""
-        return self.Y - self.base(self.X)
+        return self._residual
 
-    @torch.no_grad()
     def residual_test(self) -> Tensor:
         """The same on the held-out sample."""
+        return self._residual_test
+
+    @cached_property
+    @one_thread()
+    @torch.no_grad()
+    def _residual(self) -> Tensor:
+        return self.Y - self.base(self.X)
+
+    @cached_property
+    @one_thread()
+    @torch.no_grad()
+    def _residual_test(self) -> Tensor:
         return self.Y_test - self.base(self.X_test)
 
     def floors(self) -> np.ndarray:
         """The best training loss of every rank 0..min(in, out), float64: see ``theory.floors``."""
         return self._floors
 
+    @property
+    def floors_known(self) -> bool:
+        """Whether the floors are computed already; those of a large layer take half a second."""
+        return "_floors" in self.__dict__
+
     @cached_property
+    @one_thread()
     def _floors(self) -> np.ndarray:
         found = theory.floors(self.X, self.residual(), self.train_bias)
         found.flags.writeable = False
@@ -100,6 +117,7 @@ class Problem:
         return generator
 
 
+@one_thread()
 def make_problem(experiment: Experiment) -> Problem:
     """Data and base layer of an experiment; only its ``DATA_FIELDS`` and ``train_bias`` matter."""
     generator = torch.Generator().manual_seed(experiment.seed)
@@ -143,14 +161,15 @@ def _frozen(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 def _true_delta(experiment: Experiment) -> Tensor:
     """delta* (in, out) with ||delta*||_F^2 = out, from singular vectors that the rank does not move."""
-    size = experiment.full_rank
+    size, in_features, out_features = experiment.full_rank, experiment.in_features, experiment.out_features
     generator = _stream(experiment.seed, _TRUTH_STREAM)
-    left, _ = torch.linalg.qr(_normal(generator, experiment.in_features, size))
-    right, _ = torch.linalg.qr(_normal(generator, experiment.out_features, size))
-    strength = torch.arange(1, size + 1, dtype=torch.float64) ** -experiment.decay
-    if experiment.shift_rank is not None:
-        strength = (torch.arange(size) < experiment.shift_rank).double()
-    strength *= (experiment.out_features / strength.square().sum()).sqrt()
+    left, right = _normal(generator, in_features, size), _normal(generator, out_features, size)
+    rank = experiment.shift_rank or size
+    strength = torch.ones(rank, dtype=torch.float64)
+    if experiment.task is Task.POWER_LAW:
+        strength = torch.arange(1, rank + 1, dtype=torch.float64) ** -experiment.decay
+    strength *= (out_features / strength.square().sum()).sqrt()
+    left, right = torch.linalg.qr(left[:, :rank])[0], torch.linalg.qr(right[:, :rank])[0]
     return left @ (strength[:, None] * right.T)
 
 

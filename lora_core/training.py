@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from lora_core.data import Problem, make_problem
 from lora_core.engine import Duel, Sample, Start, held_out_losses, held_out_losses_full, reduce_sample
-from lora_core.experiment import LIMITS, Experiment, Init, Optimizer
+from lora_core.experiment import LIMITS, Experiment, Init, Optimizer, Whole
 from lora_core.layer import LoRALayer, initialise
+from lora_core.threads import one_thread
 
 DIVERGED = 1e9
 """A loss this many times the first one, or not finite, counts as diverged."""
@@ -67,6 +68,7 @@ def train_model(
     """
     epochs, lr = LIMITS["epochs"].read("epochs", epochs), LIMITS["learning_rate"].read("learning_rate", lr)
     kind = LIMITS["optimizer"].read("optimizer", optimizer)
+    lr_ratio = LIMITS["lr_ratio"].read("lr_ratio", lr_ratio)
     if len(X) != len(y):
         raise ValueError(f"X is {tuple(X.shape)} and y is {tuple(y.shape)}: they must have the same length.")
     for name, tensor in (("X", X), ("y", y)):
@@ -74,7 +76,8 @@ def train_model(
             raise ValueError(f"{name} holds numbers that are not finite: all must be.")
 
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    groups = [{"params": [p], "lr": lr * (lr_ratio if name == "lora_B" else 1.0)} for name, p in trained]
+    ratios = [lr_ratio if name.rpartition(".")[2] == "lora_B" else 1.0 for name, _ in trained]
+    groups = [{"params": [p], "lr": lr * ratio} for (_, p), ratio in zip(trained, ratios, strict=True)]
     stepper = torch.optim.Adam(groups) if kind is Optimizer.ADAM else torch.optim.SGD(groups)
     criterion = nn.MSELoss()
     losses = []
@@ -184,6 +187,8 @@ def run(
 
     ``problem`` saves making it again; ``snapshots`` chooses the updates after which A and B are kept
     (by default some fifty, fewer where they are large).
+
+    :raises ValueError: a problem of other sizes or another bias policy, an update beyond the epochs.
     """
     *_, last = train(experiment, problem, snapshots)
     return last
@@ -193,12 +198,28 @@ def train(
     experiment: Experiment, problem: Problem | None = None, snapshots: Iterable[int] | None = None
 ) -> Iterator[Run]:
     """The same run as it grows: after each stretch of updates, everything so far. The last is ``run``'s."""
+    stretches = _stretches(experiment, problem, snapshots)
+    while True:
+        with one_thread():
+            run = next(stretches, None)
+        if run is None:
+            return
+        yield run
+
+
+def _stretches(
+    experiment: Experiment, problem: Problem | None, snapshots: Iterable[int] | None
+) -> Iterator[Run]:
     problem = make_problem(experiment) if problem is None else problem
     start = start_of(experiment, problem)
     dead = not (start.A.any() or start.B.any())
     sample = reduce_sample(problem.X, problem.residual(), experiment.train_bias)
     duel = Duel(sample, start, experiment.optimizer)
-    keep = set(snapshot_updates(experiment) if snapshots is None else snapshots)
+    updates = Whole(0, experiment.epochs)
+    chosen = snapshot_updates(experiment) if snapshots is None else snapshots
+    keep = {updates.read("snapshots", update) for update in chosen}
+    # Full fine-tuning's changes are whole matrices: the last one is kept, of a run that ends early none.
+    keeps = keep, {experiment.epochs} & keep
     recorders = [
         _Recorder(problem, experiment.train_bias, start),
         _Recorder(problem, experiment.train_bias, None),
@@ -219,8 +240,9 @@ def train(
             for kept, now in zip(past, (duel.W, duel.V, duel.D), strict=True):
                 kept[i].copy_(now)
         W, V, D = (kept[:count] for kept in past)
-        for recorder, loss, change in zip(recorders, duel.losses(terms[:count]), ((W, V), (D,)), strict=True):
-            recorder.add(first, loss, change, keep)
+        lanes = zip(recorders, duel.losses(terms[:count]), ((W, V), (D,)), keeps, strict=True)
+        for recorder, loss, change, kept_at in lanes:
+            recorder.add(first, loss, change, kept_at)
         over = all(recorder.diverged_at is not None for recorder in recorders)
         complete = over or first + count > experiment.epochs
         lora, full = (recorder.lane() for recorder in recorders)
@@ -237,12 +259,17 @@ def snapshot_updates(experiment: Experiment) -> list[int]:
 
 
 def _stretch(experiment: Experiment) -> int:
-    size = 8 * max(experiment.in_features, experiment.rank) * experiment.out_features
+    in_features, out_features = experiment.in_features, experiment.out_features
+    size = 8 * (in_features * out_features + experiment.rank * (in_features + out_features))
     return max(1, min(_CHUNK_UPDATES, _CHUNK_BYTES // size))
 
 
 def start_of(experiment: Experiment, problem: Problem) -> Start:
-    """Where the experiment's adapter starts, A and B as float64, and the rates it moves at."""
+    """Where the experiment's adapter starts, A and B as float64, and the rates it moves at.
+
+    :raises ValueError: a problem of other sizes or another bias policy than the experiment's.
+    """
+    _check_fit(experiment, problem)
     sizes = (experiment.in_features, experiment.out_features, experiment.rank)
     A, B = initialise(*sizes, experiment.init, problem.adapter_generator())
     return Start(
@@ -253,6 +280,15 @@ def start_of(experiment: Experiment, problem: Problem) -> Start:
         experiment.lr_ratio,
         experiment.train_bias,
     )
+
+
+def _check_fit(experiment: Experiment, problem: Problem) -> None:
+    given = problem.base.in_features, problem.base.out_features, problem.train_bias
+    for name, value in zip(("in_features", "out_features", "train_bias"), given, strict=True):
+        if value != getattr(experiment, name):
+            raise ValueError(
+                f"{name} is {value} in the problem: it must be {getattr(experiment, name)}, the experiment's."
+            )
 
 
 class _Recorder:
@@ -277,13 +313,15 @@ class _Recorder:
         count = int(wrong[0]) if len(wrong) else len(loss)
         if count < len(loss):
             self.diverged_at = first + count
+        if count == 0:
+            return
         change = tuple(each[:count] for each in change)
         if self.start is None:
             test_loss = held_out_losses_full(self.held_out, change[0].transpose(0, 1))
         else:
             test_loss = held_out_losses(self.held_out, *change)
         curves = [loss[:count], test_loss]
-        if self.rulers and count:
+        if self.rulers:
             total = change[0] if self.start is None else change[0].transpose(1, 2) @ change[1]
             curves += [ruler(total) for ruler in self.rulers]
         for part, curve in zip(self.parts, curves, strict=False):
