@@ -7,7 +7,12 @@ from pages.ui.frame import begin
 
 experiment = begin("Playground")
 
-# After the sidebar is on its way: torch takes more than a second to import.
+# After the sidebar is on its way: the browser takes a second to start plotly.js, and the server takes one to
+# import torch, at the same time.
+from pages.ui.live_chart import preload  # noqa: E402
+
+preload()
+
 from pages.ui.playground import show  # noqa: E402
 
 show(experiment)

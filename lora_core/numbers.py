@@ -35,8 +35,10 @@ def bytes_text(count: float) -> str:
 
 
 def percent_text(share: float) -> str:
-    """A share as a percentage with three significant digits: 31.3 %, 8.45 %, 100 %, 0.0123 %."""
-    return f"{100 * share:.3g} %" if share < 9.995 else f"{100 * share:,.0f} %"
+    """A share as a percentage with three significant digits: 31.3 %, 8.45 %, 11.0 %, 100 %, 0.0123 %."""
+    percent = 100 * share
+    decimals = 2 if 0.1 <= percent < 9.995 else 1 if 9.995 <= percent < 99.95 else 0
+    return f"{percent:,.{decimals}f} %" if percent >= 0.1 else f"{percent:.3g} %"
 
 
 def plural(count: int, noun: str) -> str:
@@ -45,5 +47,5 @@ def plural(count: int, noun: str) -> str:
 
 
 def times_text(factor: float) -> str:
-    """1.5 times, 21 times."""
-    return f"{factor:.2g} times" if factor < 100 else f"{factor:,.0f} times"
+    """1.04 times, 21 times."""
+    return f"{factor:.3g} times" if factor < 9.95 else f"{factor:,.0f} times"

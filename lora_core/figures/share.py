@@ -15,6 +15,9 @@ from lora_core.experiment import Experiment
 from lora_core.figures import palette
 from lora_core.numbers import bytes_text, count_text, percent_text
 
+INSIDE = 0.25
+"""A bar at least this share of the widest has room for its number."""
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -112,6 +115,7 @@ def table(info: ShareInfo) -> dict[str, list[str]]:
 
 def _add_bars(figure: go.Figure, info: ShareInfo) -> None:
     labels = [bar.label for bar in reversed(info.bars)]
+    widest = max(100.0, *(100 * bar.share for bar in info.bars))
     lanes = (
         ("Full fine-tuning", palette.FULL, [bar.full for bar in info.bars]),
         (f"LoRA, rank {info.rank}", palette.LORA, [bar.lora for bar in info.bars]),
@@ -124,12 +128,12 @@ def _add_bars(figure: go.Figure, info: ShareInfo) -> None:
         figure.add_trace(
             go.Bar(
                 orientation="h", y=labels, x=shares[::-1], text=words[::-1], name=name,
-                marker={"color": color}, textposition="auto", constraintext="none", insidetextanchor="end",
+                marker={"color": color}, constraintext="none", insidetextanchor="end", cliponaxis=False,
+                textposition=["inside" if share > INSIDE * widest else "outside" for share in shares[::-1]],
                 hovertemplate="%{y}: %{text}, %{x:.3g} % of full<extra>%{fullData.name}</extra>",
             ),
             row=1, col=1,
         )  # fmt: skip
-    widest = max(100.0, *(100 * bar.share for bar in info.bars))
     figure.update_xaxes(title="Share of full fine-tuning (%)", range=[0, 1.04 * widest], row=1, col=1)
 
 
@@ -144,14 +148,16 @@ def _add_curve(figure: go.Figure, info: ShareInfo) -> None:
     )  # fmt: skip
     figure.add_trace(
         go.Scatter(
-            x=[info.rank], y=[100 * info.trainable / info.full_trainable],
-            name="This rank", mode="markers+text",
-            marker={"color": palette.LORA, "size": 12},
-            text=[f"rank {info.rank}: {percent_text(info.trainable / info.full_trainable)}"],
-            textposition="top left" if info.rank > 0.35 * info.ranks[-1] else "top right",
-            hoverinfo="skip", cliponaxis=False,
+            x=[info.rank], y=[100 * info.trainable / info.full_trainable], name="This rank", mode="markers",
+            marker={"color": palette.LORA, "size": 12}, hoverinfo="skip", cliponaxis=False,
         ),
         row=2, col=1,
+    )  # fmt: skip
+    # At the lower right, where a rising line never passes.
+    figure.add_annotation(
+        text=f"rank {info.rank}: {percent_text(info.trainable / info.full_trainable)}", showarrow=False,
+        xref="x2 domain", x=1, xanchor="right", yref="y2 domain", y=0.03, yanchor="bottom",
+        font={"color": palette.LORA},
     )  # fmt: skip
     figure.add_shape(
         type="line", xref="x2 domain", x0=0, x1=1, yref="y2", y0=100, y1=100,

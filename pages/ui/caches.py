@@ -59,7 +59,9 @@ def finished_run(experiment: Experiment) -> Run | None:
 @st.cache_resource(show_spinner=False, max_entries=128)
 def _trained_at_once(experiment: Experiment) -> Run:
     with _TRAINING:
-        return train_to_the_end(experiment)
+        run = train_to_the_end(experiment)
+        run.problem.floors()
+    return run
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -84,6 +86,8 @@ class Growing:
         """Train for about so long, at least one stretch, and return the run so far."""
         with self.lock:
             self.seen = time.monotonic()
+            if self.run is not None:
+                self.run.problem.floors()  # only now: the first paint does not wait for them
             while self.run is None or not self.run.complete:
                 with _TRAINING:
                     self.run = next(self.steps)
@@ -105,6 +109,7 @@ def grown_run(experiment: Experiment) -> Run:
     others = sum(now - each.seen < 1 for each in list(_growing) if each is not growing)
     run = growing.grow(max(LEAST_BUDGET, SHARED_BUDGET / (1 + others)))
     if run.complete:
+        run.problem.floors()
         _kept(experiment, run)
         st.session_state.pop("growing", None)
     return run

@@ -1,5 +1,8 @@
 """The playground's picture: verdict, five numbers, the live loss chart, the trainable share, the formula."""
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -14,10 +17,12 @@ from pages.ui.caches import finished_run, grown_run, warm_up
 from pages.ui.controls import set_fields
 from pages.ui.exports import draw_exports
 from pages.ui.history import draw_pins, ghost, pinned, remember
-from pages.ui.live_chart import live_chart
+from pages.ui.live_chart import live_chart, steady_chart
 
 TICK = 0.25
 """Seconds between two looks at a run that grows."""
+HEIGHT = 390
+"""Of both charts, in CSS pixels: what 1280 x 720 leaves under a verdict of two lines."""
 
 
 def show(experiment: Experiment) -> None:
@@ -25,39 +30,37 @@ def show(experiment: Experiment) -> None:
     warm_up()
     remember(experiment)
     run = finished_run(experiment)
+    # One place for both, so that the charts of a run that has grown up stay where they are. What has buttons
+    # stands outside: a button in a fragment would rerun the fragment alone.
+    st.fragment(_picture, run_every=TICK if run is None else None)(experiment)
+    draw_pins(experiment)
+    _draw_formula(experiment)
     if run is not None:
-        _draw(run)
-    else:
-        st.fragment(_grow, run_every=TICK)(experiment)
+        _draw_next_steps(run)
+        draw_exports(run)
+        _draw_tables(run)
 
 
-def _grow(experiment: Experiment) -> None:
-    run = grown_run(experiment)
-    _draw(run)
-    if run.complete:
-        st.rerun()
-
-
-def _draw(run: Run) -> None:
-    found = verdict(run)
+def _picture(experiment: Experiment) -> None:
+    """Verdict, numbers and charts of the run; one that grows is a little further at every call."""
+    finished = finished_run(experiment)
+    run = grown_run(experiment) if finished is None else finished
     with st.container(key="verdict"):
-        st.markdown(f"### {found.sentence}")
-    _draw_numbers(run)
+        st.markdown(f"### {verdict(run).sentence}")
     left, right = st.columns([0.6, 0.4])
     with left:
         _draw_loss(run)
     with right:
         _draw_share(run)
-    _draw_formula(run.experiment)
-    _draw_next_steps(run, found.kind)
-    draw_exports(run)
-    _draw_tables(run)
+    _draw_numbers(run)
+    if finished is None and run.complete:
+        st.rerun()
 
 
 def _draw_numbers(run: Run) -> None:
     e, info = run.experiment, share.share_info(run.experiment)
-    floor, full_floor = floor_at(run.floors, e.rank), float(run.floors[-1])
-    last = float(run.lora.loss[-1])
+    floors = run.floors if run.problem.floors_known else np.array([np.nan])
+    floor, full_floor, last = floor_at(floors, e.rank), float(floors[-1]), float(run.lora.loss[-1])
     numbers = [
         (
             "Trainable share",
@@ -65,7 +68,7 @@ def _draw_numbers(run: Run) -> None:
             f"{info.trainable:,} of {info.total:,}",
         ),
         ("Final loss", loss_text(last), f"full: {loss_text(run.full.loss[-1])}"),
-        ("Left by optimizer", loss_text(max(0.0, last - floor)), f"floor {loss_text(floor)}"),
+        ("Left by optimizer", loss_text(np.maximum(0.0, last - floor)), f"floor {loss_text(floor)}"),
         ("Cost of the rank", loss_text(floor - full_floor), f"full's floor {loss_text(full_floor)}"),
     ]
     if run.lora.test_accuracy is None or run.full.test_accuracy is None:
@@ -74,27 +77,29 @@ def _draw_numbers(run: Run) -> None:
     else:
         full = f"full: {percent_text(run.full.test_accuracy[-1])}"
         numbers.append(("Held-out accuracy", percent_text(run.lora.test_accuracy[-1]), full))
-    for column, (label, value, note) in zip(st.columns(len(numbers)), numbers, strict=True):
-        column.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
+    with st.container(horizontal=True):
+        for label, value, note in numbers:
+            st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
 
 
 def _draw_loss(run: Run) -> None:
     e, info = run.experiment, _loss_info(run)
     live_chart(
-        info, run_id=run.fingerprint, epochs=e.epochs, key="loss", height=430,
+        info, run_id=run.fingerprint, epochs=e.epochs, key="loss", height=HEIGHT,
         streaming=None if run.complete else (run.updates, e.epochs),
     )  # fmt: skip
-    draw_pins(e)
 
 
 def _loss_info(run: Run) -> loss.LossInfo:
-    e = run.experiment
-    return loss.loss_info(run, run.floors, rank=e.rank, epochs=e.epochs, ghost=ghost(e), pins=pinned(e))
+    e, known = run.experiment, run.problem.floors_known
+    floors = run.floors if known else np.array([np.nan])
+    info = loss.loss_info(run, floors, rank=e.rank, epochs=e.epochs, ghost=ghost(e), pins=pinned(e))
+    return info if known else replace(info, floors=())
 
 
 def _draw_share(run: Run) -> None:
     info = share.share_info(run.experiment)
-    st.plotly_chart(share.draw_share(info), key="share", alt=share.alt_text(info), height=430)
+    steady_chart(share.draw_share(info), key="share", alt=share.alt_text(info), height=HEIGHT)
 
 
 def _draw_formula(experiment: Experiment) -> None:
@@ -111,8 +116,8 @@ def _draw_formula(experiment: Experiment) -> None:
     )
 
 
-def _draw_next_steps(run: Run, kind: str) -> None:
-    steps = next_steps(run, kind)
+def _draw_next_steps(run: Run) -> None:
+    steps = next_steps(run, verdict(run).kind)
     if steps:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("**Try next**", width="content")

@@ -31,7 +31,7 @@ ASSETS = Path(__file__).parent / "assets"
 LOADER = """export default async (component) => {
   const app = document.querySelector('script[src*="static/js/"]').src;
   const load = (path) => import(new URL("../../component/" + path, app).href);
-  const [chart] = await Promise.all([load("%s/live_chart.js"), load("%s/plotly.min.js")]);
+  const [chart] = await Promise.all([load("%s/%s.js"), load("%s/plotly.min.js")]);
   return component.data && chart.default(component, window.Plotly);
 };"""
 
@@ -113,11 +113,28 @@ def pack(figure: go.Figure, header: dict[str, Any]) -> bytes:
     return zlib.compress(len(text).to_bytes(4, "little") + text + bytes(arrays))
 
 
-@lru_cache(maxsize=1)
-def _component() -> Any:
-    """Serve the assets and register the component, once a process and inside its first script run.
+def steady_chart(figure: go.Figure, *, key: str, alt: str, height: int = 420) -> None:
+    """Show a still figure that is redrawn in place when it changes, without the blank frame of a new element.
 
-    The name of the folder served carries a hash of its files: a browser that cached the modules of an older
+    ``alt`` is the chart in words and ``height`` its height in CSS pixels.
+    """
+    header: dict[str, Any] = {"height": height, "alt": alt, "dark": palette.DARK}
+    header["run"] = hashlib.sha256(pack(figure, header)).hexdigest()[:16]
+    _component("steady_chart")(key=key, data=pack(figure, header))
+
+
+@lru_cache
+def _component(module: str = "live_chart") -> Any:
+    """Register the component of a module, once a process and inside its first script run."""
+    assets, plotly = _served()
+    return st.components.v2.component(module, js=LOADER % (assets, module, plotly), isolate_styles=False)
+
+
+@lru_cache(maxsize=1)
+def _served() -> tuple[str, str]:
+    """Serve the assets and plotly.js; returns the names of their folders.
+
+    The name of the assets' folder carries a hash of its files: a browser that cached the modules of an older
     version asks for the new ones.
     """
     digest = hashlib.sha256()
@@ -125,6 +142,4 @@ def _component() -> Any:
         digest.update(path.read_bytes())
     modules = declare_component(f"assets_{digest.hexdigest()[:12]}", path=str(ASSETS))
     plotly = declare_component("plotly", path=str(files("plotly") / "package_data"))
-    return st.components.v2.component(
-        "live_chart", js=LOADER % (modules.name, plotly.name), isolate_styles=False
-    )
+    return modules.name, plotly.name

@@ -1,0 +1,119 @@
+/**
+ * A still figure that stays: one Plotly figure in one div, redrawn in place when its numbers change.
+ *
+ * Streamlit's own Plotly element is built anew at every change, with a blank frame between; this one is not.
+ */
+
+import { element } from "./dom.js";
+import { sameBytes, unpack } from "./series.js";
+import { readTheme, themed, themedLayout, themedTraces } from "./theme.js";
+
+/** @typedef {import("./theme.js").Theme} Theme */
+/**
+ * @typedef {object} Payload
+ * @property {{data: any[], layout: any}} figure
+ * @property {string} run  names what is shown
+ * @property {number} height  in CSS pixels
+ * @property {string} alt  the chart in words
+ * @property {Record<string, string>} dark  colour -> its twin on a dark page
+ */
+
+/** @type {WeakMap<Node, SteadyChart>} */
+const mounted = new WeakMap();
+
+class SteadyChart {
+  /**
+   * @param {Node} parent
+   * @param {any} Plotly
+   */
+  constructor(parent, Plotly) {
+    this.Plotly = Plotly;
+    this.calls = 0;
+    this.config = { displayModeBar: false, responsive: false, doubleClick: false };
+    this.div = element("div");
+    this.root = element("div", { "data-testid": "steady-chart", role: "figure" }, this.div);
+    parent.appendChild(this.root);
+    this.watcher = new ResizeObserver(() => this.resized());
+    this.watcher.observe(this.root);
+  }
+
+  /** @param {Uint8Array} bytes */
+  async update(bytes) {
+    if (!sameBytes(this.bytes, bytes)) {
+      this.bytes = bytes;
+      const payload = await unpack(bytes);
+      if (this.bytes !== bytes) return; // overtaken by a newer figure
+      this.payload = payload;
+      this.root.style.height = `${payload.height}px`;
+      this.root.setAttribute("aria-label", payload.alt);
+      await this.draw();
+      this.root.dataset.run = payload.run;
+    } else if (this.payload && JSON.stringify(readTheme(this.root)) !== JSON.stringify(this.theme)) {
+      await this.draw();
+    }
+  }
+
+  async draw() {
+    const { figure, dark, height } = this.payload;
+    this.theme = readTheme(this.root);
+    this.width = this.root.getBoundingClientRect().width;
+    const layout = { ...themedFigure(figure.layout, dark, this.theme), width: this.width, height };
+    await this.Plotly.react(this.div, themedTraces(figure.data, dark, this.theme), layout, this.config);
+  }
+
+  resized() {
+    cancelAnimationFrame(this.resizing);
+    this.resizing = requestAnimationFrame(() => {
+      const { width } = this.root.getBoundingClientRect();
+      if (this.payload && width && width !== this.width) this.draw();
+    });
+  }
+
+  destroy() {
+    this.watcher.disconnect();
+    cancelAnimationFrame(this.resizing);
+    this.Plotly.purge(this.div);
+    this.root.remove();
+  }
+}
+
+/**
+ * A layout in the theme: its axes, and the colours of its lines and words.
+ * @param {any} sent
+ * @param {Record<string, string>} dark
+ * @param {Theme} theme
+ */
+function themedFigure(sent, dark, theme) {
+  const { axis, modebar, ...look } = themedLayout(theme);
+  const layout = { ...look, ...sent, dragmode: false };
+  for (const name of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
+    const title = { ...layout[name].title, font: { size: theme.size } };
+    layout[name] = { ...axis, ...layout[name], title, fixedrange: true };
+  }
+  layout.shapes = (sent.shapes ?? []).map((shape) => ({
+    ...shape,
+    line: { ...shape.line, color: themed(shape.line?.color, dark, theme) },
+  }));
+  layout.annotations = (sent.annotations ?? []).map((note) => ({
+    ...note,
+    font: { size: theme.size, ...note.font, color: themed(note.font?.color ?? theme.muted, dark, theme) },
+  }));
+  return layout;
+}
+
+/**
+ * @param {{parentElement: Node, data: Uint8Array}} component
+ * @param {any} Plotly
+ */
+export default async function steadyChart({ parentElement, data }, Plotly) {
+  let chart = mounted.get(parentElement);
+  if (!chart) mounted.set(parentElement, (chart = new SteadyChart(parentElement, Plotly)));
+  const call = ++chart.calls;
+  await chart.update(data);
+  return () =>
+    setTimeout(() => {
+      if (call !== chart.calls || parentElement.isConnected) return;
+      chart.destroy();
+      mounted.delete(parentElement);
+    });
+}
