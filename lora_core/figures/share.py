@@ -5,10 +5,10 @@ numbers trained over all ranks, which pass full fine-tuning's at r* = in * out /
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.experiment import Experiment
@@ -77,18 +77,27 @@ def share_info(experiment: Experiment) -> ShareInfo:
 
 def draw_share(info: ShareInfo) -> go.Figure:
     """Bars above, the share over ranks below."""
-    figure = make_subplots(rows=2, cols=1, row_heights=[0.52, 0.48], vertical_spacing=0.2)
-    figure.update_layout(template={})
-    _add_bars(figure, info)
-    _add_curve(figure, info)
-    figure.update_layout(
-        showlegend=False,
-        barmode="group",
-        bargap=0.28,
-        bargroupgap=0.06,
-        margin={"l": 112, "r": 16, "t": 8, "b": 44},
-    )
-    return figure
+    widest = max(100.0, *(100 * bar.share for bar in info.bars))
+    layout: dict[str, Any] = {
+        "template": {},
+        "showlegend": False,
+        "barmode": "group",
+        "bargap": 0.28,
+        "bargroupgap": 0.06,
+        "margin": {"l": 112, "r": 16, "t": 8, "b": 44},
+        "xaxis": {"title": {"text": "Share of full fine-tuning (%)"}, "range": [0, 1.04 * widest]},
+        "yaxis": {"domain": [0.58, 1.0]},
+        "xaxis2": {"title": {"text": "Rank"}, "rangemode": "tozero", "anchor": "y2"},
+        "yaxis2": {"title": {"text": "Trained / full (%)"}, "rangemode": "tozero", "anchor": "x2"},
+        "shapes": _lines(info),
+        "annotations": _words(info),
+    }
+    layout["yaxis2"]["domain"] = [0.0, 0.38]
+    bars = [
+        _bars("Full fine-tuning", palette.FULL, info, [bar.full for bar in info.bars], widest),
+        _bars(f"LoRA, rank {info.rank}", palette.LORA, info, [bar.lora for bar in info.bars], widest),
+    ]
+    return go.Figure([*bars, *_curve(info)], layout)
 
 
 def alt_text(info: ShareInfo) -> str:
@@ -113,64 +122,70 @@ def table(info: ShareInfo) -> dict[str, list[str]]:
     }
 
 
-def _add_bars(figure: go.Figure, info: ShareInfo) -> None:
-    labels = [bar.label for bar in reversed(info.bars)]
-    widest = max(100.0, *(100 * bar.share for bar in info.bars))
-    lanes = (
-        ("Full fine-tuning", palette.FULL, [bar.full for bar in info.bars]),
-        (f"LoRA, rank {info.rank}", palette.LORA, [bar.lora for bar in info.bars]),
-    )
-    for name, color, values in lanes:
-        shares = [
-            100 * value / bar.full if bar.full else 0 for value, bar in zip(values, info.bars, strict=True)
-        ]
-        words = [bar.text(value) for value, bar in zip(values, info.bars, strict=True)]
-        figure.add_trace(
-            go.Bar(
-                orientation="h", y=labels, x=shares[::-1], text=words[::-1], name=name,
-                marker={"color": color}, constraintext="none", insidetextanchor="end", cliponaxis=False,
-                textposition=["inside" if share > INSIDE * widest else "outside" for share in shares[::-1]],
-                hovertemplate="%{y}: %{text}, %{x:.3g} % of full<extra>%{fullData.name}</extra>",
-            ),
-            row=1, col=1,
-        )  # fmt: skip
-    figure.update_xaxes(title="Share of full fine-tuning (%)", range=[0, 1.04 * widest], row=1, col=1)
+def _bars(name: str, color: str, info: ShareInfo, values: list[int], widest: float) -> dict[str, Any]:
+    pairs = list(zip(values, info.bars, strict=True))[::-1]
+    shares = [100 * value / bar.full if bar.full else 0.0 for value, bar in pairs]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": name,
+        "y": [bar.label for _, bar in pairs],
+        "x": shares,
+        "text": [bar.text(value) for value, bar in pairs],
+        "textposition": ["inside" if share > INSIDE * widest else "outside" for share in shares],
+        "insidetextanchor": "end",
+        "constraintext": "none",
+        "cliponaxis": False,
+        "marker": {"color": color},
+        "hovertemplate": "%{y}: %{text}, %{x:.3g} % of full<extra>%{fullData.name}</extra>",
+    }
 
 
-def _add_curve(figure: go.Figure, info: ShareInfo) -> None:
-    figure.add_trace(
-        go.Scatter(
-            x=info.ranks, y=100 * info.shares, mode="lines", name="LoRA",
-            line={"color": palette.LORA, "width": 2.5},
-            hovertemplate="rank %{x}: %{y:.3g} % of full<extra></extra>",
-        ),
-        row=2, col=1,
-    )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=[info.rank], y=[100 * info.trainable / info.full_trainable], name="This rank", mode="markers",
-            marker={"color": palette.LORA, "size": 12}, hoverinfo="skip", cliponaxis=False,
-        ),
-        row=2, col=1,
-    )  # fmt: skip
-    # At the lower right, where a rising line never passes.
-    figure.add_annotation(
-        text=f"rank {info.rank}: {percent_text(info.trainable / info.full_trainable)}", showarrow=False,
-        xref="x2 domain", x=1, xanchor="right", yref="y2 domain", y=0.03, yanchor="bottom",
-        font={"color": palette.LORA},
-    )  # fmt: skip
-    figure.add_shape(
-        type="line", xref="x2 domain", x0=0, x1=1, yref="y2", y0=100, y1=100,
-        line={"color": palette.FULL, "width": 2},
-    )  # fmt: skip
-    figure.add_shape(
-        type="line", xref="x2", x0=info.break_even, x1=info.break_even, yref="y2 domain", y0=0, y1=1,
-        line={"color": palette.BASE, "width": 1.5, "dash": "dash"},
-    )  # fmt: skip
-    figure.add_annotation(
-        text=f"break-even r* = {info.break_even:.3g}", xref="x2", x=info.break_even, yref="y2 domain", y=1,
-        showarrow=False, xanchor="right", yanchor="top", xshift=-4,
-        font={"color": palette.BASE},
-    )  # fmt: skip
-    figure.update_xaxes(title="Rank", rangemode="tozero", row=2, col=1)
-    figure.update_yaxes(title="Trained / full (%)", rangemode="tozero", row=2, col=1)
+def _curve(info: ShareInfo) -> list[dict[str, Any]]:
+    """The share over ranks, and this rank on it."""
+    place = {"type": "scatter", "xaxis": "x2", "yaxis": "y2"}
+    line = {"x": info.ranks, "y": 100 * info.shares, "mode": "lines", "name": "LoRA"}
+    here = {"x": [info.rank], "y": [100 * info.trainable / info.full_trainable], "mode": "markers"}
+    return [
+        {
+            **place,
+            **line,
+            "line": {"color": palette.LORA, "width": 2.5},
+            "hovertemplate": "rank %{x}: %{y:.3g} % of full<extra></extra>",
+        },
+        {
+            **place,
+            **here,
+            "name": "This rank",
+            "marker": {"color": palette.LORA, "size": 12},
+            "hoverinfo": "skip",
+            "cliponaxis": False,
+        },
+    ]
+
+
+def _lines(info: ShareInfo) -> list[dict[str, Any]]:
+    """Full fine-tuning at 100 %, and break-even."""
+    across = {"xref": "x2 domain", "x0": 0, "x1": 1, "yref": "y2", "y0": 100, "y1": 100}
+    up = {"xref": "x2", "x0": info.break_even, "x1": info.break_even, "yref": "y2 domain", "y0": 0, "y1": 1}
+    return [
+        {"type": "line", **across, "line": {"color": palette.FULL, "width": 2}},
+        {"type": "line", **up, "line": {"color": palette.BASE, "width": 1.5, "dash": "dash"}},
+    ]
+
+
+def _words(info: ShareInfo) -> list[dict[str, Any]]:
+    """Break-even at the upper left of its line, this rank at the lower right, where no line passes."""
+    break_even = {"x": info.break_even, "xref": "x2", "y": 1, "yanchor": "top", "xshift": -4}
+    here = {"x": 1, "xref": "x2 domain", "y": 0.03, "yanchor": "bottom"}
+    common = {"showarrow": False, "xanchor": "right", "yref": "y2 domain"}
+    share = percent_text(info.trainable / info.full_trainable)
+    return [
+        {
+            **common,
+            **break_even,
+            "text": f"break-even r* = {info.break_even:.3g}",
+            "font": {"color": palette.BASE},
+        },
+        {**common, **here, "text": f"rank {info.rank}: {share}", "font": {"color": palette.LORA}},
+    ]
