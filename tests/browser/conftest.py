@@ -68,7 +68,7 @@ def serve() -> Iterator[Serve]:
 def chromium() -> Iterator[Browser]:
     """One browser for the session."""
     if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
+        pytest.fail("no Chromium on this machine: the browser tests need one")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

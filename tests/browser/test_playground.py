@@ -1,0 +1,277 @@
+"""The playground in a real browser: does it answer at once, keep its place, and open every link?
+
+Run with `-s` to see the measured figures.
+"""
+
+import json
+import time
+from statistics import quantiles
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from lora_core import Experiment, run
+from lora_core.experiment import LIMITS, Flag, Real, Whole
+from lora_core.verdict import verdict
+from pages.ui.controls import CONTROLS, value_text
+
+CHART = "[data-testid=live-chart]"
+
+# From a key to the frame in which chart, share chart and verdict have all changed.
+WATCH = """() => {
+  window.answers = [];
+  let pressed, waiting = new Set();
+  const settle = (part) => {
+    waiting.delete(part);
+    if (!waiting.size && pressed) {
+      const since = pressed;
+      pressed = undefined;
+      requestAnimationFrame(() => setTimeout(() => answers.push(performance.now() - since)));
+    }
+  };
+  addEventListener("keydown", () => {
+    pressed = performance.now();
+    waiting = new Set(["loss", "share"]);
+  }, true);
+  const watch = (selector, part) => {
+    const node = document.querySelector(selector);
+    new MutationObserver(() => settle(part)).observe(node, {attributes: true, attributeFilter: ["data-run"]});
+    node.marked = true;
+  };
+  watch("[data-testid=live-chart]", "loss");
+  watch("[data-testid=steady-chart]", "share");
+}"""
+
+FRAMES = """seconds => new Promise(done => {
+  const root = document.querySelector("[data-testid=live-chart]");
+  const gaps = [];
+  let blank = 0, start, before;
+  const look = now => {
+    start ??= now;
+    if (before !== undefined) gaps.push(now - before);
+    before = now;
+    const paths = [...root.querySelectorAll(".scatterlayer > .trace path.js-line")];
+    if (paths.length < 4 || paths.some(path => !path.getAttribute("d"))) blank += 1;
+    if (now - start < seconds * 1000) requestAnimationFrame(look);
+    else done({frames: gaps.length, blank, longest: Math.max(...gaps)});
+  };
+  requestAnimationFrame(look);
+})"""
+
+
+@pytest.fixture(scope="module")
+def app(serve) -> str:
+    return serve("app.py")
+
+
+@pytest.fixture(scope="module")
+def tab(app, open_shared_page) -> Page:
+    page = open_shared_page(app)
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
+    return page
+
+
+def slider(page: Page, label: str) -> Locator:
+    """The slider of that label; True rank's is none of Rank's."""
+    name = next(name for name, control in CONTROLS.items() if control.label == label)
+    return page.locator(f".st-key-{name}").get_by_role("slider")
+
+
+def shown_run(page: Page) -> str:
+    return page.locator(CHART).get_attribute("data-run") or ""
+
+
+def p95(values: list[float]) -> float:
+    return quantiles(values, n=20)[-1]
+
+
+def test_what_matters_is_in_sight_at_1280_by_720(tab: Page) -> None:
+    for label in ("In features", "Out features", "Rank", "Learning rate"):
+        box = slider(tab, label).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 720, label
+    play = tab.get_by_role("button", name="Play").bounding_box()
+    assert play is not None
+    assert play["y"] + play["height"] <= 720
+    expect(tab.locator(".st-key-verdict")).to_contain_text(verdict(run(Experiment())).sentence)
+
+
+def test_a_slider_is_answered_within_a_quarter_of_a_second(tab: Page) -> None:
+    tab.evaluate(WATCH)
+    slowest = answer_times(tab)
+    if slowest > 250:  # the machine may have been busy with something else: once more
+        slowest = answer_times(tab)
+    assert slowest <= 250
+    assert tab.evaluate("document.querySelector('[data-testid=live-chart]').marked === true")
+    assert tab.evaluate("document.querySelector('[data-testid=steady-chart]').marked === true")
+    expect(tab.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
+
+
+def answer_times(tab: Page) -> float:
+    """Move the rank slider 20 times and back to where it was; p95 of key to painted, in ms."""
+    tab.evaluate("answers.length = 0")
+    slider(tab, "Rank").focus()
+    for move in range(20):
+        before = len(tab.evaluate("answers"))
+        tab.keyboard.press("ArrowRight" if move % 4 < 2 else "ArrowLeft")
+        tab.wait_for_function("count => answers.length > count", arg=before)
+        tab.wait_for_timeout(150)
+    answers = sorted(tab.evaluate("answers"))
+    print(f"\nslider to curve and share painted: median {answers[10]:.0f} ms, p95 {p95(answers):.0f} ms")
+    return p95(answers)
+
+
+def test_a_playback_is_smooth_and_never_blank(tab: Page) -> None:
+    tab.keyboard.press("Escape")
+    tab.get_by_label("Speed").select_option(index=0)
+    tab.get_by_role("button", name="Restart").click()
+    tab.get_by_role("button", name="Play").click()
+    seen = tab.evaluate(FRAMES, 10)
+    rate = seen["frames"] / 10
+    print(
+        f"\nplayback: {rate:.1f} frames/s, longest gap {seen['longest']:.0f} ms, {seen['blank']} blank frames"
+    )
+    assert seen["blank"] == 0
+    assert rate >= 55
+
+
+def test_a_zoom_survives_a_slider(tab: Page) -> None:
+    plot = tab.locator(f"{CHART} .nsewdrag").first.bounding_box()
+    assert plot is not None
+    tab.mouse.move(plot["x"] + 60, plot["y"] + 40)
+    tab.mouse.down()
+    tab.mouse.move(plot["x"] + 220, plot["y"] + 160, steps=6)
+    tab.mouse.up()
+    ranges = "document.querySelector('[data-testid=live-chart] .js-plotly-plot').layout.xaxis.range.slice()"
+    tab.wait_for_function(f"{ranges}[0] > 1")
+    zoomed = tab.evaluate(ranges)
+    before = shown_run(tab)
+    slider(tab, "Rank").press("ArrowRight")
+    expect(tab.locator(CHART)).not_to_have_attribute("data-run", before)
+    assert tab.evaluate(ranges) == zoomed
+
+
+def test_space_scrub_and_arrows(tab: Page) -> None:
+    chart = tab.locator(CHART)
+    if chart.get_attribute("data-state") == "playing":
+        tab.get_by_role("button", name="Pause").click()
+    tab.get_by_role("button", name="Restart").click()
+    tab.evaluate("document.activeElement.blur()")
+    tab.keyboard.press("Space")
+    expect(chart).to_have_attribute("data-state", "playing")
+    tab.keyboard.press("Space")
+    expect(chart).to_have_attribute("data-state", "paused")
+    scrub = tab.get_by_role("slider", name="Epoch", exact=True)
+    scrub.fill("50")
+    expect(chart).to_have_attribute("data-epoch", "50")
+    scrub.press("ArrowRight")
+    expect(chart).to_have_attribute("data-epoch", "51")
+
+
+@pytest.mark.parametrize("end", ["least", "middle", "greatest"])
+def test_a_link_restores_every_field_with_the_same_run_in_a_second_browser(app, open_page, end: str) -> None:
+    # The sizes and epochs of a quick run; their own ends are AppTest's.
+    fields = {name: picked(name, end) for name in CONTROLS if name not in ("samples", "epochs")}
+    fields |= {"in_features": {"least": 2, "middle": 24, "greatest": 64}[end]}
+    fields |= {"out_features": {"least": 2, "middle": 12, "greatest": 48}[end]}
+    fields |= {
+        "rank": {"least": 1, "middle": 5, "greatest": 60}[end],
+        "true_rank": 3,
+        "epochs": 60,
+        "samples": 100,
+    }
+    experiment = Experiment.from_dict(fields)
+    query = "&".join(f"{name}={value_text(value)}" for name, value in fields.items())
+    page = open_page(f"{app}/?{query}")
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(experiment).fingerprint, timeout=15_000)
+    page.reload()
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(experiment).fingerprint, timeout=15_000)
+
+
+def picked(name: str, end: str) -> object:
+    limit = LIMITS[name]
+    if isinstance(limit, Whole | Real):
+        middle = type(limit.least)((limit.least + limit.greatest) / 2)
+        return {"least": limit.least, "middle": middle, "greatest": limit.greatest}[end]
+    values = [False, True] if isinstance(limit, Flag) else [str(each) for each in limit.kind]
+    return values[{"least": 0, "middle": len(values) // 2, "greatest": -1}[end]]
+
+
+def test_a_moved_slider_stands_in_the_address_and_a_link_may_word_it_otherwise(app, open_page) -> None:
+    page = open_page(f"{app}/?learning_rate=2e-2")
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(learning_rate=0.02)).fingerprint)
+    slider(page, "Rank").press("ArrowRight")
+    page.wait_for_url("**/?*rank=4*")
+    assert "learning_rate=0.02" in page.url
+    expect(page.locator(CHART)).to_have_attribute(
+        "data-run", run(Experiment(rank=4, learning_rate=0.02)).fingerprint
+    )
+
+
+def test_nonsense_opens_on_the_default_with_a_clear_word(app, open_page) -> None:
+    page = open_page(f"{app}/?rank=%3Cscript%3Ealert(1)%3C/script%3E&seed=zzz&task=&utm_source=x")
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
+    expect(page.get_by_text("Rank in the link is")).to_contain_text("a whole number from 1 to 1,024")
+    expect(page.get_by_text("Seed in the link is")).to_contain_text("zzz")
+    assert page.locator("script", has_text="alert(1)").count() == 0
+
+
+def test_the_first_trained_curve_is_there_within_three_seconds(app, open_page) -> None:
+    times = []
+    for seed in range(3):
+        start = time.monotonic()
+        page = open_page(f"{app}/?seed={seed}")
+        expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(seed=seed)).fingerprint)
+        times.append(time.monotonic() - start)
+    print(f"\nfirst trained curve on a warm server: {', '.join(f'{each:.2f}' for each in times)} s")
+    assert sorted(times)[1] <= 3
+
+
+def test_a_large_layer_paints_within_two_seconds_and_streams(app, open_page) -> None:
+    page = open_page("about:blank")
+    start = time.monotonic()
+    page.goto(f"{app}/?in_features=1024&out_features=1024&samples=2000&epochs=2000")
+    chart = page.locator(CHART)
+    expect(chart).to_have_attribute("data-state", "streaming", timeout=15_000)
+    first = time.monotonic() - start
+    early = int(chart.get_attribute("data-epochs") or 0)
+    page.wait_for_timeout(1500)
+    later = int(chart.get_attribute("data-epochs") or 0)
+    print(f"\n1024 x 1024: first paint after {first:.2f} s, then {(later - early) / 1.5:.1f} updates/s")
+    assert later > early
+    slider(page, "In features").press("Home")
+    expect(chart).to_have_attribute("data-state", "paused", timeout=15_000)
+    assert first <= 2
+
+
+def test_digits_train_and_name_their_accuracy(app, open_page) -> None:
+    page = open_page(f"{app}/?task=digits&true_rank=1&rank=1")
+    trained = run(Experiment(task="digits", true_rank=1, rank=1))
+    expect(page.locator(CHART)).to_have_attribute("data-run", trained.fingerprint)
+    expect(page.get_by_test_id("stMetric").last).to_contain_text("Held-out accuracy")
+    expect(page.locator(".st-key-verdict")).to_contain_text("94.2 % after")
+
+
+def test_a_phone_has_the_chart_first_and_nothing_overflows(app, open_page) -> None:
+    page = open_page(app, viewport={"width": 400, "height": 800})
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    chart = page.locator(CHART).bounding_box()
+    share = page.locator("[data-testid=steady-chart]").bounding_box()
+    assert chart is not None
+    assert share is not None
+    assert chart["y"] < share["y"]
+
+
+def test_the_run_is_downloaded_as_csv_and_an_experiment_opens(app, open_page, tmp_path) -> None:
+    page = open_page(f"{app}/?rank=4")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Run as CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0] == "updates,lora_loss,lora_test_loss,full_loss,full_test_loss"
+    assert float(lines[-1].split(",")[1]) == run(Experiment(rank=4)).lora.loss[-1]
+    file = tmp_path / "experiment.json"
+    file.write_text(json.dumps(Experiment(rank=7, seed=3).to_dict()))
+    page.get_by_role("button", name="Open an experiment").click()
+    page.locator("input[type=file]").set_input_files(file)
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=7, seed=3)).fingerprint)
