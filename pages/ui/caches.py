@@ -21,7 +21,8 @@ AT_ONCE = 3e9
 SHARED_BUDGET, LEAST_BUDGET = 0.15, 0.03
 """Seconds of training in one tick: the first is shared by all who are growing a run, down to the second."""
 
-_TRAINING = threading.BoundedSemaphore(1)
+TRAINING = threading.BoundedSemaphore(1)
+"""Held by whoever trains, on any page: the cores are shared."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -58,7 +59,7 @@ def finished_run(experiment: Experiment) -> Run | None:
 
 @st.cache_resource(show_spinner=False, max_entries=128)
 def _trained_at_once(experiment: Experiment) -> Run:
-    with _TRAINING:
+    with TRAINING:
         run = train_to_the_end(experiment)
         run.problem.floors()
     return run
@@ -89,7 +90,7 @@ class Growing:
             if self.run is not None:
                 self.run.problem.floors()  # only now: the first paint does not wait for them
             while self.run is None or not self.run.complete:
-                with _TRAINING:
+                with TRAINING:
                     self.run = next(self.steps)
                 if time.monotonic() - self.seen > seconds:
                     break

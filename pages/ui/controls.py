@@ -107,9 +107,13 @@ def value_text(value: Any) -> str:
 def set_fields(experiment: Experiment) -> None:
     """Put an experiment into the controls; for callbacks, before the controls are drawn."""
     for name in CONTROLS:
-        value = getattr(experiment, name)
-        _offer(name, value)
-        st.session_state[name] = value if isinstance(LIMITS[name], Whole | Real | Flag) else str(value)
+        set_field(name, getattr(experiment, name))
+
+
+def set_field(name: str, value: Any) -> None:
+    """Put one field's value into its control and leave the others; for callbacks, as `set_fields`."""
+    _offer(name, value)
+    st.session_state[name] = value if isinstance(LIMITS[name], Whole | Real | Flag) else str(value)
 
 
 def differences(experiment: Experiment, other: Experiment = DEFAULT) -> dict[str, str]:
@@ -244,8 +248,8 @@ def draw_scenes() -> None:
             st.button(
                 preset.title,
                 key=f"scene {name}",
-                help=preset.sentence,
                 on_click=set_fields,
                 args=(preset.experiment,),
                 width="stretch",
             )
+            st.caption(preset.sentence)

@@ -126,12 +126,12 @@ def steady_chart(figure: go.Figure, *, key: str, alt: str, height: int = 420) ->
 @lru_cache
 def _component(module: str = "live_chart") -> Any:
     """Register the component of a module, once a process and inside its first script run."""
-    assets, plotly = _served()
+    assets, plotly = served()
     return st.components.v2.component(module, js=LOADER % (assets, module, plotly), isolate_styles=False)
 
 
 @lru_cache(maxsize=1)
-def _served() -> tuple[str, str]:
+def served() -> tuple[str, str]:
     """Serve the assets and plotly.js; returns the names of their folders.
 
     The name of the assets' folder carries a hash of its files: a browser that cached the modules of an older
