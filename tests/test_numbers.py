@@ -1,0 +1,32 @@
+"""Numbers as they are shown."""
+
+import math
+
+import pytest
+
+from lora_core.numbers import bytes_text, count_text, loss_text, percent_text, plural, times_text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.17149, "0.171"), (243.7067, "244"), (9.812e-5, "9.81e-5"), (0.0098, "0.00980"),
+     (1e9, "1.00e9"), (math.nan, "–"), (math.inf, "–"), (0.99996, "1.00")],
+)  # fmt: skip
+def test_a_loss_has_three_significant_digits(value: float, text: str) -> None:
+    assert loss_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.312896, "31.3 %"), (0.0845, "8.45 %"), (0.10959, "11.0 %"), (1.0, "100 %"), (1.04, "104 %"),
+     (12.5, "1,250 %"), (0.000123, "0.0123 %"), (0.0, "0 %"), (0.09996, "10.0 %")],
+)  # fmt: skip
+def test_a_share_is_a_percentage_with_three_significant_digits(share: float, text: str) -> None:
+    assert percent_text(share) == text
+
+
+def test_counts_bytes_factors_and_plurals() -> None:
+    assert [count_text(n) for n in (946, 4096, 65536, 1048576)] == ["946", "4,096", "65.5 k", "1.05 M"]
+    assert [bytes_text(n) for n in (592, 1536, 8388608)] == ["592 B", "1.54 kB", "8.39 MB"]
+    assert [times_text(x) for x in (1.04, 20.8, 180.2)] == ["1.04 times", "21 times", "180 times"]
+    assert (plural(1, "update"), plural(200, "update")) == ("1 update", "200 updates")
