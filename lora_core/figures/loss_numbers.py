@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lora_core.numbers import loss_text
+
 Series = NDArray[np.float64]
 Role = Literal["lora", "full", "ghost", "pin"]
 
@@ -121,19 +123,8 @@ def loss_info(
 
 
 def format_loss(value: float, digits: int = 4) -> str:
-    """`value` to that many significant digits: 0.1712, 243.7, 9.812e-5; a dash where there is none.
-
-    The live chart prints the same characters, so that a page and its chart never disagree in a digit.
-    """
-    if not np.isfinite(value):
-        return "–"
-    if value == 0:
-        return "0"
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    power = int(exponent)
-    if -4 <= power <= 5:
-        return f"{value:.{max(0, digits - 1 - power)}f}"
-    return f"{mantissa}e{power}"
+    """A loss as the chart writes it, to four significant digits; the live chart prints the same characters."""
+    return loss_text(value, digits)
 
 
 def readout(info: LossInfo, epoch: int) -> list[tuple[str, float]]:
