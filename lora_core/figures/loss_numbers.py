@@ -123,7 +123,7 @@ def loss_info(
 
 
 def format_loss(value: float, digits: int = 4) -> str:
-    """A loss as the chart writes it, to four significant digits; the live chart prints the same characters."""
+    """A loss as the chart writes it, to four significant digits; the live chart writes it alike."""
     return loss_text(value, digits)
 
 
