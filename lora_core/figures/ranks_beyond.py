@@ -1,0 +1,124 @@
+"""What lies behind a rank: its spectrum, what cutting a larger adapter costs, luck, and the learning rate.
+
+Learnt and ideal are compared in outputs, as singular values of X delta beside those of the target P = X X^+ R
+(reduced-rank regression, Izenman 1975): the singular values of delta itself are not what a rank should keep
+unless X is white. Cutting an adapter is Eckart and Young's truncation of A B; what it costs depends on X.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lora_core.bank import Sweep
+from lora_core.data import Problem
+from lora_core.figures.ranks_numbers import Floats
+from lora_core.geometry import effective_rank, truncate_factors
+from lora_core.theory import knee, target_spectrum, whitened_spectrum
+
+
+@dataclass(frozen=True, eq=False)
+class SpectrumInfo:
+    """Singular values of X delta, ``learnt`` and ``ideal`` (min(in, out),), at ``rank`` paid for.
+
+    ``used`` is the effective rank of what was learnt; ``energy`` the share of the target's squared singular
+    values that the best change of this rank keeps, ``learnt_energy`` that of what was learnt.
+    """
+
+    rank: int
+    learnt: Floats
+    ideal: Floats
+    used: float
+    energy: float
+    learnt_energy: float
+
+
+def spectrum_info(sweep: Sweep, problem: Problem, rank: int) -> SpectrumInfo:
+    """The spectrum of the adapter of a trained rank beside the ideal one's."""
+    bias = sweep.experiment.train_bias
+    A, B, scaling = sweep.adapters[rank]
+    delta = scaling * A.double() @ B.double()
+    learnt = whitened_spectrum(problem.X, delta, bias)
+    ideal = target_spectrum(problem.X, problem.residual(), bias)
+    total = float(ideal.square().sum()) or 1.0
+    kept = min(rank, len(ideal))
+    return SpectrumInfo(
+        rank, learnt.numpy(), ideal.numpy(), effective_rank(learnt),
+        float(ideal[:kept].square().sum()) / total, float(learnt.square().sum()) / total,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def truncation(sweep: Sweep, problem: Problem, ranks: tuple[int, ...]) -> Floats:
+    """The training loss (rank,) of the adapter of the largest rank, cut to each of ``ranks`` by SVD.
+
+    With a trained bias each cut has the bias that suits it best. NaN where that adapter diverged.
+    """
+    A, B, scaling = sweep.adapters[max(sweep.adapters)]
+    if not (torch.isfinite(A).all() and torch.isfinite(B).all()):
+        return np.full(len(ranks), np.nan)
+    A, B = truncate_factors(A, B, A.shape[1])
+    X, R = problem.X.double(), problem.residual().double()
+    if sweep.experiment.train_bias:
+        X, R = X - X.mean(0), R - R.mean(0)
+    rest, Z, losses, before = R.clone(), scaling * (X @ A), [], 0
+    for rank in sorted(ranks):
+        rest.addmm_(Z[:, before:rank], B[before:rank], alpha=-1)
+        before = rank
+        losses.append(float(rest.square().mean()))
+    return np.array(losses)
+
+
+@dataclass(frozen=True, eq=False)
+class SeedsInfo:
+    """Final losses (seed, rank) of the same sweep with other data and other starts; ``knees`` (seed,)."""
+
+    ranks: tuple[int, ...]
+    seeds: tuple[int, ...]
+    final: Floats
+    knees: tuple[int, ...]
+
+    def words(self) -> str:
+        """How far luck moves the losses, and whether it moves the knee."""
+        with np.errstate(all="ignore"):
+            spread = np.nanmax(self.final, 0) / np.nanmin(self.final, 0)
+        widest = int(np.nanargmax(np.where(np.isfinite(spread), spread, 1.0)))
+        low, high = min(self.knees), max(self.knees)
+        where = f"at rank {low} in each" if low == high else f"between rank {low} and {high}"
+        return (
+            f"{len(self.seeds)} seeds: the knee is {where}. Luck alone moves a final loss by at most "
+            f"{float(spread[widest]):.2f} times, at rank {self.ranks[widest]}."
+        )
+
+
+def seeds_info(sweep: Sweep, tolerance: float) -> SeedsInfo:
+    """The final losses of a sweep over several seeds, its first learning rate."""
+    knees = tuple(knee(floors, tolerance) for floors in sweep.floors)
+    return SeedsInfo(sweep.ranks, sweep.seeds, sweep.losses[:, :, 0, -1], knees)
+
+
+@dataclass(frozen=True, eq=False)
+class MapInfo:
+    """Final losses (row, rate): one row a rank, the last full fine-tuning. ``best`` (row,) is the place of
+    the best rate, -1 where every run diverged."""
+
+    ranks: tuple[int, ...]
+    rates: tuple[float, ...]
+    final: Floats
+    best: tuple[int, ...]
+
+    def words(self) -> str:
+        """Where the ridge lies at the two ends of the ranks, and for full fine-tuning."""
+        rows = ((0, f"rank {self.ranks[0]}"), (-2, f"rank {self.ranks[-1]}"), (-1, "full fine-tuning"))
+        parts = [
+            f"{self.rates[self.best[row]]:g} for {name}" if self.best[row] >= 0 else f"none for {name}"
+            for row, name in rows
+        ]
+        return f"Best learning rate: {parts[0]}, {parts[1]}, {parts[2]}."
+
+
+def map_info(sweep: Sweep) -> MapInfo:
+    """The final losses of a sweep over ranks and learning rates, its first seed."""
+    final = np.vstack([sweep.loss[:, :, -1], sweep.full_loss[None, :, -1]])
+    best = tuple(-1 if np.isnan(row).all() else int(np.nanargmin(row)) for row in final)
+    return MapInfo(sweep.ranks, sweep.learning_rates, final, best)

@@ -1,0 +1,76 @@
+"""What takes several sweeps and is computed when it is asked for: the band of seeds, the map of rates."""
+
+import streamlit as st
+
+from lora_core.bank import Sweep
+from lora_core.experiment import Experiment
+from lora_core.figures import ranks as figures
+from lora_core.figures.ranks_beyond import MapInfo, map_info, seeds_info
+from pages.ui.controls import set_field
+from pages.ui.live_chart import steady_chart
+from pages.ui.rank_chart import click_chart
+from pages.ui.rank_sweeps import SEEDS, Plan, map_plan, seeds_plan, trained
+
+TICK = 0.25
+_OPEN = "open the playground"
+
+
+def draw_seeds(experiment: Experiment, tolerance: float) -> None:
+    """The same ranks over several seeds, on request."""
+    wanted = st.toggle(
+        f"Is it luck? Train the ranks with {SEEDS} seeds", key="over seeds",
+        help="Other data, another base and another start each time.",
+    )  # fmt: skip
+    if not wanted:
+        return
+    sweep = _sweep(seeds_plan(experiment), "seeds")
+    if sweep is not None:
+        info = seeds_info(sweep, tolerance)
+        steady_chart(figures.draw_seeds(info), key="seeds", alt=f"Band of seeds. {info.words()}", height=330)
+        st.caption(info.words())
+
+
+def draw_map(experiment: Experiment) -> None:
+    """Ranks by learning rates, on request; a click opens that cell in the playground."""
+    if st.session_state.pop(_OPEN, False):
+        st.switch_page("app.py")
+    rule = f"{experiment.scaling_rule}, {experiment.optimizer}"
+    wanted = st.toggle(
+        f"Which learning rate? Train a map of ranks and rates ({rule})", key="over rates",
+        help="Change Scaling or Optimizer in the sidebar to see the ridge tilt.",
+    )  # fmt: skip
+    if not wanted:
+        return
+    sweep = _sweep(map_plan(experiment), "map")
+    if sweep is not None:
+        info = map_info(sweep)
+        click_chart(
+            figures.draw_map(info), key="map", height=460, alt=f"Learning rate by rank. {info.words()}",
+            on_click=lambda rate, rank: _open_cell(info, rate, rank),
+        )  # fmt: skip
+        st.caption(f"{info.words()} A star marks the best of its row. A click opens that cell.")
+
+
+def _open_cell(info: MapInfo, rate: str, rank: str) -> None:
+    """Set the cell's fields; the page then opens the playground, which a callback cannot do."""
+    values = {f"{each:g}": each for each in info.rates}
+    set_field("learning_rate", values[rate])
+    if rank != "full":
+        set_field("rank", int(rank))
+    st.session_state[_OPEN] = True
+
+
+def _sweep(plan: Plan, name: str) -> Sweep | None:
+    """The sweep if it is complete; else a piece of the page shows how far it is, and asks for the rest."""
+    sweep = trained(plan, name)
+    if sweep.complete:
+        return sweep
+
+    def grow() -> None:
+        found = trained(plan, name)
+        if found.complete:
+            st.rerun()
+        st.progress(found.done / found.total, f"{found.done} of {found.total} runs trained")
+
+    st.fragment(grow, run_every=TICK)()
+    return None

@@ -1,0 +1,108 @@
+"""The page of all ranks without a browser: what it says, what it trains again, and what only on request."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lora_core import Experiment, make_problem, sweep
+from lora_core.figures.ranks_numbers import knee_words, ranks_info
+from pages.ui import rank_sweeps
+from pages.ui.rank_sweeps import map_plan, ranks_plan, seeds_plan, work
+
+
+def open_link(**link: str) -> AppTest:
+    app = AppTest.from_file("../app.py", default_timeout=60)
+    for name, value in link.items():
+        app.query_params[name] = value
+    app.run()
+    checked(app.switch_page("pages/1_Every_rank.py").run())
+    return checked(app.run())  # in its first run on another page AppTest has not yet bound the link
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def said(app: AppTest) -> str:
+    return next(each.value for each in app.markdown if each.value.startswith("### ")).removeprefix("### ")
+
+
+def expected(experiment: Experiment, tolerance: float = 0.01) -> str:
+    return knee_words(ranks_info(sweep(experiment), make_problem(experiment)), tolerance)
+
+
+def test_the_knee_is_in_words_with_its_share() -> None:
+    app = open_link()
+    assert said(app) == expected(Experiment())
+    assert said(app).startswith("You need rank 4")
+    assert "12.5 %" in said(app)
+
+
+def test_a_new_rank_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_link(seed="5")
+
+    def trained_again(*_: object) -> None:
+        raise AssertionError("a sweep was trained again")
+
+    monkeypatch.setattr(rank_sweeps, "sweep", trained_again)
+    checked(app.select_slider(key="rank").set_value(7).run())
+    assert any("rank 7 has learnt" in each.value for each in app.markdown)
+    assert said(app) == expected(Experiment(seed=5))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"task": "digits"},
+        {"task": "digits", "shift": "turn"},
+        {"task": "noise", "out_features": "10"},
+        {"task": "power-law"},
+        {"init": "zero"},
+        {"noise": "0"},
+        {"optimizer": "sgd", "learning_rate": "1", "alpha": "64"},
+        {"train_bias": "true"},
+        {"in_features": "2", "out_features": "2", "epochs": "1"},
+        {"samples": "32"},
+        {"rank": "96"},
+    ],
+    ids=lambda link: "-".join(link.values()),
+)
+def test_every_kind_of_experiment_is_shown(link: dict[str, str]) -> None:
+    app = open_link(**link)
+    assert said(app)
+    assert not app.warning
+
+
+def test_seeds_and_map_are_computed_on_request_only() -> None:
+    app = open_link(out_features="12")
+    assert not any("Best learning rate" in each.value for each in app.caption)
+    checked(app.toggle(key="over seeds").set_value(True).run())
+    assert any(each.value.startswith("5 seeds: the knee is at rank 4 in each") for each in app.caption)
+    checked(app.toggle(key="over rates").set_value(True).run())
+    assert any("Best learning rate" in each.value for each in app.caption)
+
+
+def test_another_tolerance_finds_another_rank() -> None:
+    app = open_link(task="power-law")
+    found = said(app)
+    checked(app.segmented_control(key="tolerance").set_value(0.1).run())
+    assert said(app) == expected(Experiment(task="power-law"), 0.1) != found
+
+
+def test_a_large_layer_grows_and_ends_complete() -> None:
+    experiment = Experiment(in_features=256, out_features=256, epochs=500)
+    assert work(ranks_plan(experiment)) > rank_sweeps.AT_ONCE
+    app = open_link(in_features="256", out_features="256", epochs="500")
+    for _ in range(30):
+        if any(each.value.startswith("### ") for each in app.markdown):
+            break
+        checked(app.run())
+    assert said(app).startswith("You need rank 4")
+
+
+def test_plans_leave_out_what_does_not_change_them() -> None:
+    one, other = Experiment(rank=2), Experiment(rank=9)
+    assert ranks_plan(one) == ranks_plan(other)
+    assert seeds_plan(one) == seeds_plan(other)
+    assert map_plan(one) == map_plan(Experiment(rank=9, learning_rate=0.5))
+    assert (len(map_plan(one).ranks), len(map_plan(one).rates)) == (16, 12)
