@@ -13,7 +13,10 @@ _COMPLAINTS = "complaints of the link"
 ICON = files("lora_core.figures") / "icon.png"
 """A file of our own: a Material icon would be fetched from outside."""
 
-PAGES = (("app.py", "Playground", ":material/tune:"),)
+PAGES = (
+    ("app.py", "Playground", ":material/tune:"),
+    ("pages/1_Every_rank.py", "Every rank", ":material/bar_chart:"),
+)
 """The pages in the order of the story: script, label, icon."""
 
 
