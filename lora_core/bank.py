@@ -186,8 +186,8 @@ def train_sweep(
                     adapters[all_ranks[i]] = factor
             done += len(block)
             yield Sweep(
-                experiment, all_ranks, rates, all_seeds, losses, test_losses, full_losses, full_tests,
-                floors, adapters, done, total,
+                experiment, all_ranks, rates, all_seeds, losses.copy(), test_losses.copy(),
+                full_losses.copy(), full_tests.copy(), floors.copy(), dict(adapters), done, total,
             )  # fmt: skip
 
 
@@ -220,9 +220,16 @@ class _Trainer:
         self.held_out = reduce_sample(problem.X_test, problem.residual_test(), experiment.train_bias)
 
     def train_full(self, rates: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-        bank = FullBank(self.sample, rates, self.experiment.optimizer, torch.float32)
-        losses = self._train(bank)
-        return losses, _finite(losses, held_out_losses_full(self.held_out, bank.D.double().transpose(0, 1)))
+        """Losses (rate, update) and held-out losses (rate,), no more rates at once than ``BLOCK_BYTES``."""
+        parts = []
+        at_once = max(1, BLOCK_BYTES // (40 * self.experiment.in_features * self.experiment.out_features))
+        for first in range(0, len(rates), at_once):
+            some = rates[first : first + at_once]
+            bank = FullBank(self.sample, some, self.experiment.optimizer, torch.float32)
+            losses = self._train(bank)
+            scores = held_out_losses_full(self.held_out, bank.D.double().transpose(0, 1))
+            parts.append((losses, _finite(losses, scores)))
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
     def train_block(
         self, block: Sequence[tuple[int, float]]
