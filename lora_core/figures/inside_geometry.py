@@ -1,0 +1,185 @@
+"""Do two adapters look in the same directions, and in those that the task asks for?
+
+    phi(i, j) = ||V1_i^T V2_j||_F^2 / min(i, j)      (Hu et al. 2021, section 7.2, equation 4)
+
+compares the first i directions of one adapter with the first j of another: 1 where one holds the other, 0
+where they are orthogonal, and max(i, j) / in for directions drawn at random. Directions read are those of A
+(in, r), directions written those of B^T (out, r). Principal angles (Bjorck and Golub 1973) hold the adapter
+against the change that made the targets.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from plotly.subplots import make_subplots
+from torch import Tensor
+
+from lora_core.figures import palette
+from lora_core.figures.inside_drawing import shade
+from lora_core.figures.inside_matrices import factors, thinned
+from lora_core.geometry import principal_angles, singular_directions, subspace_similarity
+from lora_core.training import Run, Snapshot
+
+MOST_DIRECTIONS = 64
+"""Directions of an adapter compared, the strongest ones."""
+_WORK = 4e8
+"""Multiply-adds for all angles of a run, roughly: more kept adapters are thinned out."""
+
+
+@dataclass(frozen=True, eq=False)
+class PhiInfo:
+    """phi of the directions read, ``reads`` (k, m), and of those written, ``writes`` (k', m'); empty where an
+    adapter has none. ``chance`` is what phi(1, 1) is for random directions, 1/in and 1/out."""
+
+    reads: np.ndarray
+    writes: np.ndarray
+    chance: tuple[float, float]
+
+
+def phi_info(one: Snapshot, other: Snapshot) -> PhiInfo:
+    """Compare the adapters of two snapshots of layers of one shape."""
+    return PhiInfo(
+        _phi(one.A, other.A),
+        _phi(factors(one)[1].T, factors(other)[1].T),
+        (1 / len(one.A), 1 / factors(one)[1].shape[1]),
+    )
+
+
+def _phi(one: Tensor, other: Tensor) -> np.ndarray:
+    left, right = (singular_directions(each)[:, :MOST_DIRECTIONS] for each in (one, other))
+    return subspace_similarity(left, right).numpy()
+
+
+def draw_phi(info: PhiInfo, names: tuple[str, str], dark: bool = False) -> go.Figure:
+    """Both maps side by side, the first adapter downwards, the other to the right, counted from 1."""
+    figure = make_subplots(
+        rows=1,
+        cols=2,
+        subplot_titles=["Read, A", "Written, B"],
+        horizontal_spacing=0.12,
+    )
+    for column, phi in enumerate((info.reads, info.writes), 1):
+        if phi.size:
+            few = max(phi.shape) <= 6
+            figure.add_trace(
+                go.Heatmap(
+                    z=phi, x=np.arange(1, phi.shape[1] + 1), y=np.arange(1, phi.shape[0] + 1),
+                    coloraxis="coloraxis", texttemplate="%{z:.2f}" if few else None,
+                    hovertemplate="φ(%{y}, %{x}) = %{z:.3g}<extra></extra>",
+                ),
+                row=1, col=column,
+            )  # fmt: skip
+        else:
+            figure.add_annotation(
+                text="B is zero:<br>no directions yet", showarrow=False, x=0.5, y=0.5,
+                xref=("x domain", "x2 domain")[column - 1], yref=("y domain", "y2 domain")[column - 1],
+            )  # fmt: skip
+        most = max(phi.shape, default=0)
+        tick = {"dtick": 1} if most <= 16 else {}
+        figure.update_xaxes(title=f"j, {names[1]}", showgrid=False, zeroline=False, **tick, row=1, col=column)
+        figure.update_yaxes(
+            title=f"i, {names[0]}" if column == 1 else "",
+            autorange="reversed",
+            showgrid=False,
+            zeroline=False,
+            **tick,
+            row=1,
+            col=column,
+        )
+    figure.update_annotations(font_size=13)
+    figure.update_layout(
+        height=320, margin={"l": 48, "r": 8, "t": 28, "b": 44},
+        coloraxis={
+            "colorscale": [(0, "rgba(128,128,128,0.10)"), (1, shade(palette.LORA, dark))],
+            "cmin": 0, "cmax": 1,
+            "colorbar": {"title": {"text": "φ(i, j)", "side": "right"}, "thickness": 10, "outlinewidth": 0},
+        },
+    )  # fmt: skip
+    return figure
+
+
+@dataclass(frozen=True, eq=False)
+class AnglesInfo:
+    """Principal angles in degrees after each of k kept ``updates``, smallest first: of the directions read,
+    ``reads`` (k, m), and written, ``writes`` (k, m), to the ``count`` strongest of the true change's. NaN
+    where the change is zero or has fewer directions."""
+
+    updates: tuple[int, ...]
+    reads: np.ndarray
+    writes: np.ndarray
+    count: int
+
+
+def angles_info(run: Run) -> AnglesInfo | None:
+    """How the change turns towards the true one; None where the task has none to compare with."""
+    truth = true_directions(run)
+    if truth is None:
+        return None
+    count = truth[0].shape[1]
+    m = min(run.experiment.rank, count)
+    kept = run.lora.snapshots
+    size = 4 * run.experiment.rank**2 * (run.experiment.in_features + run.experiment.out_features)
+    updates = thinned(sorted(kept), max(2, int(_WORK // size)))
+    angles = np.full((2, len(updates), m), np.nan)
+    for row, update in enumerate(updates):
+        for side, own in enumerate(change_directions(kept[update])):
+            found = torch.rad2deg(principal_angles(own, truth[side]))[:m]
+            angles[side, row, : len(found)] = found.numpy()
+    return AnglesInfo(tuple(updates), angles[0], angles[1], count)
+
+
+def true_directions(run: Run) -> tuple[Tensor, Tensor] | None:
+    """The directions that the true change reads (in, k) and writes (out, k), orthonormal.
+
+    k is its rank, on a task without one (a power law) the adapter's. None without a true change.
+    """
+    delta, e = run.problem.true_delta, run.experiment
+    if delta is None:
+        return None
+    if e.shift_rank is None:
+        U, _, Vh = torch.linalg.svd(delta, full_matrices=False)
+        count = min(e.rank, e.full_rank)
+        return U[:, :count], Vh[:count].T
+    # Its rank is known, so that a few random combinations of its columns, and of its rows, span the same.
+    probes = torch.randn(max(delta.shape), e.shift_rank, generator=torch.Generator().manual_seed(0)).to(delta)
+    reads, writes = (torch.linalg.qr(each @ probes[: each.shape[1]]).Q for each in (delta, delta.T))
+    return reads, writes
+
+
+def change_directions(snapshot: Snapshot) -> tuple[Tensor, Tensor]:
+    """Directions that A B reads (in, k) and writes (out, k), strongest first; without forming it."""
+    A, B = factors(snapshot)
+    Q_in, core_in = torch.linalg.qr(A)
+    Q_out, core_out = torch.linalg.qr(B.T)
+    core = core_in @ core_out.T
+    return Q_in @ singular_directions(core), Q_out @ singular_directions(core.T)
+
+
+def draw_angles(info: AnglesInfo, at: int, dark: bool = False) -> go.Figure:
+    """A line for each angle over the updates, directions read at the left, written at the right."""
+    figure = make_subplots(
+        rows=1, cols=2, subplot_titles=["Read", "Written"], shared_yaxes=True,
+        horizontal_spacing=0.06,
+    )  # fmt: skip
+    for column, angles in enumerate((info.reads, info.writes), 1):
+        for index in range(angles.shape[1]):
+            figure.add_trace(
+                go.Scatter(
+                    x=info.updates, y=angles[:, index], mode="lines", showlegend=False,
+                    line={"color": shade(palette.LORA, dark), "width": 2},
+                    opacity=1 - 0.6 * index / angles.shape[1],
+                    hovertemplate=f"angle {index + 1} after %{{x}} updates: %{{y:.3g}}°<extra></extra>",
+                ),
+                row=1, col=column,
+            )  # fmt: skip
+        figure.add_vline(
+            at, line={"color": shade(palette.BASE, dark), "width": 1, "dash": "dot"}, row=1, col=column
+        )
+        figure.update_xaxes(title="Updates done", row=1, col=column)
+    figure.update_yaxes(range=[0, 92], dtick=15, row=1)
+    figure.update_yaxes(title="Angle to the truth (degrees)", row=1, col=1)
+    figure.update_annotations(font_size=13)
+    figure.update_layout(height=280, margin={"l": 56, "r": 8, "t": 28, "b": 44})
+    return figure

@@ -1,0 +1,524 @@
+"""The figures inside the layer: their numbers against the layer itself, closed forms and autograd."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+
+from lora_core import Experiment, Run, run
+from lora_core.accounting import lora_cost
+from lora_core.figures import (
+    inside_digits,
+    inside_flow,
+    inside_geometry,
+    inside_matrices,
+    inside_merge,
+    inside_parts,
+    inside_start,
+)
+from lora_core.figures.inside_drawing import largest, matrix_map, signed_text, tiles
+from lora_core.figures.inside_matrices import NAMES, block_mean, block_size, factors, matrices_info
+from lora_core.geometry import numerical_rank, principal_angles
+from lora_core.training import Snapshot, lora_layer
+
+CASES = {
+    "default": {"epochs": 60},
+    "wide": {"in_features": 6, "out_features": 24, "rank": 2, "epochs": 60, "train_bias": True},
+    "above": {"in_features": 5, "out_features": 3, "rank": 12, "epochs": 20},
+    "digits": {"task": "digits", "true_rank": 1, "rank": 1, "epochs": 150, "train_bias": True},
+    "four swaps": {"task": "digits", "true_rank": 4, "rank": 6},
+    "original": {"init": "original", "task": "power-law", "epochs": 30, "scaling_rule": "rslora"},
+    "dead": {"init": "zero", "epochs": 5},
+    "averaged": {"in_features": 300, "out_features": 130, "rank": 130, "epochs": 3, "samples": 64},
+}
+
+
+@cache
+def trained(name: str) -> Run:
+    return run(Experiment(**CASES[name]))
+
+
+def last(found: Run) -> Snapshot:
+    return found.lora.snapshots[max(found.lora.snapshots)]
+
+
+def delta(found: Run) -> torch.Tensor:
+    A, B = factors(last(found))
+    return found.experiment.scaling * A @ B
+
+
+def layer_of(found: Run) -> torch.nn.Module:
+    """The trained layer as a module in float64: the oracle of what the page says."""
+    layer, snapshot = lora_layer(found.experiment, found.problem, torch.float64), last(found)
+    with torch.no_grad():
+        layer.lora_A.copy_(snapshot.A)
+        layer.lora_B.copy_(snapshot.B)
+        if snapshot.bias is not None:
+            layer.linear.bias += snapshot.bias
+    return layer
+
+
+# --- matrices -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_norms_and_ranks_are_those_of_the_whole_matrices(name):
+    found = trained(name)
+    info, W0 = matrices_info(found), found.problem.base.weight.T
+    for index, update in enumerate(info.updates):
+        if update not in (info.updates[0], info.updates[-1]):
+            continue
+        A, B = factors(found.lora.snapshots[update])
+        change = found.experiment.scaling * A @ B
+        for key, matrix in zip(NAMES, (W0, A, B, change, W0 + change), strict=True):
+            assert info.shapes[key] == tuple(matrix.shape)
+            assert info.norms[key][index] == pytest.approx(float(matrix.norm()), rel=1e-12, abs=1e-13)
+            assert info.ranks[key][index] == numerical_rank(torch.linalg.svdvals(matrix.detach()))
+        assert info.loss[index] == found.lora.loss[update]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_maps_are_the_matrices_or_their_block_means(name):
+    found = trained(name)
+    info, (rows, columns, ranks) = matrices_info(found), matrices_info(found).block
+    A, B = factors(last(found))
+    W0 = found.problem.base.weight.detach().T
+    for drawn, matrix, block in (
+        (info.W0, W0, (rows, columns)),
+        (info.A[-1], A, (rows, ranks)),
+        (info.B[-1], B, (ranks, columns)),
+        (info.delta[-1], delta(found), (rows, columns)),
+    ):
+        np.testing.assert_allclose(drawn, block_mean(matrix.numpy(), *block), rtol=1e-5, atol=1e-6)
+        assert max(drawn.shape) <= inside_matrices.MOST_CELLS
+    maps = (info.W0, info.A, info.B, info.delta, info.W0 + info.delta)
+    assert info.scale == pytest.approx(largest(*maps), rel=1e-6)
+    assert bool(inside_matrices.averaged(info)) == (name == "averaged")
+
+
+def test_what_was_averaged_is_said():
+    words = inside_matrices.averaged(matrices_info(trained("averaged")))
+    assert "3 × 2 of W₀, 3 × 2 of A, 2 × 2 of B" in words
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (5, 7), (6, 6)])
+@pytest.mark.parametrize("drop", [0, 1, 2])
+def test_rank_of_the_sum_is_found_without_decomposing_it(shape, drop, monkeypatch):
+    generator = torch.Generator().manual_seed(sum(shape) + drop)
+    W0 = torch.randn(*shape, generator=generator, dtype=torch.float64)
+    U, S, Vh = torch.linalg.svd(W0, full_matrices=False)
+    A = torch.randn(shape[0], 3, generator=generator, dtype=torch.float64)
+    B = torch.randn(3, shape[1], generator=generator, dtype=torch.float64)
+    # A change that takes some directions away again, beside one that adds nothing.
+    A[:, :drop], B[:drop] = -U[:, :drop] * S[:drop], Vh[:drop]
+    A[:, drop:], B[drop:] = U[:, drop:3], Vh[drop:3]
+    monkeypatch.setattr(inside_matrices, "_DIRECT", 0)
+    assert numerical_rank(torch.linalg.svdvals(W0 + A @ B)) == min(shape) - drop
+    assert inside_matrices._tuned_ranks(W0, S, [(A, B)], 1.0) == [min(shape) - drop]
+
+
+def test_block_means_hold_the_last_block_and_pass_through_products():
+    generator = np.random.default_rng(0)
+    A, B = generator.normal(size=(11, 3)), generator.normal(size=(3, 7))
+    mean = block_mean(A @ B, 4, 3)
+    assert mean.shape == (3, 3)
+    assert mean[2, 2] == pytest.approx((A @ B)[8:, 6:].mean())
+    np.testing.assert_allclose(block_mean(A, 4, 1) @ block_mean(B, 1, 3), mean, atol=1e-14)
+    assert [block_size(size) for size in (1, 128, 129, 1024)] == [1, 1, 2, 8]
+
+
+def test_too_many_bytes_thin_the_updates_and_keep_both_ends(monkeypatch):
+    found = trained("default")
+    monkeypatch.setattr(inside_matrices, "MOST_BYTES", 200_000)
+    info = matrices_info(found)
+    assert 2 < len(info.updates) < len(found.lora.snapshots)
+    assert (info.updates[0], info.updates[-1]) == (0, 60)
+    assert inside_matrices.nearest(info.updates, 0) == 0
+    assert inside_matrices.nearest(info.updates, None) == inside_matrices.nearest(info.updates, 999) == 60
+
+
+def test_a_snapshot_of_full_fine_tuning_is_refused():
+    with pytest.raises(ValueError, match="it must be one of an adapter"):
+        factors(trained("default").full.snapshots[60])
+
+
+# --- parts --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_parts_add_up_to_the_change_strongest_first(name):
+    found = trained(name)
+    arguments = (*factors(last(found)), found.experiment.scaling)
+    for make in (inside_parts.raw_parts, inside_parts.svd_parts):
+        parts = make(*arguments)
+        whole = parts.kept(range(parts.switches))
+        torch.testing.assert_close(whole, delta(found), rtol=1e-9, atol=1e-12)
+        assert (np.diff(parts.strength) <= 1e-12).all()
+        each = [float((parts.left[:, [i]] @ parts.right[[i]]).norm()) for i in range(len(parts.place))]
+        np.testing.assert_allclose(parts.strength, each, rtol=1e-9, atol=1e-12)
+        assert [i for s in range(parts.switches) for i in parts.behind(s)] == list(range(len(parts.place)))
+    singular = torch.linalg.svdvals(delta(found))[: len(parts.place)]
+    np.testing.assert_allclose(parts.strength, singular, rtol=1e-8, atol=1e-9)
+
+
+def test_raw_parts_say_where_they_stand():
+    A, B = torch.eye(3, dtype=torch.float64), torch.diag(torch.tensor([1.0, 3.0, 2.0], dtype=torch.float64))
+    assert inside_parts.raw_parts(A, B, 2.0).place == (1, 2, 0)
+    assert inside_parts.raw_parts(A, B, 2.0).strength.tolist() == [6, 4, 2]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_all_parts_have_the_runs_losses_and_no_part_the_bases(name):
+    found = trained(name)
+    parts = inside_parts.raw_parts(*factors(last(found)), found.experiment.scaling)
+    samples, bias = inside_parts.answers(found.problem), last(found).bias
+    whole = inside_parts.effect(samples, parts, range(parts.switches), bias)
+    lane = found.lora
+    assert whole.loss == pytest.approx(lane.loss[-1], rel=1e-10)
+    assert whole.test_loss == pytest.approx(lane.test_loss[-1], rel=1e-10)
+    assert whole.accuracy == (None if lane.accuracy is None else lane.accuracy[-1])
+    assert whole.test_accuracy == (None if lane.test_accuracy is None else lane.test_accuracy[-1])
+    assert whole.norm == pytest.approx(float(delta(found).norm()), rel=1e-10)
+    moved = (found.problem.X @ delta(found)).square().mean().sqrt()
+    assert whole.moved == pytest.approx(float(moved), rel=1e-10)
+    none = inside_parts.effect(samples, parts, [], None)
+    assert none.loss == pytest.approx(float(found.problem.residual().square().mean()), rel=1e-12)
+    assert (none.norm, none.moved) == (0, 0)
+
+
+def test_on_white_inputs_the_svd_loses_exactly_the_parts_switched_off():
+    """||X (delta - [delta]_k)||^2 = n sum of the squares beyond k, where X^T X = n and the fit is exact."""
+    found = trained("default")
+    X = torch.linalg.qr(
+        torch.randn(256, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    ).Q
+    parts = inside_parts.svd_parts(*factors(last(found)), found.experiment.scaling)
+    sample = inside_parts.Answers(X * 16, X * 16 @ delta(found), X[:, :1] * 0, None)
+    loss, _, _ = sample.losses(*parts.factors([0, 1]), None)
+    assert loss == pytest.approx(parts.strength[2] ** 2 / 64, rel=1e-9)
+
+
+def test_parts_beyond_the_switches_share_the_last():
+    parts = inside_parts.raw_parts(*factors(last(trained("averaged"))), 1.0)
+    assert parts.switches == 12
+    assert parts.behind(11) == list(range(11, 130))
+    assert inside_parts.switch_name(parts, 11) == "12–130"
+    assert inside_parts.switch_name(parts, 0) == "1"
+
+
+def test_outputs_are_the_layers():
+    found = trained("wide")
+    whole = delta(found)
+    info = inside_parts.outputs_info(found.problem, 3, whole, whole, last(found).bias)
+    y = layer_of(found)(found.problem.X_test[3]).detach()
+    np.testing.assert_allclose(info.tuned, y[info.place], rtol=1e-12)
+    np.testing.assert_array_equal(info.target, found.problem.Y_test[3][info.place])
+    assert (len(info.place), info.total) == (16, 24)
+    moved = (found.problem.X_test[3] @ whole).abs()
+    assert moved[info.place].min() >= np.delete(moved.numpy(), info.place).max()
+
+
+# --- one input ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_flow_is_the_layers_forward(name):
+    found = trained(name)
+    info = inside_flow.flow_info(found.problem, last(found), found.experiment.scaling, 7)
+    x = found.problem.X_test[7]
+    np.testing.assert_allclose(info.y, layer_of(found)(x).detach(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(info.base, found.problem.base(x).detach())
+    np.testing.assert_allclose(info.z, x @ factors(last(found))[0])
+    assert len(info.z) == found.experiment.rank
+    assert abs(info.added[info.followed]) == np.abs(info.added).max()
+
+
+def test_the_followed_number_adds_up_in_words():
+    info = inside_flow.FlowInfo(
+        np.ones(2),
+        np.array([0.5, -2.0]),
+        np.array([1.0, 0.25]),
+        np.array([0.1, -0.75]),
+        np.zeros(2),
+        1.0,
+        False,
+    )
+    assert inside_flow.follow(info, "output 2") == (
+        "All that the adapter knows of this input is z = (0.500, −2.00). It moves output 2 most: the base "
+        "says 0.250, the adapter adds −0.750, out comes −0.500, and the target is 0."
+    )
+
+
+def test_an_input_that_is_not_there_is_named():
+    found = trained("default")
+    with pytest.raises(ValueError, match="index is 512: it must be from 0 to 511"):
+        inside_flow.flow_info(found.problem, last(found), 1.0, 512)
+
+
+# --- digits -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["digits", "four swaps"])
+def test_the_gallery_counts_what_the_accuracies_say(name):
+    found = trained(name)
+    info = inside_digits.gallery_info(found.problem, last(found), found.experiment.scaling)
+    assert info.right_after / 500 == found.lora.test_accuracy[-1]
+    assert info.right_before / 500 == found.lora.test_accuracy[0]
+    assert info.right_before + len(info.fixed) - len(info.broke) == info.right_after
+    assert (info.after[info.fixed] == info.labels[info.fixed]).all()
+    assert (info.before[info.broke] == info.labels[info.broke]).all()
+    index = int(info.fixed[0])
+    assert info.name(index) == f"{index}: {info.before[index]} → {info.labels[index]}"
+
+
+def test_pictures_are_columns_in_rows_of_eight():
+    found = trained("digits")
+    info = inside_digits.pictures_info(found.problem, last(found), found.experiment.scaling)
+    np.testing.assert_array_equal(info.delta, delta(found))
+    np.testing.assert_array_equal(info.W0, found.problem.base.weight.detach().T)
+    row = tiles(info.W0)
+    assert row.shape == (8, 89)
+    np.testing.assert_array_equal(row[:, 9:17].ravel(), info.W0[:, 1])
+    assert np.isnan(row[:, 8]).all()
+
+
+def test_one_swapped_pair_is_the_picture_of_eight_minus_three():
+    """Swapping two targets asks for (w8 - w3) (e3 - e8)^T: rank 1 and nothing else."""
+    found = trained("digits")
+    info = inside_digits.pictures_info(found.problem, last(found), found.experiment.scaling)
+    twin = inside_digits.twin_info(found.problem, info)
+    assert (twin.con, twin.pro) in {(8, 3), (3, 8)}
+    assert abs(twin.agreement) > 0.98
+    inked = info.inked
+    cosine = twin.picture[inked] @ twin.base[inked]
+    cosine /= np.linalg.norm(twin.picture[inked]) * np.linalg.norm(twin.base[inked])
+    assert cosine > 0.95
+    assert np.isnan(twin.picture[~inked]).all()
+    assert 45 < inked.sum() < 64
+
+
+def test_what_a_layer_says_is_its_largest_output():
+    assert inside_digits.said(np.array([0.1, 0.875, -2.0])) == "1 (0.875)"
+
+
+# --- who moves first ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["default", "wide", "above", "digits", "original", "dead"])
+def test_gradients_are_autograds(name):
+    found = trained(name)
+    layer, problem = layer_of(found), found.problem
+    torch.nn.functional.mse_loss(layer(problem.X), problem.Y).backward()
+    A, B = inside_start.gradients(
+        problem.X, problem.residual(), *factors(last(found)), found.experiment.scaling, last(found).bias
+    )
+    torch.testing.assert_close(A, layer.lora_A.grad, rtol=1e-8, atol=1e-13)
+    torch.testing.assert_close(B, layer.lora_B.grad, rtol=1e-8, atol=1e-13)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("train_bias", [False, True])
+def test_the_first_updates_are_the_runs(optimizer, train_bias):
+    e = Experiment(
+        in_features=12, out_features=5, rank=2, optimizer=optimizer, train_bias=train_bias, epochs=9
+    )
+    found = run(e, snapshots=range(10))
+    info, start = inside_start.start_info(e, found.problem), found.lora.snapshots[0]
+    R = found.problem.residual()
+    for update, snapshot in found.lora.snapshots.items():
+        A, B = factors(snapshot)
+        norms = [
+            float(g.norm())
+            for g in inside_start.gradients(found.problem.X, R, A, B, e.scaling, snapshot.bias)
+        ]
+        np.testing.assert_allclose([info.gradients[key][update] for key in "AB"], norms, rtol=1e-9)
+        moved = [float((A - start.A).norm()), float((B - factors(start)[1]).norm())]
+        np.testing.assert_allclose([info.moved[key][update] for key in "AB"], moved, rtol=1e-9, atol=1e-15)
+    assert info.gradients["A"][0] == 0 < info.gradients["B"][0]
+    assert info.moved["A"][1] == 0 < info.moved["B"][1]
+    assert info.gradients["A"][1] > 0
+
+
+def test_every_way_to_start_says_what_it_moves():
+    found = trained("default")
+    ways = {str(way.init): way for way in inside_start.beginnings(found.experiment, found.problem)}
+    assert {name: way.moves for name, way in ways.items()} == {
+        "kaiming": "B alone",
+        "gaussian": "B alone",
+        "original": "both",
+        "zero": "nothing, ever",
+    }
+    base = float(found.problem.residual().square().mean())
+    assert [ways[name].loss for name in ("kaiming", "gaussian", "zero")] == pytest.approx(
+        [base] * 3, rel=1e-12
+    )
+    assert ways["kaiming"].loss == pytest.approx(found.lora.loss[0], rel=1e-12)
+    assert ways["original"].loss == pytest.approx(
+        run(replace(found.experiment, init="original", epochs=1)).lora.loss[0], rel=1e-10
+    )
+
+
+# --- the merge ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_merging_changes_the_weight_and_not_what_the_layer_says(name):
+    found = trained(name)
+    e = found.experiment
+    info = inside_merge.merge_info(e, found.problem, last(found))
+    assert info.single.relative < 2e-6
+    assert info.double.relative < 1e-14
+    assert info.start == info.trained == info.unmerged
+    assert (info.merged == info.start) == found.dead
+    assert info.start == inside_merge.checksum(found.problem.base.weight.float())
+    cost = lora_cost(e.in_features, e.out_features, e.rank)
+    assert (info.before, info.after) == (cost.inference_unmerged, cost.inference_merged)
+    assert info.before - info.after == e.rank * (e.in_features + e.out_features)
+
+
+# --- directions ---------------------------------------------------------------------------------------------
+
+
+def test_an_adapter_is_itself():
+    info = inside_geometry.phi_info(last(trained("default")), last(trained("default")))
+    np.testing.assert_allclose(np.diagonal(info.reads), 1.0, atol=1e-12)
+    np.testing.assert_allclose(np.diagonal(info.writes), 1.0, atol=1e-12)
+    assert info.chance == (1 / 64, 1 / 64)
+
+
+def test_phi_is_the_papers():
+    found, other = trained("default"), run(Experiment(rank=5, epochs=60))
+    info = inside_geometry.phi_info(last(found), last(other))
+    for phi, one, two in (
+        (info.reads, last(found).A, last(other).A),
+        (info.writes, factors(last(found))[1].T, factors(last(other))[1].T),
+    ):
+        U1, U2 = (torch.linalg.svd(each, full_matrices=False).U for each in (one, two))
+        for i in range(1, 4):
+            for j in range(1, 6):
+                expected = float((U1[:, :i].T @ U2[:, :j]).square().sum()) / min(i, j)
+                assert phi[i - 1, j - 1] == pytest.approx(expected, abs=1e-10)
+
+
+def test_an_adapter_whose_b_is_zero_writes_nowhere():
+    found = trained("default")
+    info = inside_geometry.phi_info(found.lora.snapshots[0], last(found))
+    assert info.reads.shape == (3, 3)
+    assert info.writes.shape == (0, 3)
+
+
+def test_a_rank_that_suffices_turns_into_the_true_subspace():
+    found = run(Experiment(rank=4, noise=0.0, epochs=400))
+    info = inside_geometry.angles_info(found)
+    assert info.count == 4
+    assert np.isnan(info.reads[0]).all()  # no change yet, so no direction
+    assert (info.reads[1] > 5).all()
+    assert (info.reads[-1] < 0.1).all()
+    assert (info.writes[-1] < 0.1).all()
+
+
+@pytest.mark.parametrize("task", ["low-rank", "power-law"])
+def test_angles_are_those_between_the_whole_matrices(task):
+    found = run(Experiment(task=task, in_features=20, out_features=8, rank=3, true_rank=2, epochs=30))
+    info, true = inside_geometry.angles_info(found), found.problem.true_delta
+    count = 2 if task == "low-rank" else 3
+    U, _, Vh = torch.linalg.svd(true, full_matrices=False)
+    for rows, own, truth in (
+        (info.reads, delta(found), U[:, :count]),
+        (info.writes, delta(found).T, Vh[:count].T),
+    ):
+        expected = torch.rad2deg(principal_angles(own, truth))[:count]
+        np.testing.assert_allclose(rows[-1], expected, atol=1e-5)
+    assert info.count == count
+
+
+def test_a_task_without_a_true_change_has_no_angles():
+    assert inside_geometry.angles_info(trained("digits")) is None
+    assert np.isnan(inside_geometry.angles_info(trained("dead")).reads).all()
+
+
+# --- drawings -----------------------------------------------------------------------------------------------
+
+
+def drawings(name: str, dark: bool) -> dict[str, go.Figure]:
+    """Every figure of a case."""
+    found = trained(name)
+    e, problem, snapshot = found.experiment, found.problem, last(found)
+    digits = e.task == "digits"
+    parts = inside_parts.raw_parts(*factors(snapshot), e.scaling)
+    whole = parts.kept(range(parts.switches))
+    outputs = inside_parts.outputs_info(problem, 0, whole, whole, snapshot.bias)
+    figures = {
+        "parts": inside_parts.draw_parts(parts, [0], inside_parts.shared_limit(parts), dark, digits),
+        "outputs": inside_parts.draw_outputs(outputs, digits, dark),
+        "flow": inside_flow.draw_flow(inside_flow.flow_info(problem, snapshot, e.scaling, 0), dark, digits),
+        "start": inside_start.draw_start(inside_start.start_info(e, problem), dark),
+        "phi": inside_geometry.draw_phi(inside_geometry.phi_info(snapshot, snapshot), ("a", "b"), dark),
+    }
+    angles = inside_geometry.angles_info(found)
+    if angles is not None:
+        figures["angles"] = inside_geometry.draw_angles(angles, max(angles.updates), dark)
+    if digits:
+        pictures = inside_digits.pictures_info(problem, snapshot, e.scaling)
+        gallery = inside_digits.gallery_info(problem, snapshot, e.scaling)
+        figures |= {
+            "pictures": inside_digits.draw_pictures(pictures, dark),
+            "twin": inside_digits.draw_twin(inside_digits.twin_info(problem, pictures), dark),
+            "gallery": inside_digits.draw_gallery(problem, gallery, [1, 2], dark),
+        }
+    return figures
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_figure_is_drawn_with_named_axes(name, dark):
+    for kind, figure in drawings(name, dark).items():
+        figure.to_plotly_json()
+        if kind in ("parts", "outputs", "start", "angles"):
+            axes = [*figure.select_xaxes(), *figure.select_yaxes()]
+            named = [axis.title.text for axis in axes if axis.title.text]
+            assert len(named) >= len(axes) - (kind == "angles")
+
+
+def test_a_part_switched_off_is_hollow_and_gone_from_the_map():
+    found = trained("default")
+    parts = inside_parts.raw_parts(*factors(last(found)), found.experiment.scaling)
+    figure = inside_parts.draw_parts(parts, [0, 2], 1.0)
+    bars, heat = figure.data
+    np.testing.assert_allclose(bars.x, parts.strength)
+    assert [color == "rgba(0,0,0,0)" for color in bars.marker.color] == [False, True, False]
+    np.testing.assert_array_equal(heat.z, parts.kept([0, 2]))
+
+
+def test_the_drawn_flow_holds_the_numbers_of_the_flow():
+    found = trained("default")
+    info = inside_flow.flow_info(found.problem, last(found), found.experiment.scaling, 0)
+    figure = inside_flow.draw_flow(info)
+    drawn = [np.ravel(trace.z) for trace in figure.data]
+    for values, expected in zip(
+        drawn, (info.x, info.z, info.base, info.added, info.y, info.target), strict=True
+    ):
+        np.testing.assert_array_equal(values, expected)
+    words = [each.text for each in figure.layout.annotations]
+    assert "<b>z</b><br>3 numbers" in words
+    assert [signed_text(value) in words for value in info.z] == [True] * 3
+    assert "<b>A</b> 64 × 3" in words
+    assert "<b>B</b> 3 × 64, × 2.67" in words
+    domains = [axis.domain for axis in figure.select_yaxes()]
+    assert all(0 <= low < high <= 1 for low, high in domains)
+
+
+def test_maps_count_from_one_and_digits_from_zero():
+    matrix = np.arange(6.0).reshape(2, 3)
+    assert (matrix_map(matrix).x.tolist(), matrix_map(matrix).y.tolist()) == ([1, 2, 3], [1, 2])
+    assert matrix_map(matrix, classes=True).x.tolist() == [0, 1, 2]
+    large = matrix_map(np.ones((256, 2)))
+    assert large.y[0] == 1.5
+    assert "mean" in large.hovertemplate
+
+
+def test_numbers_have_a_true_minus():
+    assert [signed_text(value) for value in (-0.4126, 3.0, 0.0, -1e-6)] == ["−0.413", "3.00", "0", "−1.00e-6"]
