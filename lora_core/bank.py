@@ -24,7 +24,8 @@ from lora_core.engine import (
     reduce_sample,
 )
 from lora_core.experiment import LIMITS, Experiment, Optimizer
-from lora_core.training import DIVERGED, start_of
+from lora_core.lanes import DIVERGED
+from lora_core.training import start_of
 
 BLOCK_BYTES = 64_000_000
 """Residuals and parameters of the adapters trained at once take at most about this much memory."""

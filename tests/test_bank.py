@@ -14,8 +14,9 @@ from lora_core.bank import Bank, FullBank, Sweep, sweep, train_sweep
 from lora_core.data import make_problem
 from lora_core.engine import Start, reduce_sample
 from lora_core.experiment import Experiment, Optimizer
+from lora_core.lanes import DIVERGED
 from lora_core.theory import floor_at
-from lora_core.training import DIVERGED, run, start_of
+from lora_core.training import run, start_of
 
 SMALL: dict[str, Any] = {"in_features": 12, "out_features": 9, "samples": 40, "true_rank": 3, "epochs": 60}
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from lora_core import training
 from lora_core.data import Problem, make_problem
 from lora_core.experiment import Experiment
+from lora_core.lanes import DIVERGED
 from lora_core.theory import floor_at
 from lora_core.training import (
-    DIVERGED,
     Lane,
     Run,
     create_toy_dataset,
