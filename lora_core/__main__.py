@@ -31,8 +31,24 @@ def _parser() -> _Parser:
     )
     parser.add_argument("--json", action="store_true", help="print the playground's float64 run as JSON")
     for name, limit in LIMITS.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=str(limit))
+        parser.add_argument(_option(name), dest=name, metavar="VALUE", help=str(limit))
     return parser
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """``--option -1e-5`` as ``--option=-1e-5``: argparse takes most values with a minus sign for options."""
+    options = {_option(name) for name in LIMITS}
+    joined: list[str] = []
+    for argument in arguments:
+        if argument.startswith("-") and not argument.startswith("--") and joined and joined[-1] in options:
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[Experiment, bool]:
@@ -40,7 +56,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[Experiment, bool]:
 
     :raises ValueError: an unknown preset, or a value outside its field's limit.
     """
-    options = vars(_parser().parse_args(arguments))
+    options = vars(_parser().parse_args(_joined(arguments)))
     preset, as_json = options.pop("preset"), options.pop("json")
     if preset not in PRESETS:
         raise ValueError(f"preset is {preset!r}: it must be one of {', '.join(PRESETS)}.")
