@@ -1,4 +1,4 @@
-"""``python -m lora_core``: its printed lines, every option, JSON against the run, one sentence for an error."""
+"""``python -m lora_core``: printed lines, options, JSON against the run, one sentence for what is wrong."""
 
 import dataclasses
 import json
