@@ -38,7 +38,8 @@ def rank_axis(ranks: tuple[int, ...]) -> dict[str, object]:
 def loss_axis(low: float, high: float, title: str = "Mean squared error (log scale)") -> dict[str, object]:
     """Plotly's log axis from ``low`` to ``high``."""
     ends = [float(np.log10(low)), float(np.log10(high))]
-    ticks = {"dtick": 1} if 1.2 < ends[1] - ends[0] < 8 else {}
+    decades = ends[1] - ends[0]
+    ticks: dict[str, object] = {"dtick": "D2"} if decades <= 1.2 else {"dtick": 1} if decades < 8 else {}
     return {"title": {"text": title}, "type": "log", "range": ends, "tickformat": "~g", **ticks}
 
 
@@ -106,7 +107,7 @@ def _add_curves(figure: go.Figure, info: RanksInfo) -> None:
 def rank_colors(ranks: tuple[int, ...]) -> list[str]:
     """A colour a rank, in order, spread by ratio; the ends of the scale, too dark or too pale, left out."""
     logs = np.log(np.array(ranks, dtype=float))
-    spread = 0.15 + 0.75 * logs / max(float(logs.max()), 1e-9)
+    spread = 0.35 + 0.5 * logs / max(float(logs.max()), 1e-9)
     return sample_colorscale(SCALE, [float(each) for each in spread])
 
 

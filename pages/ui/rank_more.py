@@ -12,7 +12,7 @@ from pages.ui.rank_chart import click_chart
 from pages.ui.rank_sweeps import SEEDS, Plan, map_plan, seeds_plan, trained
 
 TICK = 0.25
-_OPEN = "open the playground"
+_CELL = "cell of the map"
 
 
 def draw_seeds(experiment: Experiment, tolerance: float) -> None:
@@ -32,8 +32,6 @@ def draw_seeds(experiment: Experiment, tolerance: float) -> None:
 
 def draw_map(experiment: Experiment) -> None:
     """Ranks by learning rates, on request; a click opens that cell in the playground."""
-    if st.session_state.pop(_OPEN, False):
-        st.switch_page("app.py")
     rule = f"{experiment.scaling_rule}, {experiment.optimizer}"
     wanted = st.toggle(
         f"Which learning rate? Train a map of ranks and rates ({rule})", key="over rates",
@@ -48,16 +46,19 @@ def draw_map(experiment: Experiment) -> None:
             figures.draw_map(info), key="map", height=460, alt=f"Learning rate by rank. {info.words()}",
             on_click=lambda rate, rank: _open_cell(info, rate, rank),
         )  # fmt: skip
-        st.caption(f"{info.words()} A star marks the best of its row. A click opens that cell.")
+        st.caption(f"{info.words()} A star marks the best of its row. A click takes a cell over.")
+        if _CELL in st.session_state:
+            label = f"Open {st.session_state[_CELL]} in the playground"
+            st.page_link("app.py", label=label, icon=":material/tune:")
 
 
 def _open_cell(info: MapInfo, rate: str, rank: str) -> None:
-    """Set the cell's fields; the page then opens the playground, which a callback cannot do."""
+    """Set the cell's fields; a link then opens it, for a page switch would drop what is bound to the URL."""
     values = {f"{each:g}": each for each in info.rates}
     set_field("learning_rate", values[rate])
     if rank != "full":
         set_field("rank", int(rank))
-    st.session_state[_OPEN] = True
+    st.session_state[_CELL] = f"{'full fine-tuning' if rank == 'full' else f'rank {rank}'} at {rate}"
 
 
 def _sweep(plan: Plan, name: str) -> Sweep | None:
