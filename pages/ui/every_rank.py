@@ -1,9 +1,13 @@
 """The page of all ranks: which one is needed, what each one buys, what luck and learning rate do to it."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
+from lora_core.bank import Sweep
 from lora_core.experiment import Experiment
 from lora_core.figures import ranks as figures
 from lora_core.figures.ranks_beyond import SpectrumInfo, spectrum_info, truncation
@@ -22,6 +26,16 @@ TOLERANCES = (0.001, 0.01, 0.05, 0.1)
 HEIGHT = 330
 
 
+class Drawn(NamedTuple):
+    """What of the page no rank changes."""
+
+    info: RanksInfo
+    cut: Floats
+    ranks: go.Figure
+    heat: go.Figure
+    truncated: go.Figure
+
+
 def show(experiment: Experiment) -> None:
     """Draw every rank of the experiment: trained already, or growing."""
     preload()
@@ -33,13 +47,22 @@ def show(experiment: Experiment) -> None:
     if not sweep.complete:
         st.fragment(_grow, run_every=TICK)(plan, experiment, tolerance)
         return
-    info = ranks_info(sweep, problem_of(plan.experiment))
-    said.markdown(f"### {knee_words(info, tolerance)}")
-    rank_chart(info, experiment.rank, tolerance, key="ranks", on_pick=_pick)
-    _draw_notes(info, experiment)
-    _draw_details(plan, info, experiment)
+    drawn = _drawn(plan, tolerance, sweep)
+    said.markdown(f"### {knee_words(drawn.info, tolerance)}")
+    rank_chart(drawn.ranks, drawn.info, experiment.rank, tolerance, key="ranks", on_pick=_pick)
+    _draw_notes(drawn.info, experiment)
+    _draw_details(plan, drawn, sweep, experiment)
     draw_seeds(experiment, tolerance)
     draw_map(experiment)
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _drawn(plan: Plan, tolerance: float, _sweep: Sweep) -> Drawn:
+    problem = problem_of(plan.experiment)
+    info = ranks_info(_sweep, problem)
+    cut = truncation(_sweep, problem, info.ranks)
+    charts = figures.draw_ranks(info, tolerance), figures.draw_heat(info), figures.draw_truncation(info, cut)
+    return Drawn(info, cut, *charts)
 
 
 def _tolerance() -> float:
@@ -62,7 +85,8 @@ def _grow(plan: Plan, experiment: Experiment, tolerance: float) -> None:
         st.rerun()
     st.progress(sweep.done / sweep.total, f"{sweep.done} of {sweep.total} ranks trained")
     info = ranks_info(sweep, problem_of(plan.experiment))
-    rank_chart(info, experiment.rank, tolerance, key="ranks growing", on_pick=_pick)
+    figure = figures.draw_ranks(info, tolerance)
+    rank_chart(figure, info, experiment.rank, tolerance, key="ranks growing", on_pick=_pick)
 
 
 def _draw_notes(info: RanksInfo, experiment: Experiment) -> None:
@@ -80,15 +104,14 @@ def _draw_notes(info: RanksInfo, experiment: Experiment) -> None:
     st.caption(" ".join(notes))
 
 
-def _draw_details(plan: Plan, info: RanksInfo, experiment: Experiment) -> None:
-    sweep, problem = trained(plan, "ranks"), problem_of(plan.experiment)
+def _draw_details(plan: Plan, drawn: Drawn, sweep: Sweep, experiment: Experiment) -> None:
+    info, cut, problem = drawn.info, drawn.cut, problem_of(plan.experiment)
     place = info.place(experiment.rank)
-    cut = truncation(sweep, problem, info.ranks)
     first, second, third = st.columns(3)
     with first:
         st.markdown("**Loss by epoch and rank**")
         click_chart(
-            figures.draw_heat(info), key="heat", height=HEIGHT, alt="Heat map of the loss by epoch and rank",
+            drawn.heat, key="heat", height=HEIGHT, alt="Heat map of the loss by epoch and rank",
             on_click=lambda _, rank: _pick(int(rank)),
         )  # fmt: skip
         st.caption("Dark is a small loss. A click chooses the rank.")
@@ -102,7 +125,7 @@ def _draw_details(plan: Plan, info: RanksInfo, experiment: Experiment) -> None:
         st.markdown("**Train large, then cut?**")
         words = _cut_words(info, cut, place)
         alt = f"Cutting the largest adapter against training at the rank. {words}"
-        steady_chart(figures.draw_truncation(info, cut), key="cut", alt=alt, height=HEIGHT)
+        steady_chart(drawn.truncated, key="cut", alt=alt, height=HEIGHT)
         st.caption(words)
     _draw_table(info, cut)
 

@@ -16,7 +16,7 @@ import streamlit as st
 from streamlit.components.v1 import declare_component
 
 from lora_core.figures import palette
-from lora_core.figures.ranks import draw_ranks, ranks_alt
+from lora_core.figures.ranks import ranks_alt
 from lora_core.figures.ranks_numbers import RanksInfo, rank_words
 from lora_core.numbers import loss_text, percent_text
 from pages.ui.live_chart import pack, served
@@ -38,9 +38,15 @@ LOADER = """export default async (component) => {
 
 
 def rank_chart(
-    info: RanksInfo, rank: int, tolerance: float, *, key: str, on_pick: Callable[[int], None]
+    figure: go.Figure,
+    info: RanksInfo,
+    rank: int,
+    tolerance: float,
+    *,
+    key: str,
+    on_pick: Callable[[int], None],
 ) -> None:
-    """Show every rank and the handle at ``rank``; ``on_pick`` is called with the rank that a hand chose.
+    """Show `draw_ranks` and the handle at ``rank``; ``on_pick`` is called with the rank that a hand chose.
 
     Where ``rank`` was not trained (beyond the layer's, or between those of a large layer) the handle stands
     at the nearest trained one.
@@ -51,7 +57,7 @@ def rank_chart(
         if chosen is not None and int(chosen) in info.ranks:
             on_pick(int(chosen))
 
-    message = pack(draw_ranks(info, tolerance), _header(info, rank, tolerance))
+    message = pack(figure, _header(info, rank, tolerance))
     _component("rank_chart")(key=key, data=message, on_rank_change=picked)
 
 
@@ -66,7 +72,7 @@ def click_chart(
             on_click(str(point[0]), str(point[1]))
 
     header: dict[str, Any] = {"height": height, "alt": alt, "dark": palette.DARK}
-    header["run"] = hashlib.sha256(pack(figure, header)).hexdigest()[:16]
+    header["run"] = hashlib.sha256(figure.to_json().encode()).hexdigest()[:16]
     _component("click_chart")(key=key, data=pack(figure, header), on_point_change=clicked)
 
 

@@ -1,0 +1,172 @@
+"""All ranks, their numbers and words: the knee is the true rank, and nothing falls below its floor."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lora_core import Experiment, create_toy_dataset, make_problem, run, sweep, train_model
+from lora_core.figures import ranks as figures
+from lora_core.figures.ranks_beyond import map_info, seeds_info, spectrum_info, truncation
+from lora_core.figures.ranks_numbers import axis_range, knee_words, rank_words, ranks_info, table
+from lora_core.layer import LoRALayer
+from lora_core.theory import ideal_delta, knee
+from pages.ui.rank_sweeps import MAP_RANKS, MAP_RATES
+
+SMALL = Experiment(in_features=24, out_features=16, samples=96, rank=1)
+TASKS = {
+    "default": Experiment(rank=1),
+    "digits": Experiment(task="digits", rank=1),
+    "turned": Experiment(task="digits", shift="turn", rank=1),
+    "noise": replace(SMALL, task="noise"),
+    "power law": replace(SMALL, task="power-law"),
+    "bias": replace(SMALL, train_bias=True),
+    "no noise": replace(SMALL, noise=0.0),
+    "few samples": replace(SMALL, samples=16),
+    "original": replace(SMALL, init="original", scaling_rule="constant", alpha=1.0),
+}
+
+
+@pytest.fixture(scope="module")
+def default():
+    experiment = Experiment(rank=1)
+    return sweep(experiment), make_problem(experiment)
+
+
+@pytest.mark.parametrize("true_rank", [1, 2, 4, 8, 12, 16])
+def test_the_knee_is_the_true_rank(true_rank: int) -> None:
+    for seed in range(5):
+        assert knee(make_problem(Experiment(true_rank=true_rank, seed=seed)).floors()) == true_rank
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 3, 4, 5])
+def test_the_knee_is_the_number_of_swapped_pairs(pairs: int) -> None:
+    for seed in range(5):
+        assert knee(make_problem(Experiment(task="digits", true_rank=pairs, seed=seed)).floors()) == pairs
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_no_point_lies_below_its_floor(name: str) -> None:
+    trained = sweep(TASKS[name])
+    info = ranks_info(trained, make_problem(TASKS[name]))
+    slack = (1e-7 if TASKS[name].train_bias else 1e-9) * float(info.losses[:, 0].max())
+    for place in range(len(info.ranks)):
+        assert info.final[place] >= info.floor(place) - slack
+        assert (info.losses[place] >= info.floor(place) - 1e-6 * info.losses[place, 0]).all()
+
+
+def test_a_sweep_s_last_losses_are_those_of_the_runs(default) -> None:
+    info = ranks_info(*default)
+    for rank in (1, 3, 4, 20):
+        expected = run(Experiment(rank=rank)).lora.loss[-1]
+        assert info.final[info.place(rank)] == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_words_name_the_knee_its_share_and_what_is_in_the_way(default) -> None:
+    info = ranks_info(*default)
+    assert knee_words(info, 0.01).startswith("You need rank 4: its floor 0.00980 is within 1 %")
+    assert knee_words(info, 0.01).endswith("It trains 12.5 % of the numbers.")
+    assert knee_words(info, 1.0).startswith("No rank is needed")
+    assert "too small" in rank_words(info, info.place(3), 0.01)
+    assert "is enough" in rank_words(info, info.place(4), 0.01)
+    assert "more than needed" in rank_words(info, info.place(9), 0.01)
+    assert "trains 2 times the numbers" in rank_words(info, info.place(64), 0.01)
+    short = Experiment(rank=1, epochs=5)
+    early = ranks_info(sweep(short), make_problem(short))
+    assert "the optimizer is in the way" in rank_words(early, early.place(4), 0.01)
+
+
+def test_a_diverged_rank_is_said_and_drawn_as_a_gap() -> None:
+    wild = replace(SMALL, optimizer="sgd", learning_rate=1.0, alpha=64.0)
+    info = ranks_info(sweep(wild), make_problem(wild))
+    assert np.isnan(info.final).any()
+    place = int(np.flatnonzero(np.isnan(info.final))[0])
+    assert "diverged" in rank_words(info, place, 0.01)
+    low, high = axis_range(info)
+    assert 0 < low < high < np.inf
+    assert figures.draw_heat(info).data[0].z[place][-1] is None
+
+
+def test_the_ideal_change_has_the_ideal_spectrum_and_the_whole_energy(default) -> None:
+    trained, problem = default
+    delta = ideal_delta(problem.X, problem.residual(), 4)
+    ideal = replace_adapter(trained, 4, delta)
+    info = spectrum_info(ideal, problem, 4)
+    np.testing.assert_allclose(info.learnt[:4], info.ideal[:4], rtol=1e-9)
+    np.testing.assert_allclose(info.learnt[4:], 0, atol=1e-9 * info.ideal[0])
+    assert info.learnt_energy == pytest.approx(info.energy, rel=1e-9)
+    assert spectrum_info(trained, problem, 4).used <= 4
+
+
+def replace_adapter(trained, rank: int, delta: torch.Tensor):
+    U, values, Vh = torch.linalg.svd(delta, full_matrices=False)
+    factors = (U[:, :rank] * values[:rank], Vh[:rank], 1.0)
+    return replace(trained, adapters={rank: factors})
+
+
+def test_a_cut_adapter_is_its_truncated_svd_and_whole_it_is_the_trained_one(default) -> None:
+    trained, problem = default
+    info = ranks_info(trained, problem)
+    cut = truncation(trained, problem, info.ranks)
+    A, B, scaling = trained.adapters[64]
+    U, values, Vh = torch.linalg.svd(scaling * A.double() @ B.double(), full_matrices=False)
+    R = problem.residual().double()
+    for rank in (1, 4, 30):
+        delta = U[:, :rank] * values[:rank] @ Vh[:rank]
+        oracle = float((R - problem.X.double() @ delta).square().mean())
+        assert cut[info.place(rank)] == pytest.approx(oracle, rel=1e-9)
+    assert cut[-1] == pytest.approx(info.final[-1], rel=1e-9)
+    assert all(cut[i] >= info.floor(i) - 1e-9 for i in range(64))
+
+
+def test_the_table_has_a_row_a_rank_and_shares_that_pass_one_at_break_even(default) -> None:
+    rows = table(ranks_info(*default), truncation(*default, tuple(range(1, 65))))
+    assert {len(column) for column in rows.values()} == {64}
+    assert rows["share_of_full"][31] == 1.0
+    assert rows["numbers_trained"][3] == 512
+
+
+def test_seeds_find_the_same_knee() -> None:
+    info = seeds_info(sweep(SMALL, seeds=range(3)), 0.01)
+    assert info.final.shape == (3, 16)
+    assert info.knees == (4, 4, 4)
+    assert "the knee is at rank 4 in each" in info.words()
+
+
+def test_the_map_marks_the_best_rate_of_each_row_and_costs_at_most_twelve_runs() -> None:
+    experiment = Experiment(rank=1)
+    start = time.process_time()
+    trained = sweep(experiment, ranks=MAP_RANKS, learning_rates=MAP_RATES)
+    took = time.process_time() - start
+    info = map_info(trained)
+    assert info.final.shape == (17, 12)
+    for row, best in zip(info.final, info.best, strict=True):
+        assert row[best] == np.nanmin(row)
+    X, y = create_toy_dataset(experiment.samples, 64, 64)
+    train_model(LoRALayer(64, 64, rank=4), X, y, epochs=2, lr=0.01)  # its first optimizer takes a second
+    start = time.process_time()
+    train_model(LoRALayer(64, 64, rank=4), X, y, epochs=experiment.epochs, lr=0.01)
+    one = time.process_time() - start
+    print(f"\nmap of 192 runs: {took:.2f} s of CPU, {took / one:.1f} times one run of the original loop")
+    assert took <= 12 * one
+
+
+def test_charts_hold_the_numbers_they_are_given(default) -> None:
+    info = ranks_info(*default)
+    figure = figures.draw_ranks(info, 0.01)
+    (last,) = [trace for trace in figure.data if trace.name == "trained"]
+    np.testing.assert_array_equal(last.y, info.final)
+    curves = [trace for trace in figure.data if trace.meta["part"] == "curve"]
+    assert len(curves) == 64
+    np.testing.assert_allclose(curves[2].y, info.losses[2], rtol=1e-6)
+    assert [note.text for note in figure.layout.annotations] == ["true rank 4", "enough: 4"]
+
+
+def test_a_floor_of_zero_lies_at_the_foot_of_the_axis() -> None:
+    experiment = replace(SMALL, noise=0.0)
+    info = ranks_info(sweep(experiment), make_problem(experiment))
+    figure = figures.draw_ranks(info, 0.01)
+    assert min(next(trace for trace in figure.data if trace.name == "floor").y) == axis_range(info)[0]
+    assert any("floor 0, below the axis" in note.text for note in figure.layout.annotations)
