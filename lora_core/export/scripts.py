@@ -1,0 +1,245 @@
+"""What is the code of this experiment? A script that needs no playground and prints the playground's losses.
+
+It draws the same random numbers in the same order as ``lora_core.data`` and trains with the plain float64
+autograd loop. Nothing is imported from here, so the two are kept in step by ``tests/test_export.py``, which
+runs the scripts. They hold only what this experiment needs: no options, no branches, at most ``MOST_LINES``.
+"""
+
+from itertools import pairwise
+
+from lora_core.data import SWAPPED_PAIRS
+from lora_core.experiment import Experiment, Init, Optimizer, ScalingRule, Shift, Task
+from lora_core.export.peft_terms import LAYER, peft_terms
+
+MOST_LINES = 60
+
+PRINTED = 20
+"""A script prints about so many lines of losses."""
+
+
+def torch_script(experiment: Experiment) -> str:
+    """A script with PyTorch alone (and scikit-learn for the digits): LoRA and full fine-tuning.
+
+    It prints trainable and total numbers, and then ``epoch`` (updates done, 0 = before the first), the
+    adapter's loss and full fine-tuning's.
+    """
+    return _joined(
+        _opening(experiment, "LoRA beside full fine-tuning", "from torch import nn"),
+        [*_constants(experiment), f"SCALING = {_scaling(experiment)}"],
+        _data(experiment),
+        _adapter(experiment),
+        _linear_layer(experiment),
+        [
+            "class LoRALayer(nn.Module):",
+            "    def __init__(self):",
+            "        super().__init__()",
+            "        self.linear = linear_layer()",
+            "        self.linear.weight.requires_grad_(False)",
+            "        self.lora_A, self.lora_B = nn.Parameter(A.double()), nn.Parameter(B.double())",
+            "",
+            "    def forward(self, x):",
+            "        return self.linear(x) + SCALING * (x @ self.lora_A @ self.lora_B)",
+        ],
+        [
+            "model, full = LoRALayer(), linear_layer()",
+            "trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)",
+            'print("Trainable:", trainable, "of", sum(p.numel() for p in model.parameters()))',
+            *_optimizer(experiment, "[model, full]"),
+            "for epoch in range(EPOCHS + 1):",
+            "    losses = [nn.functional.mse_loss(each(X), Y) for each in [model, full]]",
+            f"    if epoch % {_every(experiment)} == 0 or epoch == EPOCHS:",
+            '        print(f"epoch {epoch:4}  LoRA {losses[0]:.6g}  full {losses[1]:.6g}")',
+            "    optimizer.zero_grad()",
+            "    sum(losses).backward()  # they share no parameter: one step moves each by its own",
+            "    optimizer.step()",
+        ],
+    )
+
+
+def peft_script(experiment: Experiment) -> str:
+    """The same adapter with the ``peft`` library; prints PEFT's own count, then ``epoch`` and the loss."""
+    imports = ("from peft import LoraConfig, get_peft_model", "from torch import nn")
+    return _joined(
+        _opening(experiment, "LoRA with PEFT", *imports),
+        _constants(experiment),
+        _data(experiment),
+        _adapter(experiment),
+        _linear_layer(experiment),
+        [
+            *_peft_config(experiment),
+            "model = nn.Sequential()",
+            f'model.add_module("{LAYER}", linear_layer())',
+            "model = get_peft_model(model, config)",
+            "model.print_trainable_parameters()",
+            f"adapter = model.base_model.model.{LAYER}",
+            "with torch.no_grad():  # PEFT stores the transposes, and would draw an A of its own",
+            '    adapter.lora_A["default"].weight.copy_(A.T)',
+            '    adapter.lora_B["default"].weight.copy_(B.T)',
+        ],
+        [
+            *_optimizer(experiment, "[model]"),
+            "for epoch in range(EPOCHS + 1):",
+            "    loss = nn.functional.mse_loss(model(X), Y)",
+            f"    if epoch % {_every(experiment)} == 0 or epoch == EPOCHS:",
+            '        print(f"epoch {epoch:4}  LoRA {loss:.6g}")',
+            "    optimizer.zero_grad()",
+            "    loss.backward()",
+            "    optimizer.step()",
+        ],
+    )
+
+
+def _peft_config(experiment: Experiment) -> list[str]:
+    terms = peft_terms(experiment)
+    arguments = ["r=RANK", f"lora_alpha={terms.lora_alpha!r}", f'target_modules=["{LAYER}"]']
+    arguments += ["use_rslora=True"] if terms.use_rslora else []
+    arguments += [f'bias="{terms.bias}"'] if experiment.train_bias else []
+    config = [f"config = LoraConfig({', '.join(arguments)})"]
+    if experiment.scaling_rule is ScalingRule.CONSTANT:
+        return ["# PEFT divides alpha by r: r times the scaling gives a constant one.", *config]
+    return config
+
+
+def _joined(*blocks: list[str]) -> str:
+    """One script: definitions stand two blank lines apart from the rest, all else one."""
+    texts = ["\n".join(block) for block in blocks]
+    script = texts[0]
+    for before, text in pairwise(texts):
+        defines = any(each.startswith(("def ", "class ")) for each in (before, text))
+        script += ("\n\n\n" if defines else "\n\n") + text
+    return script + "\n"
+
+
+def _opening(experiment: Experiment, title: str, *imports: str) -> list[str]:
+    e = experiment
+    digits = ["from sklearn.datasets import load_digits"] if e.task is Task.DIGITS else []
+    return [
+        f'"""{title}: one layer {e.in_features} -> {e.out_features}, task {e.task}, rank {e.rank}."""',
+        "",
+        "import torch",
+        *sorted([*imports, *digits]),
+    ]
+
+
+def _constants(experiment: Experiment) -> list[str]:
+    e = experiment
+    return [
+        "IN, OUT, SAMPLES, RANK, EPOCHS, LR = "
+        f"{e.in_features}, {e.out_features}, {e.samples}, {e.rank}, {e.epochs}, {e.learning_rate!r}"
+    ]
+
+
+def _scaling(experiment: Experiment) -> str:
+    return {
+        ScalingRule.STANDARD: f"{experiment.alpha!r} / RANK  # alpha / r",
+        ScalingRule.RSLORA: f"{experiment.alpha!r} / RANK**0.5  # alpha / sqrt(r): rsLoRA",
+        ScalingRule.CONSTANT: f"{experiment.alpha!r}  # whatever the rank",
+    }[experiment.scaling_rule]
+
+
+def _data(experiment: Experiment) -> list[str]:
+    """Lines that make X (n, in), Y (n, out) and the base's ``weight`` (out, in) and ``bias`` (out)."""
+    return [
+        f"draw = torch.Generator().manual_seed({experiment.seed})",
+        *(_digits(experiment) if experiment.task is Task.DIGITS else _drawn(experiment)),
+    ]
+
+
+def _linear_layer(experiment: Experiment) -> list[str]:
+    return [
+        "def linear_layer():  # with the base's weight and bias",
+        "    linear = nn.Linear(IN, OUT, dtype=torch.float64)",
+        '    linear.load_state_dict({"weight": weight, "bias": bias})',
+        f"    linear.bias.requires_grad_({experiment.train_bias})",
+        "    return linear",
+    ]
+
+
+def _drawn(experiment: Experiment) -> list[str]:
+    noise = experiment.task is Task.NOISE
+    return [
+        "X = torch.randn(SAMPLES, IN, generator=draw).double()",
+        f"{'Y' if noise else 'noise'} = torch.randn(SAMPLES, OUT, generator=draw).double()",
+        "weight = torch.empty(OUT, IN).uniform_(-(IN**-0.5), IN**-0.5, generator=draw).double()",
+        "bias = torch.empty(OUT).uniform_(-(IN**-0.5), IN**-0.5, generator=draw).double()",
+        *([] if noise else _taught(experiment)),
+    ]
+
+
+def _taught(experiment: Experiment) -> list[str]:
+    """Lines that make Y from a change of the weight, with singular values ``strength``."""
+    strength = f"(torch.arange(1, size + 1) <= {experiment.shift_rank}).double()"
+    if experiment.shift_rank is None:
+        strength = f"torch.arange(1, size + 1).double() ** -{experiment.decay!r}"
+    return [
+        "# What there is to learn: a change of the weight with these singular values.",
+        f"truth = torch.Generator().manual_seed(({experiment.seed} * 2654435761 + 2 * 0x9E3779B9) % 2**32)",
+        "size = min(IN, OUT)",
+        "left = torch.linalg.qr(torch.randn(IN, size, generator=truth).double())[0]",
+        "right = torch.linalg.qr(torch.randn(OUT, size, generator=truth).double())[0]",
+        f"strength = {strength}",
+        "strength *= (OUT / strength.square().sum()).sqrt()",
+        f"Y = X @ (weight.T + left * strength @ right.T) + bias + {experiment.noise!r} * noise",
+    ]
+
+
+def _digits(experiment: Experiment) -> list[str]:
+    """Lines that make X and Y of the handwritten digits, and fit the base before they are shifted."""
+    pairs = ", ".join(map(str, SWAPPED_PAIRS[: experiment.true_rank]))
+    shifted = {
+        Shift.SWAP: [
+            f"for one, other in [{pairs}]:  # these labels trade names",
+            "    Y[:, [one, other]] = Y[:, [other, one]]",
+        ],
+        Shift.TURN: ["X = X.view(-1, 8, 8).rot90(1, (1, 2)).reshape(-1, 64)  # on their side"],
+        Shift.INVERT: ["X = 1 - X  # light on dark"],
+    }[experiment.shift]
+    return [
+        "pixels, labels = (torch.from_numpy(each) for each in load_digits(return_X_y=True))",
+        "order = torch.randperm(len(labels), generator=draw)[:SAMPLES]",
+        "X, Y = pixels[order] / 16, nn.functional.one_hot(labels[order], 10).double()",
+        "# The base layer: ridge regression on the digits as they are; then they change.",
+        "centred, ridge = X - X.mean(0), 1e-3 * SAMPLES * torch.eye(IN, dtype=torch.float64)",
+        "weight = torch.linalg.solve(centred.T @ centred + ridge, centred.T @ (Y - Y.mean(0))).T",
+        "bias = Y.mean(0) - weight @ X.mean(0)",
+        *shifted,
+    ]
+
+
+def _adapter(experiment: Experiment) -> list[str]:
+    """Lines that make the factors A (in, r) and B (r, out)."""
+    zero_b = "B = torch.zeros(RANK, OUT)"
+    return {
+        Init.KAIMING: [
+            "A, B = torch.empty(IN, RANK), torch.zeros(RANK, OUT)",
+            "nn.init.kaiming_uniform_(A.T, a=5**0.5, generator=draw)  # within 1 / sqrt(IN)",
+        ],
+        Init.GAUSSIAN: ["A = torch.empty(IN, RANK).normal_(std=1 / RANK, generator=draw)", zero_b],
+        Init.ORIGINAL: [
+            "A = torch.randn(IN, RANK, generator=draw)",
+            "B = torch.randn(RANK, OUT, generator=draw)",
+        ],
+        Init.ZERO: ["A, B = torch.zeros(IN, RANK), torch.zeros(RANK, OUT)  # never moves"],
+    }[experiment.init]
+
+
+def _optimizer(experiment: Experiment, models: str) -> list[str]:
+    """Lines that make ``optimizer`` for what is trained in some models: ``[model, full]``."""
+    name = "Adam" if experiment.optimizer is Optimizer.ADAM else "SGD"
+    ratio = experiment.lr_ratio
+    if ratio == 1.0:
+        return [
+            f"trained = [p for each in {models} for p in each.parameters() if p.requires_grad]",
+            f"optimizer = torch.optim.{name}(trained, lr=LR)",
+        ]
+    return [
+        f"named = [pair for each in {models} for pair in each.named_parameters()]",
+        "trained = [(name, p) for name, p in named if p.requires_grad]",
+        f'rates = [LR * {ratio!r} if "lora_B" in name else LR for name, _ in trained]  # LoRA+',
+        'groups = [{"params": [p], "lr": rate} for (_, p), rate in zip(trained, rates)]',
+        f"optimizer = torch.optim.{name}(groups)",
+    ]
+
+
+def _every(experiment: Experiment) -> int:
+    return max(1, experiment.epochs // PRINTED)
