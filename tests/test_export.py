@@ -1,0 +1,251 @@
+"""The exported scripts print the playground's losses, and real PEFT opens the exported adapter.
+
+Scripts run as they are, in fresh processes that cannot import lora_core: many in one process where that says
+as much, each in a namespace of its own, because importing torch or peft costs seconds.
+"""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load
+from torch import nn
+
+from lora_core import PRESETS, Experiment, Run, run
+from lora_core.accounting import lora_cost
+from lora_core.experiment import Init, Optimizer, ScalingRule, Shift, Task
+from lora_core.export import adapter_zip, peft_script, save_peft_adapter, torch_script
+from lora_core.export.scripts import MOST_LINES
+from lora_core.training import Lane, train
+
+SMALL = Experiment(in_features=12, out_features=7, samples=40, epochs=60, alpha=5.5)
+ORIGINAL = PRESETS["original"].experiment
+
+RUN_ALL = """
+import contextlib, io, json, sys
+printed = []
+for script in json.load(sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(compile(script, "script", "exec"), {"__name__": "__main__"})
+    printed.append(out.getvalue())
+json.dump(printed, sys.stdout)
+"""
+
+
+def spread() -> list[Experiment]:
+    """Every task with every init and optimizer; rules, bias, rates and ratios in turn; and the corners."""
+    found = []
+    for i, (task, init, optimizer) in enumerate(product(Task, Init, Optimizer)):
+        found.append(
+            replace(
+                SMALL, task=task, init=init, optimizer=optimizer, seed=i,
+                scaling_rule=list(ScalingRule)[i % 3], train_bias=i // 6 % 2 == 1,
+                learning_rate=(0.001, 0.1, 0.01)[i // 2 % 3], lr_ratio=(1.0, 4.0, 0.5)[i // 4 % 3],
+            )
+        )  # fmt: skip
+    return [
+        *found,
+        Experiment(),
+        Experiment(learning_rate=0.1, train_bias=True, lr_ratio=16.0),
+        Experiment(noise=0.0, rank=4, learning_rate=0.1),
+        ORIGINAL,
+        replace(ORIGINAL, learning_rate=0.1, epochs=300),
+        PRESETS["few-samples"].experiment,
+        replace(SMALL, rank=30, out_features=20, epochs=1, learning_rate=0.1),
+        replace(SMALL, in_features=2, out_features=2, samples=16, rank=1, true_rank=64),
+        replace(SMALL, task=Task.POWER_LAW, decay=0.0, seed=2**31 - 1, epochs=33, init=Init.GAUSSIAN),
+        replace(SMALL, task=Task.DIGITS, true_rank=1, train_bias=True, learning_rate=0.1),
+        replace(SMALL, task=Task.DIGITS, shift=Shift.TURN, scaling_rule=ScalingRule.RSLORA),
+        replace(SMALL, task=Task.DIGITS, shift=Shift.INVERT, optimizer=Optimizer.SGD, learning_rate=0.1),
+        replace(SMALL, optimizer=Optimizer.SGD, init=Init.ORIGINAL, learning_rate=0.1, alpha=64.0, rank=2),
+    ]
+
+
+EXPERIMENTS = spread()
+
+# Layers this small are no faster on two threads, and far slower where something else keeps a core busy.
+ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def printed_by(scripts: list[str], tmp_path: Path) -> list[str]:
+    """What each script prints, all in one fresh process outside the project."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RUN_ALL], input=json.dumps(scripts), cwd=tmp_path,
+        env=ONE_THREAD, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def assert_prints(text: str, lanes: dict[str, Lane], epochs: int) -> None:
+    """Every printed loss is the lane's to 4 digits; a loss near zero to 1e-9 of the first one."""
+    for name, lane in lanes.items():
+        lines = [(int(a), float(b)) for a, b in re.findall(rf"epoch +(\d+) .*?{name} (\S+)", text)]
+        assert lines[0][0] == 0
+        assert lines[-1][0] == epochs
+        # A lane that diverged is kept as far as its losses mean anything.
+        known = [(epoch, loss) for epoch, loss in lines if epoch <= lane.updates]
+        assert known == lines or lane.diverged_at is not None
+        at, losses = np.array([epoch for epoch, _ in known]), np.array([loss for _, loss in known])
+        np.testing.assert_allclose(losses, lane.loss[at], rtol=5e-5, atol=1e-9 * lane.loss[0])
+
+
+def test_the_spread_reaches_every_choice_and_some_diverge() -> None:
+    for name, kind in (("task", Task), ("init", Init), ("optimizer", Optimizer), ("shift", Shift)):
+        assert {getattr(e, name) for e in EXPERIMENTS} == set(kind), name
+    assert len({(e.scaling_rule, e.train_bias, e.optimizer) for e in EXPERIMENTS}) == 12
+    assert len({(e.learning_rate, e.lr_ratio) for e in EXPERIMENTS}) >= 8
+    assert run(EXPERIMENTS[-1]).lora.diverged_at is not None
+
+
+@pytest.mark.parametrize("script", [torch_script, peft_script])
+def test_scripts_in_a_fresh_process_print_the_runs_losses(script, tmp_path: Path) -> None:
+    for experiment, text in zip(
+        EXPERIMENTS, printed_by([script(e) for e in EXPERIMENTS], tmp_path), strict=True
+    ):
+        found, e = run(experiment), experiment
+        lanes = {"LoRA": found.lora} | ({"full": found.full} if script is torch_script else {})
+        assert_prints(text, lanes, e.epochs)
+        cost = lora_cost(e.in_features, e.out_features, e.rank, e.train_bias)
+        counts = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", text.splitlines()[0])]
+        assert counts[:2] == [cost.trainable, cost.total], text.splitlines()[0]
+
+
+@pytest.mark.parametrize("script", [torch_script, peft_script])
+def test_a_script_saved_as_a_file_runs_as_it_is(script, tmp_path: Path) -> None:
+    file = tmp_path / "lora.py"
+    experiment = Experiment(task=Task.DIGITS, true_rank=4, rank=4, epochs=50)
+    file.write_text(script(experiment))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", file], cwd=tmp_path, env=ONE_THREAD, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert_prints(done.stdout, {"LoRA": run(experiment).lora}, experiment.epochs)
+
+
+@pytest.mark.parametrize("script", [torch_script, peft_script])
+def test_scripts_are_short_and_stand_alone(script) -> None:
+    longest = replace(Experiment(), lr_ratio=0.123, scaling_rule=ScalingRule.CONSTANT, train_bias=True)
+    for experiment in [*EXPERIMENTS, longest, replace(longest, task=Task.DIGITS)]:
+        lines = script(experiment).splitlines()
+        assert len(lines) <= MOST_LINES == 60
+        assert max(map(len, lines)) <= 110
+        assert not any("lora_core" in line for line in lines)
+
+
+def test_a_script_differs_where_the_experiment_does() -> None:
+    changes = {
+        "in_features": 65, "samples": 100, "true_rank": 3, "noise": 0.2, "seed": 1, "rank": 5, "alpha": 7.0,
+        "scaling_rule": "rslora", "init": "gaussian", "train_bias": True, "optimizer": "sgd",
+        "learning_rate": 0.02, "lr_ratio": 2.0, "epochs": 7, "task": "noise",
+    }  # fmt: skip
+    for script in (torch_script, peft_script):
+        texts = {script(replace(Experiment(), **{name: value})) for name, value in changes.items()}
+        assert len(texts | {script(Experiment())}) == len(changes) + 1
+
+
+ADAPTERS = {
+    "alpha is not r": SMALL,
+    "trained bias": replace(SMALL, train_bias=True, learning_rate=0.1),
+    "rslora": replace(SMALL, scaling_rule=ScalingRule.RSLORA, alpha=3.25, train_bias=True),
+    "constant": replace(SMALL, scaling_rule=ScalingRule.CONSTANT, alpha=0.75, rank=5),
+    "wide": replace(SMALL, in_features=5, out_features=31),
+    "rank above both": replace(SMALL, rank=20, init=Init.ORIGINAL),
+    "the script's": ORIGINAL,
+    "digits": Experiment(task=Task.DIGITS, true_rank=4, rank=4, train_bias=True),
+    "dead": replace(SMALL, init=Init.ZERO, train_bias=True),
+}
+
+
+def playground_outputs(found: Run) -> torch.Tensor:
+    """Y = X (W0^T + scaling A B) + b on the held-out sample, from the run's last snapshot."""
+    last, base = found.lora.snapshots[found.experiment.epochs], found.problem.base
+    assert last.B is not None
+    bias = base.bias.detach() + (0 if last.bias is None else last.bias)
+    delta = found.experiment.scaling * last.A @ last.B
+    return found.problem.X_test @ (base.weight.detach().T + delta) + bias
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_peft_loads_the_adapter_onto_the_base_and_gives_the_outputs(name: str, tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    found = run(ADAPTERS[name])
+    e, problem = found.experiment, found.problem
+    for file, content in save_peft_adapter(found).items():
+        (tmp_path / file).write_bytes(content)
+    model = nn.Sequential()
+    model.add_module("linear", nn.Linear(e.in_features, e.out_features, dtype=torch.float64))
+    model.load_state_dict({f"linear.{key}": value for key, value in problem.base.state_dict().items()})
+    with torch.no_grad():
+        base_outputs = model(problem.X_test)
+        outputs = PeftModel.from_pretrained(model, tmp_path)(problem.X_test)
+    torch.testing.assert_close(outputs, playground_outputs(found), rtol=0, atol=1e-6)
+    loss = nn.functional.mse_loss(outputs, problem.Y_test).item()
+    assert loss == pytest.approx(found.lora.test_loss[-1], rel=1e-9)
+    assert (outputs - base_outputs).abs().max() > (1e-3 if name != "dead" else 1e-6)
+
+
+def test_the_adapter_has_pefts_own_keys_and_shapes(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    e = ADAPTERS["rslora"]
+    model = nn.Sequential()
+    model.add_module("linear", nn.Linear(e.in_features, e.out_features, dtype=torch.float64))
+    config = LoraConfig(
+        r=e.rank, lora_alpha=e.alpha, use_rslora=True, bias="lora_only", target_modules=["linear"]
+    )
+    get_peft_model(model, config).save_pretrained(tmp_path)
+    theirs = load((tmp_path / "adapter_model.safetensors").read_bytes())
+    saved = save_peft_adapter(run(e))
+    ours = load(saved["adapter_model.safetensors"])
+    shapes = {key: (tensor.shape, tensor.dtype) for key, tensor in ours.items()}
+    assert shapes == {key: (tensor.shape, tensor.dtype) for key, tensor in theirs.items()}
+    written = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert json.loads(saved["adapter_config.json"]).items() <= written.items()
+
+
+def test_a_peft_model_without_a_trained_bias_has_none_in_its_file() -> None:
+    tensors = load(save_peft_adapter(run(SMALL))["adapter_model.safetensors"])
+    assert sorted(tensors) == [f"base_model.model.linear.lora_{factor}.weight" for factor in "AB"]
+
+
+def test_the_archive_opens_itself_and_is_the_same_every_time(tmp_path: Path) -> None:
+    found = run(ADAPTERS["trained bias"])
+    archive = adapter_zip(found)
+    assert archive == adapter_zip(run(ADAPTERS["trained bias"]))
+    zipfile.ZipFile(io.BytesIO(archive)).extractall(tmp_path)
+    # Its last line prints the outputs for an input of ones: to six digits instead of four.
+    file = tmp_path / "load_adapter.py"
+    file.write_text(file.read_text() + "\nprint(model(torch.eye(12, dtype=torch.float64)).tolist())\n")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", file], env=ONE_THREAD, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    last, base = found.lora.snapshots[60], found.problem.base
+    weight = base.weight.detach().T + found.experiment.scaling * last.A @ last.B
+    expected = weight + base.bias.detach() + last.bias
+    np.testing.assert_allclose(json.loads(done.stdout.splitlines()[-1]), expected, rtol=0, atol=1e-12)
+    assert Experiment.from_dict(json.loads((tmp_path / "experiment.json").read_text())) == found.experiment
+
+
+def test_what_was_not_trained_to_its_end_is_refused() -> None:
+    diverged = run(PRESETS["too-fast"].experiment)
+    with pytest.raises(ValueError, match="the adapter diverged"):
+        save_peft_adapter(diverged)
+    with pytest.raises(ValueError, match="still being trained"):
+        save_peft_adapter(next(train(Experiment())))
+    with pytest.raises(ValueError, match="was not kept"):
+        save_peft_adapter(run(SMALL, snapshots=[0]))
