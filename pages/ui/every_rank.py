@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from lora_core.bank import Sweep
+from lora_core.bank import BLOCK_BYTES, Sweep
 from lora_core.experiment import Experiment
 from lora_core.figures import ranks as figures
 from lora_core.figures.ranks_beyond import SpectrumInfo, spectrum_info, truncation
@@ -96,7 +96,10 @@ def _draw_notes(info: RanksInfo, experiment: Experiment) -> None:
         near = info.ranks[info.place(experiment.rank)]
         notes.append(f"Rank {experiment.rank} is not among the trained ones: the handle stands at {near}.")
     if len(info.ranks) < info.experiment.full_rank:
-        notes.append(f"This layer is trained at {len(info.ranks)} ranks, each about 1.3 times the last.")
+        notes.append(
+            f"A layer this large is trained at {len(info.ranks)} ranks, in blocks that hold at most about "
+            f"{bytes_text(BLOCK_BYTES)}."
+        )
     notes.append(
         f"{len(info.ranks)} ranks, trained together in 32-bit numbers: a run of one rank agrees to about "
         f"0.1 %. Their curves hold {bytes_text(info.losses.nbytes)}. Drag the handle, or click a rank."
