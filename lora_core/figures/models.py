@@ -89,7 +89,7 @@ def draw_ranks(info: RankInfo) -> go.Figure:
     marker = {"color": palette.LORA, "size": 12, "symbol": "diamond"}
     figure.add_scatter(x=[info.rank], y=[info.share], name=f"rank {info.rank}", mode="markers", marker=marker)
     _add_line(figure, 100, "full fine-tuning", "solid")
-    text = f"these matrices in full, as many numbers as rank {info.break_even:,.0f}"
+    text = f"these matrices in full: rank {info.break_even:,.0f}"
     _add_line(figure, info.ceiling, text, palette.FLOOR_DASH)
     ends = [math.log10(info.ranks[0]) - 0.04, math.log10(max(info.ranks[-1], info.rank)) + 0.04]
     figure.update_xaxes(type="log", title="Rank", tickvals=info.ranks, range=ends)
@@ -98,7 +98,7 @@ def draw_ranks(info: RankInfo) -> go.Figure:
     )
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
     return figure.update_layout(
-        hovermode="x unified", legend=legend, margin={"l": 64, "r": 8, "t": 8, "b": 52}
+        hovermode="x unified", legend=legend, margin={"l": 64, "r": 24, "t": 8, "b": 52}
     )
 
 
@@ -137,7 +137,7 @@ def draw_memory(memories: Sequence[Memory]) -> go.Figure:
         end = {"x": memory.total / 1e9, "xanchor": "left", "xshift": 6}
         figure.add_annotation(y=memory.name, text=gigabytes(memory.total), showarrow=False, **end)
     widest = max((memory.total for memory in memories), default=1) / 1e9
-    figure.update_xaxes(title="GB, without activations", range=[0, 1.15 * widest])
+    figure.update_xaxes(title="GB, without activations", range=[0, 1.3 * widest])
     figure.update_yaxes(autorange="reversed")
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}
     return figure.update_layout(barmode="stack", legend=legend, margin={"l": 110, "r": 8, "t": 8, "b": 52})
