@@ -1,0 +1,10 @@
+"""Real models: what a rank costs on the model one would fine-tune.
+
+The rank, alpha, scaling and bias of the sidebar, put on the matrices of a real architecture: what is trained,
+where it goes, and what must be held in memory. Nothing is loaded or downloaded.
+"""
+
+from pages.ui.frame import begin
+from pages.ui.real_models import show
+
+show(begin("Real models"))

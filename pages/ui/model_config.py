@@ -1,0 +1,99 @@
+"""A model by its name in the catalogue or by a config.json, pasted or uploaded, that nobody vouches for.
+
+What is wrong with it is a ValueError in one sentence. A config that is short enough travels in the link.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import streamlit as st
+
+from lora_core.models import CATALOGUE, FAMILIES, Head, ModelShape
+from lora_core.models.config import parse
+
+OWN = "your own config.json"
+CONFIG = "model_config"
+MOST_IN_A_LINK = 2_000
+"""Characters of a config.json that a link carries; browsers and proxies cut longer addresses."""
+
+_TROUBLE = "trouble with a config.json"
+
+
+class Model(NamedTuple):
+    """A model as the page shows it: its name in a sentence, its config and whence that is, its shape."""
+
+    name: str
+    source: str
+    config: Mapping[str, object]
+    shape: ModelShape
+
+
+def read_model(name: str) -> Model:
+    """The model of that name, with its usual head; `OWN` is the pasted one.
+
+    :raises ValueError: what is wrong with a pasted or uploaded config.json.
+    """
+    trouble = st.session_state.pop(_TROUBLE, None)
+    if trouble:
+        raise ValueError(trouble)
+    if name != OWN:
+        entry = CATALOGUE[name]
+        source = f"[{entry.repository}]({entry.source})" if entry.repository else entry.source
+        return Model(name, source, entry.config, entry.shape())
+    text = st.session_state.get(CONFIG) or ""
+    if not text.strip():
+        raise ValueError("config.json: nothing is pasted yet under Any config.json")
+    config = parse(text)
+    shape = ModelShape.from_config(config)
+    return Model(f"your {shape.model_type} model", OWN, config, shape)
+
+
+def offered_heads(model: Model) -> tuple[Head, ...]:
+    """The heads that the model's family has classes for, the usual one first."""
+    return FAMILIES[model.shape.model_type].heads
+
+
+def draw_config() -> None:
+    """Where a config.json is pasted or uploaded; either makes it the model of the page."""
+    with st.popover("Any config.json", icon=":material/upload:", key="model_own"):
+        st.text_area(
+            "Paste a config.json", st.query_params.get(CONFIG, ""), key=CONFIG, height=180,
+            on_change=_take_paste, persist_state="session",
+            placeholder='{"model_type": "llama", "hidden_size": 4096, ...}',
+            help="Of any dense transformer on the Hugging Face hub. It is read here; nothing is downloaded.",
+        )  # fmt: skip
+        st.file_uploader(
+            "Or upload one", "json", key="model_upload", on_change=_take_upload, max_upload_size=2
+        )
+
+
+def write_link(name: str, model: Model) -> None:
+    """Keep the pasted config in the link while it is the model shown and short enough."""
+    text = json.dumps(model.config, separators=(",", ":")) if name == model.source == OWN else ""
+    if text and len(text) <= MOST_IN_A_LINK:
+        if st.query_params.get(CONFIG) != text:
+            st.query_params[CONFIG] = text
+    elif CONFIG in st.query_params:
+        del st.query_params[CONFIG]
+
+
+def _take_paste() -> None:
+    if (st.session_state.get(CONFIG) or "").strip():
+        st.session_state["model_name"] = OWN
+
+
+def _take_upload() -> None:
+    """Put an uploaded file where a pasted one would stand, if it can be one at all."""
+    file = st.session_state.get("model_upload")
+    if file is None:
+        return
+    try:
+        text = file.getvalue().decode()
+        parse(text)
+    except ValueError as error:
+        no_text = isinstance(error, UnicodeDecodeError)
+        st.session_state[_TROUBLE] = "config.json: not UTF-8 text" if no_text else str(error)
+        return
+    st.session_state[CONFIG] = text
+    st.session_state["model_name"] = OWN

@@ -1,0 +1,93 @@
+"""What others have printed about these models, beside what is counted here: equal, or known why not."""
+
+from typing import NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from lora_core.figures.models import gigabytes
+from lora_core.models import CATALOGUE, PEAKS, PRESETS, PUBLISHED, Adapter, Peak, adapter_memory
+
+
+class Line(NamedTuple):
+    """One published number: what it counts, as its source prints it, and counted here."""
+
+    model: str
+    what: str
+    published: str
+    counted: str
+    agrees: bool
+    reason: str
+    source: str
+
+
+def draw_published() -> None:
+    """The published counts and peaks, folded away, and sent only when they are unfolded."""
+    found = lines()
+    agree, differ = ([line for line in found if line.agrees is same] for same in (True, False))
+    title = f"Published counts: {len(agree)} reproduced, {len(differ)} known not to"
+    folded = st.expander(title, icon=":material/fact_check:", key="model_published", on_change="rerun")
+    if not folded.open:
+        return
+    with folded:
+        columns = {"model": "Model", "what": "What", "published": "Published", "counted": "Counted here"}
+        st.caption("Reproduced to the last digit that is printed:")
+        table = pd.DataFrame(agree).drop(columns=["agrees", "reason"])
+        st.dataframe(table, hide_index=True, height=240, column_config=columns | {"source": "Source"})
+        st.caption("Known not to reproduce, and why:")
+        table = pd.DataFrame(differ).drop(columns=["agrees", "source"])
+        st.table(table.rename(columns=columns | {"reason": "Reason"}), border="horizontal", hide_index=True)
+        _draw_peaks()
+
+
+@st.cache_data(show_spinner=False, max_entries=1)
+def lines() -> list[Line]:
+    """Every published count, counted anew."""
+    found = []
+    for entry in CATALOGUE.values():
+        if entry.published_total is not None:
+            total = entry.shape(entry.published_head).total()
+            published, agrees = f"{entry.published_total:,}", total == entry.published_total
+            found.append(
+                Line(
+                    entry.name, "all parameters", published, f"{total:,}", agrees, "", entry.published_source
+                )
+            )
+    for count in PUBLISHED:
+        trainable, total = count.counted()
+        what = "all parameters" if count.rank is None else f"r = {count.rank}, {_targets(count.targets)}"
+        counted = f"{total:,}" if trainable is None else f"{trainable:,}"
+        if trainable is not None and count.total is not None:
+            counted += f" of {total:,}"
+        equal = count.trainable in (None, trainable) and count.total in (None, total)
+        agrees = equal and count.reproduced
+        found.append(Line(count.model, what, count.published, counted, agrees, count.reason, count.source))
+    return found
+
+
+def _draw_peaks() -> None:
+    least, most = (pick(PEAKS, key=lambda peak: peak.gigabytes) for pick in (min, max))
+    st.caption(
+        f"Measured peaks of memory, activations included: from {least.gigabytes} GB to {most.gigabytes} GB, "
+        f"so little do rank and targets change. {least.source}."
+    )
+    rows = [
+        {
+            "Model": peak.model,
+            "What": f"r = {peak.rank}, {'q, v' if len(peak.targets) == 2 else 'all linear, head too'}",
+            "Measured": f"{peak.gigabytes} GB",
+            "Counted here, without activations": gigabytes(_counted(peak)),
+        }
+        for peak in PEAKS
+    ]
+    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+
+
+def _counted(peak: Peak) -> int:
+    """The same setting as the measurement's: weights, gradients and moments all in bf16."""
+    shape, adapter = CATALOGUE[peak.model].shape(), Adapter(peak.rank, peak.targets)
+    return adapter_memory(shape, adapter, "bf16", "adamw-bf16", trained="bf16").total
+
+
+def _targets(targets: str | tuple[str, ...]) -> str:
+    return PRESETS[targets] if isinstance(targets, str) else ", ".join(targets)

@@ -1,0 +1,145 @@
+"""The picture of the page of real models: verdict, five numbers, shares, memory, code, table, sources."""
+
+from dataclasses import replace
+from functools import lru_cache
+
+import pandas as pd
+import streamlit as st
+
+from lora_core.experiment import Experiment, ScalingRule
+from lora_core.figures import models as figures
+from lora_core.figures.models import gigabytes, short
+from lora_core.models import (
+    OPTIMIZERS,
+    PRECISIONS,
+    Adapter,
+    Memory,
+    ModelShape,
+    adapter_file_bytes,
+    compare_memory,
+    lora_code,
+)
+from lora_core.models.targets import ALPHAS
+from lora_core.numbers import percent_text
+from pages.ui.live_chart import steady_chart
+from pages.ui.model_controls import Choice, choose, complaints, pick
+from pages.ui.model_published import draw_published
+from pages.ui.model_words import code_notes, frozen_note, module_table, notes, verdict
+
+HEIGHT = 360
+PRECISION_NAMES = {words: name for name, words in PRECISIONS.items()}
+OPTIMIZER_NAMES = {words: name for name, words in OPTIMIZERS.items()}
+
+# Drawn once for equal numbers: Plotly checks every property it is given, which takes longer than counting.
+_share, _ranks, _memory = (
+    lru_cache(maxsize=128)(draw) for draw in (figures.draw_share, figures.draw_ranks, figures.draw_memory)
+)
+_rank_info = lru_cache(maxsize=128)(figures.rank_info)
+
+
+def show(experiment: Experiment) -> None:
+    """Draw what this experiment's adapter costs on a real model."""
+    said = st.container()
+    top = st.container(key="verdict")
+    choice = choose(experiment)
+    shape, adapter = choice.model.shape, choice.adapter
+    remarks, numbers = st.container(), st.container(horizontal=True)
+    left, right = st.columns([0.55, 0.45])
+    with left:
+        _draw_share(shape, adapter)
+    with right:
+        info = _rank_info(shape, adapter)
+        _draw_ranks(info)
+    left, right = st.columns([0.55, 0.45])
+    with left:
+        memories = _draw_memory(shape, adapter)
+    with right:
+        _draw_code(shape, adapter, experiment)
+    st.caption(f"By module, sizes from {choice.model.source}:")
+    _draw_table(shape, adapter, info, memories)
+    draw_published()
+    top.markdown(f"### {verdict(choice.model.name, shape, adapter, memories)}")
+    with numbers:
+        _draw_numbers(choice, memories)
+    with said:
+        wrong = complaints()
+        if wrong:
+            st.warning("\n\n".join(wrong), icon=":material/error:")
+    with remarks:
+        for note in notes(shape, adapter, info.break_even):
+            st.caption(note)
+
+
+def _draw_numbers(choice: Choice, memories: tuple[Memory, Memory, Memory]) -> None:
+    shape, adapter = choice.model.shape, choice.adapter
+    count, (full, lora, qlora) = shape.count(adapter), memories
+    file, weights = adapter_file_bytes(shape, adapter), 2 * shape.total()
+    for label, value, note in (
+        ("Trained numbers", short(count.trainable), f"{count.trainable:,}"),
+        ("Trainable share", percent_text(count.share), f"of {count.full:,}"),
+        ("LoRA, to train", gigabytes(lora.total), f"full: {gigabytes(full.total)}"),
+        ("QLoRA, to train", gigabytes(qlora.total), "weights in 4 bits"),
+        ("Adapter file", gigabytes(file), f"the model: {gigabytes(weights)}"),
+    ):
+        st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True, width=160)
+
+
+def _draw_share(shape: ModelShape, adapter: Adapter) -> None:
+    tiles = figures.share_tiles(shape, adapter)
+    st.caption("Where the trained numbers are: one area, one share. Click a tile to enlarge it.")
+    words = figures.share_text(tiles)
+    steady_chart(_share(tiles), key="model_share_picture", alt=words, height=HEIGHT)
+
+
+def _draw_ranks(info: figures.RankInfo) -> None:
+    st.caption("What another rank would train.")
+    words = figures.rank_text(info)
+    steady_chart(_ranks(info), key="model_ranks_picture", alt=words, height=HEIGHT)
+
+
+def _draw_memory(shape: ModelShape, adapter: Adapter) -> tuple[Memory, Memory, Memory]:
+    with st.container(horizontal=True):
+        precision = pick(
+            "Frozen weights in", tuple(PRECISION_NAMES), PRECISIONS["bf16"], "model_precision",
+            width=190, help="What LoRA freezes; full fine-tuning trains no quantised weights and takes bf16.",
+        )  # fmt: skip
+        optimizer = pick(
+            "Optimizer of the model", tuple(OPTIMIZER_NAMES), OPTIMIZERS["adamw"], "model_optimizer",
+            width=230, help="The state it keeps for every trained number.",
+        )  # fmt: skip
+    memories = compare_memory(shape, adapter, PRECISION_NAMES[precision], OPTIMIZER_NAMES[optimizer])
+    words = figures.memory_text(memories)
+    steady_chart(_memory(memories), key="model_memory_picture", alt=words, height=300)
+    st.caption(frozen_note(memories[1]))
+    return memories
+
+
+def _draw_code(shape: ModelShape, adapter: Adapter, experiment: Experiment) -> None:
+    st.caption("The same adapter for PEFT, to copy:")
+    if experiment.scaling_rule is ScalingRule.CONSTANT:
+        alpha = experiment.alpha * adapter.rank
+        if alpha > ALPHAS[1]:
+            st.caption(f"lora_alpha would be {alpha:,.0f}: at most {ALPHAS[1]:,.0f} is written.")
+            return
+        adapter = replace(adapter, alpha=alpha)
+    st.code(lora_code(shape, adapter), "python", wrap_lines=True)
+    for note in code_notes(experiment, adapter):
+        st.caption(note)
+
+
+def _draw_table(
+    shape: ModelShape, adapter: Adapter, info: figures.RankInfo, memories: tuple[Memory, ...]
+) -> None:
+    """What the treemap shows, in numbers; and, asked for, the two other pictures."""
+    table = pd.DataFrame(module_table(figures.table_rows(shape, adapter)))
+    st.table(table, border="horizontal", hide_index=True)
+    if st.toggle("Charts as tables", key="model_tables"):
+        shares = {curve.label: [f"{share:.3g} %" for share in curve.share] for curve in info.curves}
+        st.table(pd.DataFrame({"Rank": info.ranks, **shares}), border="horizontal", hide_index=True)
+        bars = [
+            {"": memory.name}
+            | {words: gigabytes(getattr(memory, name)) for name, (words, _) in figures.SEGMENTS.items()}
+            | {"sum": gigabytes(memory.total)}
+            for memory in memories
+        ]
+        st.table(pd.DataFrame(bars), border="horizontal", hide_index=True)

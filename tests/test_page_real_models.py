@@ -1,0 +1,279 @@
+"""The page of real models without a browser: every control, every link, every config.json that is none."""
+
+import json
+from itertools import cycle
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lora_core.figures.models import gigabytes, short
+from lora_core.models import (
+    CATALOGUE,
+    OPTIMIZERS,
+    PRECISIONS,
+    PRESETS,
+    PUBLISHED,
+    Adapter,
+    ModelShape,
+    compare_memory,
+    head_names,
+    lora_code,
+    target_names,
+)
+from pages.ui.model_config import CONFIG, MOST_IN_A_LINK, OWN
+from pages.ui.model_controls import DEFAULT_MODEL
+from pages.ui.model_published import lines
+from pages.ui.model_words import verdict
+
+LLAMA = CATALOGUE[DEFAULT_MODEL].shape()
+BERT = CATALOGUE["BERT base"].shape("classification")
+QWEN = dict(CATALOGUE["Qwen3 4B"].config)
+HOSTILE = {
+    "malformed": '{"model_type": "llama", ',
+    "empty object": "{}",
+    "a list": "[1, 2]",
+    "a number": "17",
+    "huge": '{"a": "' + "x" * 1_000_001 + '"}',
+    "negative": json.dumps(QWEN | {"hidden_size": -4096}),
+    "a string": json.dumps(QWEN | {"num_hidden_layers": "thirty-two"}),
+    "nested": json.dumps(QWEN | {"vocab_size": {"a": [1, {"b": 2}]}}),
+    "deep": "[" * 100_000,
+    "endless digits": '{"hidden_size": ' + "9" * 5000 + "}",
+    "infinite": '{"model_type": "llama", "hidden_size": Infinity}',
+    "unknown": json.dumps({"model_type": "mamba", "hidden_size": 64}),
+    "experts": json.dumps(QWEN | {"model_type": "mixtral", "num_local_experts": 8}),
+    "markdown": json.dumps(
+        {"model_type": "`x` **b** <img src=x onerror=alert(1)> :material/face: $1$ [a](b)"}
+    ),
+    "architecture": json.dumps(QWEN | {"architectures": ["<script>alert(1)</script>"]}),
+}
+
+
+def open_page(**link: str | list[str]) -> AppTest:
+    """The page as a link opens it, without a look at the playground first."""
+    app = AppTest.from_file("../app.py", default_timeout=30)
+    for name, value in link.items():
+        app.query_params[name] = value
+    return checked(app.switch_page("pages/5_Real_models.py").run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def said(app: AppTest) -> str:
+    return next(each.value for each in app.markdown if each.value.startswith("### ")).removeprefix("### ")
+
+
+def trained(app: AppTest) -> int:
+    """The number of trained numbers that the page prints."""
+    return int(app.metric[0].delta.replace(",", ""))
+
+
+def code(app: AppTest) -> str:
+    return next(each.value for each in app.code if each.value.startswith("from peft"))
+
+
+def put(app: AppTest, kind: str, key: str, value: Any) -> AppTest:
+    return checked(getattr(app, kind)(key=key).set_value(value).run())
+
+
+def test_the_first_paint_says_what_the_sidebars_rank_costs() -> None:
+    app, adapter = open_page(), Adapter(3)
+    assert said(app) == verdict(DEFAULT_MODEL, LLAMA, adapter, compare_memory(LLAMA, adapter))
+    assert trained(app) == 3 * 32 * (4096 + 4096 + 4096 + 1024)
+    assert app.metric[1].delta == "of 8,030,261,248"
+    assert len(app.metric) == 5
+    assert not app.warning
+
+
+def test_every_model_of_the_catalogue_is_counted_on_the_page() -> None:
+    app = open_page(rank="8")
+    assert len(CATALOGUE) >= 16
+    for name, (preset, words) in zip(CATALOGUE, cycle(PRESETS.items()), strict=False):
+        app.selectbox(key="model_targets").set_value(words)
+        put(app, "selectbox", "model_name", name)
+        assert trained(app) == CATALOGUE[name].shape().trainable(8, preset), (name, preset)
+        assert name in said(app)
+        assert not app.warning
+
+
+def test_every_control_changes_what_is_counted() -> None:
+    app = open_page(rank="4", train_bias="true", alpha="16")
+    put(app, "selectbox", "model_name", "BERT base")
+    put(app, "selectbox", "model_head", "classification")
+    names = ("query", "intermediate.dense")
+    assert trained(app) == BERT.trainable(4, "qv", bias="lora_only")
+    put(app, "multiselect", "model_modules", list(names))
+    assert trained(app) == BERT.trainable(4, names, bias="lora_only")
+    put(app, "number_input", "model_rank_mlp", 32)
+    ranks = {"intermediate.dense": 32}
+    assert trained(app) == BERT.trainable(4, names, rank_pattern=ranks, bias="lora_only")
+    put(app, "toggle", "model_dora", True)
+    assert trained(app) == BERT.trainable(4, names, rank_pattern=ranks, bias="lora_only", use_dora=True)
+    put(app, "toggle", "model_train_head", True)
+    adapter = Adapter(
+        4, names, 16, rank_pattern=tuple(ranks.items()), bias="lora_only", use_dora=True,
+        modules_to_save=head_names(BERT.parts),
+    )  # fmt: skip
+    assert trained(app) == BERT.count(adapter).trainable
+    assert code(app) == lora_code(BERT, adapter).strip()
+    assert said(app).startswith(
+        "DoRA of ranks 4 to 32 on query, intermediate.dense with biases and a full head"
+    )
+
+
+def test_the_head_is_adapted_by_the_presets_that_ask_for_it() -> None:
+    app = open_page(rank="8", model_adapt_head="true", model_targets="all linear")
+    names = target_names(LLAMA.parts, "all-linear", head=True)
+    assert trained(app) == LLAMA.trainable(8, names)
+    assert '"lm_head"' in code(app)
+
+
+@pytest.mark.parametrize("rule", ["standard", "rslora", "constant"])
+def test_the_code_scales_as_the_sidebar_does(rule: str) -> None:
+    app = open_page(rank="8", alpha="32", scaling_rule=rule)
+    alpha = 256 if rule == "constant" else 32
+    assert code(app) == lora_code(LLAMA, Adapter(8, "qv", alpha, rule == "rslora")).strip()
+
+
+def test_precision_and_optimizer_decide_the_memory() -> None:
+    app = open_page(rank="8")
+    for precision, words in PRECISIONS.items():
+        for optimizer, state in OPTIMIZERS.items():
+            app.selectbox(key="model_precision").set_value(words)
+            put(app, "selectbox", "model_optimizer", state)
+            full, lora, qlora = compare_memory(LLAMA, Adapter(8), precision, optimizer)
+            assert [each.value for each in app.metric][2:4] == [gigabytes(lora.total), gigabytes(qlora.total)]
+            assert app.metric[2].delta == f"full: {gigabytes(full.total)}"
+
+
+LINK: dict[str, tuple[str, str, Any]] = {
+    "model_name": ("selectbox", "Phi-2", "Phi-2"),
+    "model_head": ("selectbox", "token classification", "token classification"),
+    "model_targets": ("selectbox", "MLP", "MLP"),
+    "model_modules": ("multiselect", "v_proj", ["v_proj"]),
+    "model_rank_attention": ("number_input", "1024", 1024),
+    "model_rank_head": ("number_input", "1", 1),
+    "model_train_head": ("toggle", "true", True),
+    "model_adapt_head": ("toggle", "true", True),
+    "model_dora": ("toggle", "true", True),
+    "model_precision": ("selectbox", "4-bit (NF4)", "4-bit (NF4)"),
+    "model_optimizer": ("selectbox", "8-bit AdamW", "8-bit AdamW"),
+}
+
+
+def test_a_link_restores_every_control() -> None:
+    app = open_page(**{name: text for name, (_, text, _) in LINK.items()})
+    for name, (kind, _, value) in LINK.items():
+        assert getattr(app, kind)(key=name).value == value, name
+    assert not app.warning
+
+
+def test_nonsense_in_a_link_is_told_for_every_control_and_the_default_stands() -> None:
+    nonsense = "<script>alert(`1`)</script>" + "x" * 5000
+    app = open_page(**dict.fromkeys(LINK, nonsense))
+    assert trained(app) == LLAMA.trainable(3)
+    (warning,) = app.warning
+    assert warning.value.count(" in the link is `<script>alert(1)") == len(LINK)
+    assert len(warning.value) < 200 * len(LINK)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_config_that_is_none_gives_one_sentence_and_the_last_picture(kind: str) -> None:
+    app = open_page(model_name="Phi-2")
+    before = said(app)
+    put(app, "text_area", CONFIG, HOSTILE[kind])
+    (warning,) = app.warning
+    assert warning.value.startswith("The picture is still that of Phi-2: `")
+    assert warning.value.count("`") == 2  # all that came from outside is in one span of code
+    assert len(warning.value) < 700
+    assert said(app) == before
+    app.select_slider(key="rank").set_value(8).run()
+    assert trained(checked(app)) == CATALOGUE["Phi-2"].shape().trainable(8)
+
+
+def test_a_pasted_config_becomes_the_model_and_travels_in_the_link() -> None:
+    app = put(open_page(), "text_area", CONFIG, json.dumps(QWEN, indent=2))
+    shape = ModelShape.from_config(QWEN)
+    assert app.selectbox(key="model_name").value == OWN
+    assert trained(app) == shape.trainable(3)
+    assert "your qwen3 model" in said(app)
+    link = app.query_params[CONFIG]
+    other = open_page(model_name=OWN, **{CONFIG: link})
+    assert trained(other) == shape.trainable(3)
+    put(other, "selectbox", "model_name", "GPT-2")
+    assert CONFIG not in other.query_params
+
+
+def test_a_long_config_is_counted_but_stays_out_of_the_link() -> None:
+    labels = {str(label): f"label {label}" for label in range(1000)}
+    config = dict(CATALOGUE["ViT base"].config) | {"id2label": labels}
+    config.pop("num_labels", None)
+    app = put(open_page(), "text_area", CONFIG, json.dumps(config))
+    assert trained(app) == ModelShape.from_config(config).trainable(3)
+    assert len(json.dumps(config)) > MOST_IN_A_LINK
+    assert CONFIG not in app.query_params
+
+
+@pytest.mark.parametrize("content", [json.dumps(QWEN).encode(), b"\xff\xfe\x00", b"{", b"x" * 1_100_000])
+def test_an_upload_is_read_like_a_paste(content: bytes) -> None:
+    app = open_page()
+    app.file_uploader(key="model_upload").set_value(("config.json", content, "application/json")).run()
+    good = content.startswith(b'{"')
+    assert trained(checked(app)) == (ModelShape.from_config(QWEN) if good else LLAMA).trainable(3)
+    assert len(app.warning) == (not good)
+
+
+def test_an_adapter_that_cannot_be_leaves_the_last_picture() -> None:
+    app = open_page(model_modules="lm_head")
+    before = said(app)
+    put(app, "toggle", "model_train_head", True)
+    assert said(app) == before
+    assert "modules_to_save" in app.warning[0].value
+
+
+def test_a_rank_beyond_the_matrices_and_a_bias_that_is_not_there_are_explained() -> None:
+    app = open_page(rank="1024", train_bias="true")
+    put(app, "selectbox", "model_name", "Qwen2.5 0.5B")
+    # q is 896 -> 896 and v is 896 -> 128: (896 * 896 + 896 * 128) / (896 + 896 + 896 + 128) = 325.8.
+    notes = " ".join(each.value for each in app.caption)
+    assert "From rank 326 on, LoRA trains more numbers than the matrices it adapts hold." in notes
+    assert "Train bias adds nothing" not in notes  # q and v of Qwen 2.5 have biases
+    put(app, "selectbox", "model_name", "Mistral 7B")
+    assert any("Train bias adds nothing" in each.value for each in app.caption)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "words"),
+    [
+        (Adapter(1), "Rank 1 on query, value of BERT trains 36.9 k of 109 M numbers (0.0337 %) and needs"),
+        (Adapter(8, "all-linear"), "Rank 8 on all linear layers of BERT"),
+        (Adapter(8, "attention"), "Rank 8 on attention of BERT"),
+        (Adapter(1024, "all-linear"), "trains 171 M numbers, 1.57 times the 109 M of full fine-tuning and"),
+        (Adapter(1024, "all-linear"), "needs 2.96 GB to train, no less than full fine-tuning's 1.31 GB."),
+    ],
+)
+def test_the_verdict_is_right_in_every_corner(adapter: Adapter, words: str) -> None:
+    assert words in verdict("BERT", BERT, adapter, compare_memory(BERT, adapter))
+
+
+def test_published_counts_are_reproduced_or_explained() -> None:
+    found = lines()
+    totals = [entry for entry in CATALOGUE.values() if entry.published_total is not None]
+    assert len(found) == len(PUBLISHED) + len(totals)
+    assert all(line.agrees != bool(line.reason) for line in found)
+    assert sum(line.agrees for line in found) >= 15 + len(totals)
+
+
+def test_the_tables_say_what_the_pictures_show() -> None:
+    app = open_page(rank="8")
+    (modules,) = (each.value for each in app.table)
+    assert sum(int(cell.replace(",", "")) for cell in modules["Trained"]) == trained(app)
+    checked(app.toggle(key="model_tables").set_value(True).run())
+    _, ranks, memory = (each.value for each in app.table)
+    assert ranks["this configuration"][3] == ranks["q, v as in the paper"][3]
+    assert list(memory["sum"]) == [gigabytes(each.total) for each in compare_memory(LLAMA, Adapter(8))]
+    assert short(trained(app)) == app.metric[0].value
