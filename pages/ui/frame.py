@@ -16,6 +16,7 @@ ICON = files("lora_core.figures") / "icon.png"
 PAGES = (
     ("app.py", "Playground", ":material/tune:"),
     ("pages/1_Every_rank.py", "Every rank", ":material/bar_chart:"),
+    ("pages/5_Real_models.py", "Real models", ":material/account_tree:"),
 )
 """The pages in the order of the story: script, label, icon."""
 
