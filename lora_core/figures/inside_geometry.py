@@ -20,7 +20,8 @@ from lora_core.figures import palette
 from lora_core.figures.inside_drawing import shade
 from lora_core.figures.inside_matrices import factors, thinned
 from lora_core.geometry import principal_angles, singular_directions, subspace_similarity
-from lora_core.training import Run, Snapshot
+from lora_core.lanes import Snapshot
+from lora_core.training import Run
 
 MOST_DIRECTIONS = 64
 """Directions of an adapter compared, the strongest ones."""

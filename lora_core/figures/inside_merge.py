@@ -16,7 +16,8 @@ from lora_core.accounting import lora_cost
 from lora_core.data import Problem
 from lora_core.experiment import Experiment
 from lora_core.figures.inside_matrices import factors
-from lora_core.training import Snapshot, lora_layer, train_model
+from lora_core.lanes import Snapshot
+from lora_core.training import lora_layer, train_model
 
 PROOF_EPOCHS, PROOF_SAMPLES = 5, 256
 """Updates and samples of the plain loop that shows W0 untouched."""
