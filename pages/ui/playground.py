@@ -43,15 +43,15 @@ def show(experiment: Experiment) -> None:
 
 def _picture(experiment: Experiment) -> None:
     """Verdict, numbers and charts of the run; one that grows is a little further at every call."""
+    words = st.container(key="verdict")
+    left, right = st.columns([0.6, 0.4])
+    with right:
+        _draw_share(experiment)  # counted, not trained: a large layer has it at once
     finished = finished_run(experiment)
     run = grown_run(experiment) if finished is None else finished
-    with st.container(key="verdict"):
-        st.markdown(f"### {verdict(run).sentence}")
-    left, right = st.columns([0.6, 0.4])
+    words.markdown(f"### {verdict(run).sentence}")
     with left:
         _draw_loss(run)
-    with right:
-        _draw_share(run)
     _draw_numbers(run)
     if finished is None and run.complete:
         st.rerun()
@@ -97,8 +97,8 @@ def _loss_info(run: Run) -> loss.LossInfo:
     return info if known else replace(info, floors=())
 
 
-def _draw_share(run: Run) -> None:
-    info = share.share_info(run.experiment)
+def _draw_share(experiment: Experiment) -> None:
+    info = share.share_info(experiment)
     steady_chart(share.draw_share(info), key="share", alt=share.alt_text(info), height=HEIGHT)
 
 
