@@ -189,7 +189,7 @@ def test_a_config_that_is_none_gives_one_sentence_and_the_last_picture(kind: str
     (warning,) = app.warning
     assert warning.value.startswith("The picture is still that of Phi-2: `")
     assert warning.value.count("`") == 2  # all that came from outside is in one span of code
-    assert len(warning.value) < 700
+    assert len(warning.value) < 400
     assert said(app) == before
     app.select_slider(key="rank").set_value(8).run()
     assert trained(checked(app)) == CATALOGUE["Phi-2"].shape().trainable(8)

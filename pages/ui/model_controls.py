@@ -73,7 +73,7 @@ def choose(experiment: Experiment) -> Choice:
         model.shape.count(choice.adapter)
     except ValueError as error:
         choice = last or Choice(model, Adapter(experiment.rank))
-        complain(f"The picture is still the last one: `{harmless(str(error), 600)}`.")
+        complain(f"The picture is still the last one: `{harmless(str(error), 300)}`.")
     st.session_state[_LAST] = choice
     return choice
 
@@ -140,7 +140,7 @@ def _choose_model(places: Places, last: Model) -> Model:
 
 
 def _still(last: Model, error: ValueError) -> Model:
-    complain(f"The picture is still that of {last.name}: `{harmless(str(error), 600)}`.")
+    complain(f"The picture is still that of {last.name}: `{harmless(str(error), 300)}`.")
     return last
 
 

@@ -35,8 +35,13 @@ def draw_published() -> None:
         table = pd.DataFrame(agree).drop(columns=["agrees", "reason"])
         st.dataframe(table, hide_index=True, height=240, column_config=columns | {"source": "Source"})
         st.caption("Known not to reproduce, and why:")
-        table = pd.DataFrame(differ).drop(columns=["agrees", "source"])
-        st.table(table.rename(columns=columns | {"reason": "Reason"}), border="horizontal", hide_index=True)
+        st.markdown(
+            "\n".join(
+                f"- {line.model}, {line.what}: {line.published} in the {line.source}, "
+                f"here {line.counted}: {line.reason}."
+                for line in differ
+            )
+        )
         _draw_peaks()
 
 

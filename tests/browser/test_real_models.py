@@ -1,0 +1,163 @@
+"""The page of real models in a real browser: does it answer at once, keep its links, and shrug off nonsense?
+
+Run with `-s` to see the measured figures.
+"""
+
+import json
+from statistics import quantiles
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from lora_core.figures.models import short
+from lora_core.models import CATALOGUE, ModelShape
+
+PAGE = "Real_models"
+LLAMA = CATALOGUE["Llama 3.1 8B"].shape()
+CONFIG = dict(CATALOGUE["Qwen3 4B"].config)
+MARKUP = "<img src=x onerror=alert(1)> **b** $x$ [a](b)"
+NONSENSE = {
+    "{": "config.json: not JSON",
+    '{"a": "' + "x" * 1_000_001 + '"}': "config.json: 1,000,010 characters, at most 1,000,000",
+    json.dumps(CONFIG | {"hidden_size": -1}): "hidden_size: -1, expected an integer",
+    json.dumps({"model_type": MARKUP}): "model_type: '<img src=x",
+}
+
+# From a key to the frame in which the numbers and all three pictures have changed.
+WATCH = """() => {
+  window.answers = [];
+  const text = (selector) => document.querySelector(selector)?.textContent ?? "";
+  const parts = () => [
+    text("[data-testid=stMetricValue]"),
+    text(".st-key-model_share_picture svg text"),
+    text(".st-key-model_ranks_picture .legend"),
+    document.querySelector(".st-key-model_memory_picture .barlayer") ? text(".st-key-verdict") : "",
+  ];
+  addEventListener("keydown", () => {
+    const pressed = performance.now(), before = parts();
+    const look = () => {
+      const now = parts();
+      if (now.every((part, place) => part && part !== before[place])) {
+        setTimeout(() => answers.push(performance.now() - pressed));
+      } else {
+        requestAnimationFrame(look);
+      }
+    };
+    requestAnimationFrame(look);
+  }, true);
+}"""
+
+
+@pytest.fixture(scope="module")
+def app(serve) -> str:
+    return serve("app.py")
+
+
+@pytest.fixture(scope="module")
+def tab(app, open_shared_page) -> Page:
+    page = open_shared_page(f"{app}/{PAGE}")
+    shows(page, LLAMA.trainable(3))
+    return page
+
+
+def shows(page: Page, trainable: int) -> None:
+    """Wait until numbers and treemap say that this many numbers are trained."""
+    expect(page.get_by_test_id("stMetric").first).to_contain_text(f"{trainable:,}", timeout=15_000)
+    root = page.locator(".st-key-model_share_picture svg").first
+    expect(root).to_contain_text(f"Trained: {short(trainable)}", timeout=15_000)
+
+
+def paste(page: Page, text: str) -> None:
+    """Open the place for a config.json, paste, leave."""
+    field = page.get_by_role("textbox", name="Paste a config.json")
+    if not field.is_visible():
+        page.get_by_role("button", name="Any config.json").click()
+    field.fill(text)
+    field.blur()
+
+
+def moves(page: Page, count: int = 20) -> list[float]:
+    """Two ranks up and two down, again and again: milliseconds from each key to its pictures."""
+    page.evaluate("answers.length = 0")
+    for move in range(count):
+        page.keyboard.press("ArrowRight" if move % 4 < 2 else "ArrowLeft")
+        page.wait_for_function("count => answers.length > count", arg=move)
+        page.wait_for_timeout(100)
+    return page.evaluate("answers")
+
+
+def test_the_rank_slider_is_answered_within_three_tenths_of_a_second(tab: Page) -> None:
+    tab.evaluate(WATCH)
+    tab.locator(".st-key-rank input").focus()
+    moves(tab, 4)  # until the browser has compiled what it runs
+    for _ in range(3):  # once more if something else on the machine got in between
+        answers = moves(tab)
+        p95 = quantiles(answers, n=20)[-1]
+        print(f"\nslider to all pictures: median {sorted(answers)[10]:.0f} ms, p95 {p95:.0f} ms")
+        if p95 <= 300:
+            break
+    shows(tab, LLAMA.trainable(3))
+    assert p95 <= 300
+
+
+def test_the_pictures_stay_and_are_drawn_anew_in_place(tab: Page) -> None:
+    charts = "[...document.querySelectorAll('[data-testid=steady-chart] .main-svg')]"
+    tab.evaluate(f"{charts}.forEach(node => node.kept = true)")
+    tab.locator(".st-key-rank input").press("ArrowRight")
+    shows(tab, LLAMA.trainable(4))
+    assert tab.evaluate(f"{charts}.filter(node => node.kept).length") >= 3
+    for words in ("Trainable share by module", "Trainable share over ranks", "Memory to train"):
+        assert tab.locator(f"[data-testid=steady-chart][aria-label^='{words}']").count() == 1
+    tab.locator(".st-key-rank input").press("ArrowLeft")
+    shows(tab, LLAMA.trainable(3))
+
+
+def test_a_pasted_model_is_counted_and_nonsense_keeps_its_picture(tab: Page) -> None:
+    shape = ModelShape.from_config(CONFIG)
+    paste(tab, json.dumps(CONFIG))
+    shows(tab, shape.trainable(3))
+    address = tab.url
+    for text, words in NONSENSE.items():
+        paste(tab, text)
+        alert = tab.get_by_test_id("stAlert")
+        expect(alert).to_contain_text(f"The picture is still that of your qwen3 model: {words}")
+        assert alert.count() == 1
+        assert alert.locator("img, a, strong, .katex").count() == 0
+        shows(tab, shape.trainable(3))
+        assert tab.url == address
+    paste(tab, json.dumps(CONFIG))
+    expect(tab.get_by_test_id("stAlert")).to_have_count(0)
+
+
+def test_a_link_opens_the_same_model_elsewhere(app, tab: Page, open_page) -> None:
+    tab.get_by_role("button", name="Any config.json").click()
+    other = open_page(tab.url)
+    shows(other, ModelShape.from_config(CONFIG).trainable(3))
+    other = open_page(
+        f"{app}/{PAGE}?rank=8&model_name=BERT+base&model_head=classification&model_targets=attention"
+    )
+    shows(other, CATALOGUE["BERT base"].shape("classification").trainable(8, "attention"))
+    other.locator(".st-key-model_dora label").first.click()
+    other.wait_for_url("**model_dora=true**")
+    shows(other, CATALOGUE["BERT base"].shape("classification").trainable(8, "attention", use_dora=True))
+
+
+def test_published_counts_unfold(tab: Page) -> None:
+    tab.get_by_text("Published counts:").click()
+    expect(tab.get_by_text("Known not to reproduce, and why:")).to_be_visible()
+    expect(tab.get_by_text("the released model has 354,823,168 parameters, which is 354.82M")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_wider_than_the_page(app, open_page, width: int) -> None:
+    page = open_page(f"{app}/{PAGE}?rank=8&model_name=GPT-3+175B", viewport={"width": width, "height": 720})
+    shows(page, CATALOGUE["GPT-3 175B"].shape().trainable(8))
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll("[data-testid=steady-chart] .main-svg text")].filter(text => {
+          const box = text.getBoundingClientRect(), frame = text.closest("[data-testid=steady-chart]");
+          const {left, right} = frame.getBoundingClientRect();
+          return box.width && (box.left < left - 1 || box.right > right + 1);
+        }).map(text => text.textContent)"""
+    )
+    assert cut == []
