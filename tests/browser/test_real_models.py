@@ -62,9 +62,9 @@ def tab(app, open_shared_page) -> Page:
 
 def shows(page: Page, trainable: int) -> None:
     """Wait until numbers and treemap say that this many numbers are trained."""
-    expect(page.get_by_test_id("stMetric").first).to_contain_text(f"{trainable:,}", timeout=15_000)
+    expect(page.get_by_test_id("stMetric").first).to_contain_text(f"{trainable:,}", timeout=20_000)
     root = page.locator(".st-key-model_share_picture svg").first
-    expect(root).to_contain_text(f"Trained: {short(trainable)}", timeout=15_000)
+    expect(root).to_contain_text(f"Trained: {short(trainable)}", timeout=20_000)
 
 
 def paste(page: Page, text: str) -> None:
