@@ -1,0 +1,77 @@
+"""A line of the original script changed: the loss before and after, on a log axis where they are far apart.
+
+Before is pale and after blue, as a run and the one that follows it are on every page; what each is held
+against (its floor, or the base's loss) is dashed.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lora_core.figures import palette
+from lora_core.numbers import loss_text
+from lora_core.original import Mend
+
+POINTS = 200
+"""A curve of this small a figure has no more points than that."""
+MOST_TICKS = 5
+
+
+def draw_mend(mend: Mend, before: str, after: str, updates: str) -> go.Figure:
+    """Draw both curves; the words name them and the axis of updates done."""
+    figure = go.Figure(layout={"template": {}})
+    for name, loss, color in ((before, mend.before, palette.GHOST), (after, mend.after, palette.LORA)):
+        at = kept(len(loss))
+        figure.add_scatter(
+            x=at, y=loss[at], name=name, mode="lines", line={"color": color, "width": 2.5},
+        )  # fmt: skip
+    levels = [(mend.base, palette.BASE)] if mend.base is not None else []
+    levels += zip(mend.floors, (palette.GHOST, palette.LORA), strict=False)
+    axis = _axis(np.concatenate([mend.before, mend.after, [level for level, _ in levels]]))
+    for level, color in levels:
+        _add_level(figure, level, color, axis["type"] == "log")
+    figure.update_layout(
+        xaxis={"title": {"text": updates}, "range": [0, len(mend.before) - 1], "nticks": 6},
+        yaxis=axis,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        hovermode="x unified",
+        margin={"l": 50, "r": 16, "t": 30, "b": 40},
+    )  # fmt: skip
+    return figure
+
+
+def _add_level(figure: go.Figure, level: float, color: str, log: bool) -> None:
+    """A dashed line across, and its value above its right end."""
+    line = {"color": color, "dash": palette.FLOOR_DASH, "width": 1.5}
+    figure.add_shape(type="line", xref="paper", x0=0, x1=1, y0=level, y1=level, line=line)
+    figure.add_annotation(
+        text=loss_text(level), xref="paper", x=1, xanchor="right", y=math.log10(level) if log else level,
+        yanchor="bottom", showarrow=False, font={"color": color},
+    )  # fmt: skip
+
+
+def _axis(losses: np.ndarray) -> dict[str, Any]:
+    """A log axis with few labels, or a linear one from zero where the losses are much the same."""
+    least, greatest = float(losses.min()) / 1.3, float(losses.max()) * 1.3
+    if greatest < 10 * least:
+        return {"type": "linear", "range": [0, greatest], "nticks": MOST_TICKS, "hoverformat": ".5g"}
+    labelled = ticks(least, greatest)
+    return {
+        "type": "log", "range": [math.log10(least), math.log10(greatest)], "hoverformat": ".4g",
+        "tickvals": labelled, "ticktext": [f"{each:g}" for each in labelled],
+    }  # fmt: skip
+
+
+def ticks(least: float, greatest: float) -> list[float]:
+    """Where a log axis is labelled: at the powers of ten, and at 2 and 5 times them where those are few."""
+    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(greatest)) + 1)
+    fine = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    inside = [value for value in fine if least <= value <= greatest]
+    return inside if len(inside) <= MOST_TICKS else [10.0**p for p in powers if least <= 10.0**p <= greatest]
+
+
+def kept(count: int) -> np.ndarray:
+    """Which of ``count`` updates are drawn: evenly spread, first and last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(int))

@@ -1,0 +1,71 @@
+"""The original script: its printed losses to the digit, its four differences, and what mends each."""
+
+from dataclasses import replace
+
+import pytest
+
+from lora_core import run
+from lora_core.original import ORIGINAL, OTHER_RANK, Mend, facts, mends, printed_losses
+
+PRINTED = [243.7067, 234.6470, 225.9160, 217.5043, 209.4038, 201.6063, 194.1039, 186.8890, 179.9540, 173.2909]
+"""What the script printed when it was run as it is written (torch on the CPU, float32, seed 42)."""
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Mend]:
+    return mends()
+
+
+def test_the_script_prints_its_ten_losses_to_the_digit() -> None:
+    assert [f"{loss:.4f}" for loss in printed_losses()] == [f"{loss:.4f}" for loss in PRINTED]
+
+
+def test_the_facts_are_those_measured_on_the_script_itself() -> None:
+    known = facts()
+    assert (known.trainable, known.trainable_frozen, known.total) == (306, 296, 946)
+    assert known.start == pytest.approx(PRINTED[0], abs=1e-4)
+    assert known.end == pytest.approx(166.8913, abs=1e-3)
+    assert known.base == pytest.approx(1.367, abs=5e-4)
+    assert known.start / known.base == pytest.approx(180, rel=0.02)
+    assert known.expected_extra == 256
+    assert known.zero == pytest.approx(1.022, abs=5e-4)
+    assert known.floor == pytest.approx(1.1356, abs=5e-5)
+    assert known.full_floor == pytest.approx(0.9582, abs=5e-5)
+
+
+def test_each_mend_adds_one_line(found: dict[str, Mend]) -> None:
+    for mend in found.values():
+        assert [line[0] for line in mend.line.splitlines()].count("+") == 1
+        assert [line[0] for line in mend.line.splitlines()].count("-") <= 1
+
+
+def test_a_frozen_bias_starts_the_same_and_hardly_ends_apart(found: dict[str, Mend]) -> None:
+    mend = found["bias"]
+    assert mend.before[0] == pytest.approx(mend.after[0], rel=1e-12)
+    assert 0 < mend.after[-1] - mend.before[-1] < 0.001 * mend.before[-1]
+    assert mend.experiment == replace(ORIGINAL, train_bias=False)
+
+
+def test_with_b_at_zero_the_script_starts_at_its_base(found: dict[str, Mend]) -> None:
+    mend = found["start"]
+    assert mend.after[0] == pytest.approx(mend.base, rel=1e-12)
+    assert mend.after[-1] < mend.after[0]
+    assert len(mend.after) == len(mend.before) == ORIGINAL.epochs + 1
+
+
+def test_noise_stays_above_its_floor_and_a_task_goes_below(found: dict[str, Mend]) -> None:
+    mend = found["targets"]
+    noise, taught = mend.floors
+    assert noise == pytest.approx(1.1356, abs=5e-5)
+    assert noise < mend.before[-1] == pytest.approx(1.267, abs=5e-4)
+    assert taught < mend.after[-1] < noise
+
+
+def test_alpha_over_r_is_the_scripts_scaling_at_its_rank_alone(found: dict[str, Mend]) -> None:
+    mend = found["scaling"]
+    at_the_scripts_rank = replace(mend.experiment, rank=ORIGINAL.rank)
+    assert run(at_the_scripts_rank).fingerprint == run(ORIGINAL).fingerprint
+    assert mend.experiment.rank == OTHER_RANK
+    # Random factors add scaling^2 * in * r: the same draw under both scalings.
+    for curve, scaling in ((mend.before, 1.0), (mend.after, mend.experiment.scaling)):
+        assert curve[0] == pytest.approx(scaling**2 * 64 * OTHER_RANK, rel=0.2)
