@@ -189,20 +189,22 @@ class Duel:
         if self.few_rows:
             self.WG, self.VC, self.WC = new(rows, inputs), new(rows, inputs), new(rows, out_features)
             self.WGW, self.VV = new(rows, rows), new(rows, rows)
+            self.transposed = self.W.T, self.V.T, self.cross.T
             pairs = (self.WGW, self.VV), (self.WC, self.V)
         else:
             self.delta, self.slope = new(inputs, out_features), new(inputs, out_features)
             pairs = (self.delta, self.slope), (self.delta, self.cross / 2)
         self.pairs = [(x.view(-1), y.view(-1)) for x, y in (*pairs, (self.D, self.gD), (self.D, self.cross))]
 
-    def gradients(self, terms: Sequence[Tensor]) -> None:
-        """Gradients of both losses; four inner products into ``terms``, from which ``losses`` makes them."""
+    def gradients(self) -> list[Tensor]:
+        """Gradients of both losses; returns four inner products, of which ``losses`` makes the losses."""
         if self.few_rows:
+            Wt, Vt, Ct = self.transposed
             torch.mm(self.W, self.gram, out=self.WG)
-            torch.mm(self.WG, self.W.T, out=self.WGW)
+            torch.mm(self.WG, Wt, out=self.WGW)
             torch.mm(self.W, self.cross, out=self.WC)
-            torch.mm(self.V, self.V.T, out=self.VV)
-            torch.mm(self.V, self.cross.T, out=self.VC)
+            torch.mm(self.V, Vt, out=self.VV)
+            torch.mm(self.V, Ct, out=self.VC)
             torch.addmm(self.WC, self.WGW, self.V, beta=-1, out=self.gV)
             torch.addmm(self.VC, self.VV, self.WG, beta=-1, out=self.gW)
         else:
@@ -211,8 +213,7 @@ class Duel:
             torch.mm(self.W, self.slope, out=self.gV)
             torch.mm(self.V, self.slope.T, out=self.gW)
         torch.addmm(self.cross, self.gram, self.D, beta=-1, out=self.gD)
-        for (x, y), term in zip(self.pairs, terms, strict=True):
-            torch.dot(x, y, out=term)
+        return [torch.dot(x, y) for x, y in self.pairs]
 
     def losses(self, terms: Tensor) -> tuple[Tensor, Tensor]:
         """Losses (k,) of adapter and full fine-tuning from k rows of ``terms`` (k, 4).

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lora_core.data import Problem
-from lora_core.engine import Sample, Start, held_out_losses, held_out_losses_full, reduce_sample
+from lora_core.engine import Sample, Start, held_out_losses, held_out_losses_full
 
 DIVERGED = 1e9
 """A loss this many times the first one, or not finite, counts as diverged."""
@@ -53,10 +53,9 @@ class Lane:
 class Recorder:
     """Collects one lane, stretch by stretch; ``start`` is None for full fine-tuning."""
 
-    def __init__(self, problem: Problem, train_bias: bool, start: Start | None) -> None:
-        self.start, self.train_bias = start, train_bias
-        self.held_out: Sample = reduce_sample(problem.X_test, problem.residual_test(), train_bias)
-        self.rulers = _rulers(problem, train_bias)
+    def __init__(self, problem: Problem, held_out: Sample, start: Start | None) -> None:
+        self.start, self.held_out, self.train_bias = start, held_out, problem.train_bias
+        self.rulers = _rulers(problem)
         self.parts: list[list[np.ndarray]] = [[], [], [], []]
         self.snapshots: dict[int, Snapshot] = {}
         self.diverged_at: int | None = None
@@ -121,10 +120,10 @@ class _Ruler:
 
 
 @torch.no_grad()
-def _rulers(problem: Problem, train_bias: bool) -> list[_Ruler]:
+def _rulers(problem: Problem) -> list[_Ruler]:
     if problem.labels is None or problem.labels_test is None:
         return []
     return [
-        _Ruler(problem.X, problem.labels, problem.base, train_bias),
-        _Ruler(problem.X_test, problem.labels_test, problem.base, train_bias),
+        _Ruler(problem.X, problem.labels, problem.base, problem.train_bias),
+        _Ruler(problem.X_test, problem.labels_test, problem.base, problem.train_bias),
     ]

@@ -185,27 +185,25 @@ def _stretches(
     keep = {updates.read("snapshots", update) for update in chosen}
     # Full fine-tuning's changes are whole matrices: the last one is kept, of a run that ends early none.
     keeps = keep, {experiment.epochs} & keep
-    recorders = [
-        Recorder(problem, experiment.train_bias, start),
-        Recorder(problem, experiment.train_bias, None),
-    ]
+    held_out = reduce_sample(problem.X_test, problem.residual_test(), experiment.train_bias)
+    recorders = [Recorder(problem, held_out, each) for each in (start, None)]
     stretch = _stretch(experiment)
     past = [duel.W.new_empty(stretch, *each.shape) for each in (duel.W, duel.V)]
     # Full fine-tuning's changes lie side by side, so that one wide product serves them all.
     inputs, out_features = duel.D.shape
     past.append(duel.D.new_empty(inputs, stretch, out_features).transpose(0, 1))
-    terms = duel.W.new_empty(stretch, 4)
-    rows = [[*row.unbind()] for row in terms]
     for first in range(0, experiment.epochs + 1, stretch):
         count = min(stretch, experiment.epochs + 1 - first)
+        terms: list[Tensor] = []
         for i in range(count):
             if first or i:
                 duel.optimizer.step()
-            duel.gradients(rows[i])
+            terms += duel.gradients()
             for kept, now in zip(past, (duel.W, duel.V, duel.D), strict=True):
                 kept[i].copy_(now)
         W, V, D = (kept[:count] for kept in past)
-        lanes = zip(recorders, duel.losses(terms[:count]), ((W, V), (D,)), keeps, strict=True)
+        losses = duel.losses(torch.stack(terms).view(count, 4))
+        lanes = zip(recorders, losses, ((W, V), (D,)), keeps, strict=True)
         for recorder, loss, change, kept_at in lanes:
             recorder.add(first, loss, change, kept_at)
         over = all(recorder.diverged_at is not None for recorder in recorders)

@@ -207,7 +207,7 @@ def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], 
     layer, X, Y = lora_layer(experiment, problem), problem.X.float(), problem.Y.float()
     sample, start = reduce_sample(problem.X, problem.residual()), start_of(experiment, problem)
     bank = Bank(sample, [start], experiment.optimizer, torch.float32)
-    duel, terms = Duel(sample, start, experiment.optimizer), [*torch.zeros(4, dtype=torch.float64)]
+    duel = Duel(sample, start, experiment.optimizer)
 
     def loop(count: int) -> None:
         train_model(layer, X, Y, count, verbose=False)
@@ -219,7 +219,7 @@ def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], 
 
     def both(count: int) -> None:
         for _ in range(count):
-            duel.gradients(terms)
+            duel.gradients()
             duel.optimizer.step()
 
     return [loop, adapter, both]

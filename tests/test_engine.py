@@ -165,9 +165,8 @@ def test_gradients_and_loss_are_autograds(
     X, R = mixed_inputs(n, in_features), normal(n, out_features, seed=2) + 0.5
     start = start_at(in_features, out_features, rank, train_bias=train_bias)
     duel = Duel(reduce_sample(X, R, train_bias), start, Optimizer.SGD)
-    terms = torch.zeros(1, 4, dtype=torch.float64)
     duel.D.copy_(normal(*duel.D.shape, seed=7))
-    duel.gradients([*terms[0]])
+    terms = torch.stack(duel.gradients())[None]
     loss, gW, gV, gb = autograd_gradients(X, R, start)
     close: dict[str, Any] = {"rtol": 1e-11, "atol": 1e-12}
     torch.testing.assert_close(duel.gW[:rank, :in_features], gW, **close)
@@ -207,7 +206,7 @@ def test_a_zero_b_leaves_a_to_the_bit_in_the_first_step(kind: Optimizer, rank: i
     A = normal(6, rank, seed=5)
     start = Start(A, torch.zeros(rank, 4).double(), 0.7, 0.1)
     duel = Duel(reduce_sample(mixed_inputs(40, 6), normal(40, 4)), start, kind)
-    duel.gradients([*torch.zeros(4, dtype=torch.float64)])
+    duel.gradients()
     assert not duel.gW.any()
     duel.optimizer.step()
     assert torch.equal(duel.W, A.T)
@@ -220,7 +219,7 @@ def test_both_zero_stay_zero(kind: Optimizer, rank: int) -> None:
     start = Start(torch.zeros(6, rank).double(), torch.zeros(rank, 4).double(), 0.7, 0.1)
     duel = Duel(reduce_sample(mixed_inputs(40, 6), normal(40, 4)), start, kind)
     for _ in range(5):
-        duel.gradients([*torch.zeros(4, dtype=torch.float64)])
+        duel.gradients()
         duel.optimizer.step()
     assert not duel.W.any()
     assert not duel.V.any()
@@ -239,13 +238,12 @@ def no_eps(monkeypatch: pytest.MonkeyPatch) -> None:
 def path(start: Start, kind: Optimizer, updates: int = 60) -> tuple[Tensor, Tensor]:
     """delta after every update, and the losses."""
     duel = Duel(reduce_sample(mixed_inputs(40, 6), normal(40, 4, seed=2)), start, kind)
-    terms = torch.zeros(updates, 4, dtype=torch.float64)
-    deltas = []
-    for t in range(updates):
-        duel.gradients([*terms[t]])
+    terms, deltas = [], []
+    for _ in range(updates):
+        terms.append(torch.stack(duel.gradients()))
         deltas.append(duel.W.T @ duel.V)
         duel.optimizer.step()
-    return torch.stack(deltas), duel.losses(terms)[0]
+    return torch.stack(deltas), duel.losses(torch.stack(terms))[0]
 
 
 @pytest.mark.usefixtures("no_eps")
@@ -312,8 +310,8 @@ def test_a_loss_that_is_only_rounding_is_not_negative() -> None:
         scale = float((X @ W[0].T @ V[0]).square().mean())
         assert 0.0 <= float(loss) <= 1e-13 * scale
         start = Start(W[0].T, V[0], 1.0, 0.1)
-        duel, terms = Duel(sample, start, Optimizer.SGD), torch.zeros(1, 4, dtype=torch.float64)
-        duel.gradients([*terms[0]])
+        duel = Duel(sample, start, Optimizer.SGD)
+        terms = torch.stack(duel.gradients())[None]
         assert 0.0 <= float(duel.losses(terms)[0]) <= 1e-13 * scale
 
 
