@@ -9,6 +9,7 @@ from lora_core.experiment import Experiment
 from pages.ui.controls import DEFAULT, differences, draw_controls, draw_scenes, read_link, set_fields
 
 _COMPLAINTS = "complaints of the link"
+_PAGE, _EXPERIMENT = "page shown", "experiment of the controls"
 
 ICON = files("lora_core.figures") / "icon.png"
 """A file of our own: a Material icon would be fetched from outside."""
@@ -16,6 +17,8 @@ ICON = files("lora_core.figures") / "icon.png"
 PAGES = (
     ("app.py", "Playground", ":material/tune:"),
     ("pages/1_Every_rank.py", "Every rank", ":material/bar_chart:"),
+    ("pages/2_Inside_the_layer.py", "Inside the layer", ":material/grid_on:"),
+    ("pages/4_The_code.py", "The code", ":material/code:"),
     ("pages/5_Real_models.py", "Real models", ":material/account_tree:"),
 )
 """The pages in the order of the story: script, label, icon."""
@@ -33,10 +36,18 @@ def begin(title: str) -> Experiment:
         for name, text in link.reworded.items():
             st.query_params[name] = text
         st.rerun()
+    if st.session_state.get(_PAGE, title) != title:
+        set_fields(st.session_state[_EXPERIMENT])  # the controls of another page start anew here
     with st.sidebar:
-        for script, label, icon in PAGES:
-            st.page_link(script, label=label, icon=icon)
+        links = st.container()
         experiment = draw_controls(link.fields)
+        st.session_state[_PAGE], st.session_state[_EXPERIMENT] = title, experiment
+        # A page opens on what its link says, so each link says what the controls do.
+        query = differences(experiment)
+        if "pins" in st.query_params:
+            query["pins"] = st.query_params["pins"]
+        for script, label, icon in PAGES:
+            links.page_link(script, label=label, icon=icon, query_params=query)
         draw_scenes()
         _draw_tools(experiment)
     for complaint in st.session_state.pop(_COMPLAINTS, []):
