@@ -206,6 +206,7 @@ def test_parts_beyond_the_switches_share_the_last():
     parts = inside_parts.raw_parts(*factors(last(trained("averaged"))), 1.0)
     assert parts.switches == 12
     assert parts.behind(11) == list(range(11, 130))
+    assert parts.norm(11) == pytest.approx(float((parts.left[:, 11:] @ parts.right[11:]).norm()))
     assert inside_parts.switch_name(parts, 11) == "12–130"
     assert inside_parts.switch_name(parts, 0) == "1"
 
@@ -453,8 +454,9 @@ def drawings(name: str, dark: bool) -> dict[str, go.Figure]:
     whole = parts.kept(range(parts.switches))
     outputs = inside_parts.outputs_info(problem, 0, whole, whole, snapshot.bias)
     figures = {
-        "parts": inside_parts.draw_parts(parts, [0], inside_parts.shared_limit(parts), dark, digits),
-        "outputs": inside_parts.draw_outputs(outputs, digits, dark),
+        "parts": inside_parts.draw_parts(
+            parts, [0], outputs, inside_parts.shared_limit(parts), dark=dark, classes=digits
+        ),
         "flow": inside_flow.draw_flow(inside_flow.flow_info(problem, snapshot, e.scaling, 0), dark, digits),
         "start": inside_start.draw_start(inside_start.start_info(e, problem), dark),
         "phi": inside_geometry.draw_phi(inside_geometry.phi_info(snapshot, snapshot), ("a", "b"), dark),
@@ -478,7 +480,7 @@ def drawings(name: str, dark: bool) -> dict[str, go.Figure]:
 def test_every_figure_is_drawn_with_named_axes(name, dark):
     for kind, figure in drawings(name, dark).items():
         figure.to_plotly_json()
-        if kind in ("parts", "outputs", "start", "angles"):
+        if kind in ("parts", "start", "angles"):
             axes = [*figure.select_xaxes(), *figure.select_yaxes()]
             named = [axis.title.text for axis in axes if axis.title.text]
             assert len(named) >= len(axes) - (kind == "angles")
@@ -487,11 +489,17 @@ def test_every_figure_is_drawn_with_named_axes(name, dark):
 def test_a_part_switched_off_is_hollow_and_gone_from_the_map():
     found = trained("default")
     parts = inside_parts.raw_parts(*factors(last(found)), found.experiment.scaling)
-    figure = inside_parts.draw_parts(parts, [0, 2], 1.0)
-    bars, heat = figure.data
+    whole, kept = parts.kept([0, 1, 2]), parts.kept([0, 2])
+    outputs = inside_parts.outputs_info(found.problem, 0, whole, kept, None)
+    bars, heat, base, tuned, target = inside_parts.draw_parts(parts, [0, 2], outputs, 1.0).data
     np.testing.assert_allclose(bars.x, parts.strength)
     assert [color == "rgba(0,0,0,0)" for color in bars.marker.color] == [False, True, False]
-    np.testing.assert_array_equal(heat.z, parts.kept([0, 2]))
+    np.testing.assert_array_equal(heat.z, kept)
+    x = found.problem.X_test[0]
+    y = (found.problem.base(x).detach() + x @ kept)[outputs.place]
+    np.testing.assert_allclose(tuned.y, y, rtol=1e-12)
+    np.testing.assert_array_equal(target.y, found.problem.Y_test[0][outputs.place])
+    assert list(base.x) == [str(place + 1) for place in outputs.place]
 
 
 def test_the_drawn_flow_holds_the_numbers_of_the_flow():

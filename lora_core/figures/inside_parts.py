@@ -51,6 +51,11 @@ class Parts:
         last = switch == self.switches - 1
         return list(range(switch, len(self.place) if last else switch + 1))
 
+    def norm(self, switch: int) -> float:
+        """The Frobenius norm of what a switch stands for."""
+        behind = self.behind(switch)
+        return float(self.strength[behind[0]] if len(behind) == 1 else self.kept([switch]).norm())
+
     def factors(self, on: Collection[int]) -> tuple[Tensor, Tensor]:
         """The parts behind these switches, (in, k) and (k, out)."""
         indices = [part for switch in sorted(on) for part in self.behind(switch)]
@@ -160,15 +165,45 @@ def outputs_info(
 
 
 def draw_parts(
-    parts: Parts, on: Collection[int], limit: float, dark: bool = False, classes: bool = False
+    parts: Parts,
+    on: Collection[int],
+    outputs: OutputsInfo,
+    limit: float,
+    *,
+    dark: bool = False,
+    classes: bool = False,
 ) -> go.Figure:
-    """Strengths of the parts, those switched off hollow, and the map of the sum of the others."""
-    figure = make_subplots(rows=1, cols=2, column_widths=[0.36, 0.64], horizontal_spacing=0.2)
+    """Strengths of the parts and the map of those switched on; below, some outputs of one input.
+
+    ``limit`` is the value of the strongest colour, ``classes`` says that the outputs are digits, 0 to 9.
+    """
+    figure = make_subplots(
+        rows=2, cols=2, specs=[[{}, {}], [{"colspan": 2}, None]], column_widths=[0.36, 0.64],
+        row_heights=[0.52, 0.48], horizontal_spacing=0.2, vertical_spacing=0.22,
+    )  # fmt: skip
+    name = "Digit" if classes else "Output"
+    _add_strengths(figure, parts, on, dark)
+    figure.add_trace(matrix_map(parts.kept(on).numpy(), classes), row=1, col=2)
+    figure.update_xaxes(title=name, row=1, col=2)
+    figure.update_yaxes(title="Input", autorange="reversed", row=1, col=2)
+    _add_outputs(figure, outputs, classes, dark)
+    figure.update_xaxes(title=name, type="category", row=2, col=1)
+    figure.update_yaxes(title="Value", row=2, col=1)
+    figure.update_layout(
+        height=470, margin={"l": 44, "r": 8, "t": 8, "b": 44}, barmode="group",
+        coloraxis=signed_axis(limit, dark, len=0.52, y=1.0, yanchor="top"),
+        legend={"orientation": "h", "y": 0.4, "yanchor": "bottom", "x": 0},
+    )  # fmt: skip
+    return figure
+
+
+def _add_strengths(figure: go.Figure, parts: Parts, on: Collection[int], dark: bool) -> None:
+    """Bars, hollow where the part is switched off."""
     switches, lora = range(parts.switches), shade(palette.LORA, dark)
-    strength = [float(np.linalg.norm(parts.strength[parts.behind(i)])) for i in switches]
     figure.add_trace(
         go.Bar(
-            y=[switch_name(parts, i) for i in switches], x=strength, orientation="h",
+            y=[switch_name(parts, i) for i in switches], x=[parts.norm(i) for i in switches],
+            orientation="h", showlegend=False,
             marker={
                 "color": [lora if i in on else "rgba(0,0,0,0)" for i in switches],
                 "line": {"color": lora, "width": 1},
@@ -177,57 +212,31 @@ def draw_parts(
         ),
         row=1, col=1,
     )  # fmt: skip
-    figure.add_trace(matrix_map(parts.kept(on).numpy(), classes), row=1, col=2)
-    figure.update_layout(
-        showlegend=False, height=250, margin={"l": 44, "r": 8, "t": 8, "b": 44},
-        coloraxis=signed_axis(limit, dark),
-    )  # fmt: skip
     figure.update_xaxes(title="Strength", rangemode="tozero", nticks=4, row=1, col=1)
     # Room for some parts, so that the bar of a single one does not fill it.
     slots = max(_SLOTS, parts.switches)
     figure.update_yaxes(title="Part", range=[slots - 0.5, -0.5], type="category", row=1, col=1)
-    figure.update_xaxes(title="Digit" if classes else "Output", row=1, col=2)
-    figure.update_yaxes(title="Input", autorange="reversed", row=1, col=2)
-    return figure
+
+
+def _add_outputs(figure: go.Figure, info: OutputsInfo, classes: bool, dark: bool) -> None:
+    """Outputs as bars: the base grey, with the parts blue, and a line where the target lies."""
+    names = [str(place if classes else place + 1) for place in info.place]
+    lanes = (("Base", info.base, palette.BASE), ("With these parts", info.tuned, palette.LORA))
+    hover = "%{x}: %{y:.3g}<extra>%{fullData.name}</extra>"
+    for name, values, color in lanes:
+        bars = go.Bar(x=names, y=values, name=name, marker_color=shade(color, dark), hovertemplate=hover)
+        figure.add_trace(bars, row=2, col=1)
+    marker = {"symbol": "line-ew-open", "size": 16, "color": ink(dark), "line": {"width": 2.5}}
+    figure.add_trace(
+        go.Scatter(x=names, y=info.target, name="Target", mode="markers", marker=marker, hovertemplate=hover),
+        row=2, col=1,
+    )  # fmt: skip
 
 
 def switch_name(parts: Parts, switch: int) -> str:
     """The number on a switch: 1, 2, ..., or 12–64 for all that are left."""
     behind = parts.behind(switch)
     return f"{behind[0] + 1}" if len(behind) == 1 else f"{behind[0] + 1}–{behind[-1] + 1}"
-
-
-def draw_outputs(info: OutputsInfo, classes: bool, dark: bool = False) -> go.Figure:
-    """Outputs as bars: the base grey, with the change blue, and a line where the target lies.
-
-    ``classes`` names the outputs as digits, 0 to 9, instead of counting them from 1.
-    """
-    names = [str(place if classes else place + 1) for place in info.place]
-    figure = go.Figure()
-    for name, values, color in (
-        ("Base", info.base, palette.BASE),
-        ("With these parts", info.tuned, palette.LORA),
-    ):
-        figure.add_trace(
-            go.Bar(
-                x=names, y=values, name=name, marker={"color": shade(color, dark)},
-                hovertemplate="output %{x}: %{y:.3g}<extra>%{fullData.name}</extra>",
-            )
-        )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=names, y=info.target, name="Target", mode="markers",
-            marker={"symbol": "line-ew-open", "size": 16, "color": ink(dark), "line": {"width": 2.5}},
-            hovertemplate="output %{x}: %{y:.3g}<extra>target</extra>",
-        )
-    )  # fmt: skip
-    figure.update_layout(
-        barmode="group", height=230, margin={"l": 44, "r": 8, "t": 8, "b": 44},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
-    )  # fmt: skip
-    figure.update_xaxes(title="Digit" if classes else "Output", type="category")
-    figure.update_yaxes(title="Value", zeroline=True)
-    return figure
 
 
 def shared_limit(*parts: Parts) -> float:
