@@ -1,0 +1,217 @@
+"""Inside the layer: who moves first, the merge proven, and directions compared."""
+
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+import torch
+
+from lora_core.experiment import Experiment
+from lora_core.figures import inside_geometry, inside_merge, inside_start
+from lora_core.figures.inside_matrices import nearest
+from lora_core.numbers import loss_text, percent_text
+from lora_core.training import Run
+from lora_core.training import run as train_to_the_end
+from pages.ui.caches import AT_ONCE, finished_run, work
+from pages.ui.controls import RANKS
+from pages.ui.inside_parts import is_dark
+
+OTHERS = ("Another rank", "Another start", "Another seed")
+
+
+def draw_start(run: Run) -> None:
+    """Gradient norms of A and B over the first updates, and of every way to start."""
+    st.subheader("Who moves first", anchor=False)
+    info, ways = _start(run.experiment, run)
+    st.markdown(_first_mover(info, run.dead))
+    left, right = st.columns([0.55, 0.45])
+    left.plotly_chart(
+        inside_start.draw_start(info, is_dark()), key="start",
+        alt="Norms of the gradients of A and B before each of the first updates: "
+        + "; ".join(f"{name} {', '.join(map(loss_text, all_[:5]))}" for name, all_ in info.gradients.items()),
+    )  # fmt: skip
+    right.caption("Norms before the first update, for every way to start")
+    right.table(
+        {
+            "Init": [str(way.init) for way in ways],
+            "Loss": [loss_text(way.loss) for way in ways],
+            "Gradient of A": [loss_text(way.gradients[0]) for way in ways],
+            "Gradient of B": [loss_text(way.gradients[1]) for way in ways],
+            "Moves": [way.moves for way in ways],
+        },
+        border="horizontal",
+    )
+
+
+def _first_mover(info: inside_start.StartInfo, dead: bool) -> str:
+    A, B = (info.gradients[name][0] for name in ("A", "B"))
+    if dead:
+        return "A dead start: A and B are both zero, so both gradients are exactly 0, and stay so."
+    if A == 0:
+        moved = info.moved["A"][1]
+        return (
+            f"B is zero, so the gradient of A is exactly {loss_text(A)} and that of B {loss_text(B)}. The "
+            f"first update moves B by {loss_text(info.moved['B'][1])} and A by {loss_text(moved)}; from the "
+            "second on both move."
+        )
+    return (
+        f"Both factors start random, so both move at once: the gradient of A is {loss_text(A)}, that of B "
+        f"{loss_text(B)}."
+    )
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _start(experiment: Experiment, _run: Run) -> tuple[inside_start.StartInfo, list[inside_start.Beginning]]:
+    problem = _run.problem
+    return inside_start.start_info(experiment, problem), inside_start.beginnings(experiment, problem)
+
+
+def draw_merge(run: Run, at: int) -> None:
+    """What merging changes, and what it does not."""
+    st.subheader("The merge, proven", anchor=False)
+    info, e = _merge(run.experiment, at, run), run.experiment
+    saved = percent_text(1 - info.after / info.before)
+    st.markdown(
+        f"Merged, the layer takes {info.after:,} multiply-adds for an input instead of {info.before:,}, "
+        f"{saved} less, as many as the base alone. What it says stays the same up to rounding."
+    )
+    columns = st.columns(3)
+    for column, name, gap in (
+        (columns[0], "single", info.single),
+        (columns[1], "double", info.double),
+    ):
+        column.metric(
+            f"Largest |merged(x) − adapter(x)|, {name} precision", loss_text(gap.largest),
+            f"{loss_text(gap.relative)} of the largest output", delta_color="off", delta_arrow="off",
+            border=True,
+        )  # fmt: skip
+    columns[2].metric(
+        "Multiply-adds for an input, merged", f"{info.after:,}", f"unmerged {info.before:,}",
+        delta_color="off", delta_arrow="off", border=True,
+    )  # fmt: skip
+    epochs = min(inside_merge.PROOF_EPOCHS, e.epochs)
+    st.table(
+        {
+            "Checksum of W₀ (SHA-256)": [
+                "At the start", f"After {epochs} steps of the plain loop", "Merged", "Unmerged again",
+            ],
+            " ": [info.start, info.trained, info.merged, info.unmerged],
+            "Compared with the start": [
+                "–", *(_same(each, info.start) for each in (info.trained, info.merged, info.unmerged)),
+            ],
+        },
+        border="horizontal",
+    )  # fmt: skip
+
+
+def _same(one: str, other: str) -> str:
+    return "the same, to the bit" if one == other else "another weight: W₀ + s·A·B"
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _merge(experiment: Experiment, at: int, _run: Run) -> inside_merge.MergeInfo:
+    return inside_merge.merge_info(experiment, _run.problem, _run.lora.snapshots[at])
+
+
+@st.fragment
+def draw_geometry(run: Run, at: int) -> None:
+    """phi against another adapter, and the angles to the truth where there is one."""
+    st.subheader("Directions", anchor=False)
+    _draw_phi(run, at)
+    _draw_angles(run, at)
+
+
+def _draw_phi(run: Run, at: int) -> None:
+    e = run.experiment
+    st.markdown(
+        "φ(i, j) compares the first i directions of this adapter with the first j of another: 1 where one "
+        "holds the other, 0 where they have nothing in common."
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = st.segmented_control("Compare with", OTHERS, default=OTHERS[0], required=True, key="compare")
+        if kind == OTHERS[0]:
+            offered = [rank for rank in RANKS if rank != e.rank]
+            default = min(offered, key=lambda rank: abs(rank - 2 * e.rank))
+            rank = int(st.selectbox("Its rank", offered, offered.index(default), key="other rank", width=120))
+            other, name = _other(replace(e, rank=rank), None), f"rank {rank}"
+        elif kind == OTHERS[1]:
+            other, name = _other(e, 1), "another start"
+        else:
+            seed = (e.seed + 1) % 2**31
+            other, name = _other(replace(e, seed=seed), None), f"seed {seed}"
+    if other is None:
+        st.caption(f"The run with {name} takes longer than a moment: train it on the playground first.")
+        return
+    kept = other.lora.snapshots
+    info = inside_geometry.phi_info(run.lora.snapshots[at], kept[nearest(sorted(kept), at)])
+    st.plotly_chart(
+        inside_geometry.draw_phi(info, (f"rank {e.rank}", name), is_dark()), key="phi",
+        alt=f"Maps of phi(i, j) between this adapter and {name}: directions read, and written.",
+    )  # fmt: skip
+    st.markdown(_phi_words(info, kind, name))
+
+
+def _phi_words(info: inside_geometry.PhiInfo, kind: str, name: str) -> str:
+    if not info.reads.size or not info.writes.size:
+        return "An adapter whose B is zero writes in no direction yet."
+    reads, writes = float(info.reads[-1, -1]), float(info.writes[-1, -1])
+    shared = f"Of all directions φ is {reads:.3f} for those read and {writes:.3f} for those written"
+    shapes = max(info.reads.shape), max(info.writes.shape)
+    chance = [min(1.0, size * one) for size, one in zip(shapes, info.chance, strict=True)]
+    words = f"{shared}; drawn at random they would share {chance[0]:.3f} and {chance[1]:.3f}."
+    notes = {
+        OTHERS[0]: " Same data, another rank.",
+        OTHERS[1]: " Same data, another random A.",
+        OTHERS[2]: " Another seed draws other data too.",
+    }
+    return words + notes[kind]
+
+
+def _other(experiment: Experiment, start: int | None) -> Run | None:
+    """Another run to compare with, if it is there or takes no longer than a moment."""
+    if start is None:
+        return finished_run(experiment)
+    return _started_elsewhere(experiment, start) if work(experiment) <= AT_ONCE else None
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _started_elsewhere(experiment: Experiment, start: int) -> Run:
+    """The same experiment from another random A."""
+    run = finished_run(experiment)
+    assert run is not None
+    stream = torch.Generator().manual_seed((experiment.seed + start) % 2**32).get_state()
+    return train_to_the_end(experiment, replace(run.problem, adapter_stream=stream))
+
+
+def _draw_angles(run: Run, at: int) -> None:
+    info = _angles(run.experiment, run)
+    if info is None:
+        st.caption(
+            "This task was not made by a change of weights, so there is no true subspace to compare with."
+        )
+        return
+    e = run.experiment
+    whole = "the change that made the targets" if e.shift_rank else "the strongest directions of that change"
+    st.markdown(
+        f"Principal angles to the {info.count} directions of {whole}: 0° is found, 90° not yet touched."
+    )
+    st.plotly_chart(
+        inside_geometry.draw_angles(info, at, is_dark()), key="angles",
+        alt="Principal angles to the true change over the updates, of the directions read and of those "
+        "written.",
+    )  # fmt: skip
+    row = info.updates.index(nearest(info.updates, at))
+    found = {"Directions": ["read", "written"]}
+    for index in range(min(info.reads.shape[1], 8)):
+        found[f"Angle {index + 1}"] = [_degrees(each[row, index]) for each in (info.reads, info.writes)]
+    st.caption(f"After {info.updates[row]:,} updates")
+    st.table(pd.DataFrame(found).set_index("Directions"), border="horizontal")
+
+
+def _degrees(angle: float) -> str:
+    return "–" if angle != angle else f"{angle:.2f}°"
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _angles(experiment: Experiment, _run: Run) -> inside_geometry.AnglesInfo | None:
+    return inside_geometry.angles_info(_run)

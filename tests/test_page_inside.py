@@ -1,0 +1,359 @@
+"""The page inside the layer without a browser: its numbers are lora_core's, and no corner breaks it."""
+
+import json
+import re
+import zlib
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from lora_core import Experiment, LoRALayer, Run, run
+from lora_core.experiment import LIMITS
+from lora_core.figures import inside_start
+from lora_core.figures.inside_drawing import signed_text
+from lora_core.figures.inside_matrices import NAMES, label, matrices_info
+from lora_core.geometry import principal_angles, singular_directions, subspace_similarity
+from lora_core.numbers import loss_text, percent_text
+from lora_core.training import lora_layer
+from pages.ui.time_machine import ASSETS, pack
+
+PAGE = "pages/2_Inside_the_layer.py"
+HEADINGS = [
+    "The matrices after any number of updates",
+    "One input, all the way through",
+    "One part for each rank",
+    "Who moves first",
+    "The merge, proven",
+    "Directions",
+]
+ON_DIGITS = ["Weights are pictures", "Fixed and broken"]
+
+
+def open_page(**link: str) -> AppTest:
+    """The page as a link opens it."""
+    app = AppTest.from_file("../app.py", default_timeout=60)
+    for name, value in link.items():
+        app.query_params[name] = value
+    app.switch_page(PAGE)
+    checked(app.run())
+    # The maps come first; their browser asks for the rest when it has painted them.
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+@cache
+def opened(**link: str) -> AppTest:
+    """A page that no test changes."""
+    return open_page(**link)
+
+
+@cache
+def trained(**link: str) -> Run:
+    fields = {name: LIMITS[name].parse(text) for name, text in link.items()}
+    return run(Experiment(**fields))
+
+
+def words(app: AppTest) -> str:
+    return "\n".join(each.value for each in [*app.markdown, *app.caption, *app.warning])
+
+
+def table(app: AppTest, column: str) -> dict[str, list[str]]:
+    """The table with this column, as columns of words."""
+    frames = [each.value.reset_index() for each in app.table]
+    (found,) = [frame for frame in frames if column in frame.columns]
+    return {str(name): list(found[name]) for name in found.columns}
+
+
+DIGITS = {"task": "digits", "true_rank": "2", "rank": "2"}
+CORNERS = [
+    {},
+    {"task": "power-law"},
+    {"task": "noise"},
+    DIGITS,
+    {"task": "digits", "shift": "turn", "rank": "5"},
+    {"task": "digits", "shift": "invert", "train_bias": "true"},
+    {"init": "gaussian"},
+    {"init": "original"},
+    {"init": "zero"},
+    {"init": "zero", "task": "digits"},
+    {"rank": "1"},
+    {"rank": "1", "task": "digits"},
+    {"in_features": "2", "out_features": "2", "rank": "1", "true_rank": "1"},
+    {"in_features": "2", "out_features": "2", "rank": "7"},
+    {"in_features": "2", "out_features": "1024", "epochs": "3"},
+    {"in_features": "1024", "out_features": "2", "epochs": "3"},
+    {"out_features": "10", "rank": "96", "epochs": "20"},
+    {"epochs": "1"},
+    {"optimizer": "sgd", "learning_rate": "1", "alpha": "64"},
+    {"samples": "16", "train_bias": "true"},
+]
+
+
+@pytest.mark.parametrize("link", CORNERS, ids=lambda link: " ".join(link.values()) or "default")
+def test_no_corner_breaks_the_page(link):
+    app = opened(**link)
+    headings = [each.value for each in app.subheader]
+    expected = [HEADINGS[0], *(ON_DIGITS if link.get("task") == "digits" else []), *HEADINGS[1:]]
+    assert headings == expected
+    assert "nan" not in words(app).split()
+
+
+def test_a_layer_of_a_thousand_by_a_thousand_opens():
+    app = open_page(in_features="1024", out_features="1024", epochs="1", samples="64")
+    assert [each.value for each in app.subheader] == HEADINGS
+    assert "1,054,720" in "".join(each.delta for each in app.metric) or "1,054,720" in words(app)
+
+
+def test_a_long_run_grows_here_too_and_then_opens():
+    app = open_page(in_features="256", out_features="256", epochs="400", seed="5")
+    assert not app.subheader
+    for _ in range(60):
+        if len(app.subheader) > 1:
+            break
+        checked(app.run())
+    assert [each.value for each in app.subheader] == HEADINGS
+
+
+@pytest.mark.parametrize("link", [{}, DIGITS, {"train_bias": "true", "scaling_rule": "rslora"}], ids=str)
+def test_the_matrices_sentence_and_table_are_the_runs(link):
+    found = trained(**link)
+    e, snapshot, W0 = found.experiment, found.lora.snapshots[200], found.problem.base.weight
+    change = e.scaling * snapshot.A @ snapshot.B
+    ranks = [int(torch.linalg.matrix_rank(each, rtol=1e-12)) for each in (change, W0)]
+    norms = [loss_text(float(each.norm())) for each in (change, W0)]
+    assert (
+        f"After 200 updates A and B, {e.rank * (e.in_features + e.out_features):,} numbers, make a change "
+        f"of rank {ranks[0]} and norm {norms[0]} to a weight of rank {ranks[1]} and norm {norms[1]}. "
+        f"The loss is {loss_text(found.lora.loss[-1])}."
+    ) in words(opened(**link))
+    app = open_page(**link)
+    rows = checked(app.toggle(key="matrices as a table").set_value(True).run()).dataframe[0].value
+    assert rows["updates"].tolist() == sorted(found.lora.snapshots)
+    np.testing.assert_array_equal(rows["loss"], found.lora.loss[rows["updates"]])
+    assert rows["norm of W0 + s A B"].iloc[-1] == pytest.approx(float((W0.T + change).norm()), rel=1e-12)
+
+
+@pytest.mark.parametrize(("chosen", "kept"), [("40", 40), ("41", 40), ("0", 0), ("100000", 200)])
+def test_the_page_looks_at_the_epoch_of_the_link(chosen, kept):
+    app, found = open_page(epoch=chosen), trained()
+    assert f"After {kept} updates A and B" in words(app)
+    assert f"The loss is {loss_text(found.lora.loss[kept])}." in words(app)
+    assert app.query_params.get("epoch", "200") in (str(kept), [str(kept)])
+    assert table(app, "Held-out loss")["Loss"][-1] == loss_text(found.lora.loss[kept])
+
+
+def test_an_epoch_that_is_none_is_told():
+    app = AppTest.from_file("../app.py", default_timeout=60)
+    app.query_params["epoch"] = "soon"
+    app.switch_page(PAGE)
+    checked(app.run())
+    assert "Epoch in the link is `soon`" in app.warning[0].value
+    assert "After 200 updates" in words(app)
+    assert "epoch" not in app.query_params
+
+
+def test_an_epoch_chosen_before_outlives_a_change_of_rank():
+    app = open_page(epoch="40")
+    checked(app.select_slider(key="rank").set_value(4).run())
+    assert f"The loss is {loss_text(trained(rank='4').lora.loss[40])}." in words(app)
+
+
+@pytest.mark.parametrize("link", [{}, DIGITS, {"rank": "20", "train_bias": "true"}], ids=str)
+def test_what_the_parts_do_is_what_the_layer_does(link):
+    app, found = open_page(**link), trained(**link)
+    rows = table(app, "Held-out loss")
+    assert rows["Loss"][1:] == [loss_text(found.lora.loss[-1])] * 3
+    assert rows["Held-out loss"][1:] == [loss_text(found.lora.test_loss[-1])] * 3
+    if found.lora.test_accuracy is not None:
+        assert rows["Held-out accuracy"][-1] == percent_text(found.lora.test_accuracy[-1])
+        assert rows["Held-out accuracy"][0] == percent_text(found.lora.test_accuracy[0])
+    if "train_bias" not in link:
+        assert rows["Loss"][0] == loss_text(found.floors[0])
+
+
+def test_a_part_switched_off_is_missed():
+    app, found = open_page(rank="4"), trained(rank="4")
+    (svd,) = [each for each in app.button_group if each.label.startswith("As its SVD")]
+    checked(svd.set_value([0, 1, 2]).run())
+    snapshot = found.lora.snapshots[200]
+    U, S, Vh = torch.linalg.svd(found.experiment.scaling * snapshot.A @ snapshot.B)
+    kept = U[:, :3] * S[:3] @ Vh[:3]
+    loss = (found.problem.residual() - found.problem.X @ kept).square().mean()
+    rows = table(app, "Held-out loss")
+    assert rows["Loss"][2] == loss_text(float(loss))
+    assert rows["Norm"][2] == loss_text(float(S[:3].norm()))
+    assert rows["Loss"][1] == rows["Loss"][3] == loss_text(found.lora.loss[-1])
+    assert loss > 10 * found.lora.loss[-1]
+
+
+def test_every_part_can_be_off():
+    app = open_page()
+    for each in [each for each in app.button_group if each.label.startswith("As ")]:
+        each.set_value([])
+    rows = table(checked(app.run()), "Held-out loss")
+    assert rows["Loss"][:3] == [rows["Loss"][0]] * 3
+    assert rows["Norm"][:3] == ["0"] * 3
+
+
+def test_one_input_is_traced_as_the_layer_answers():
+    app, found = open_page(), trained()
+    checked(app.number_input(key="input").set_value(9).run())
+    x, target = found.problem.X_test[9], found.problem.Y_test[9]
+    layer, snapshot = layer_of(found), found.lora.snapshots[200]
+    y, base = layer(x).detach(), found.problem.base(x).detach()
+    j = int((y - base).abs().argmax())
+    z = ", ".join(signed_text(value) for value in x @ snapshot.A)
+    assert (
+        f"z = ({z}). It moves output {j + 1} most: the base says {signed_text(base[j])}, the adapter adds "
+        f"{signed_text(y[j] - base[j])}, out comes {signed_text(y[j])}, and the target is "
+        f"{signed_text(target[j])}."
+    ) in words(app)
+
+
+def layer_of(found: Run, at: int = 200) -> LoRALayer:
+    layer, snapshot = lora_layer(found.experiment, found.problem, torch.float64), found.lora.snapshots[at]
+    with torch.no_grad():
+        layer.lora_A.copy_(snapshot.A)
+        layer.lora_B.copy_(snapshot.B)
+    return layer
+
+
+def test_digits_fixed_and_broken_are_counted_and_can_be_traced():
+    app, found = open_page(**DIGITS), trained(**DIGITS)
+    X, labels = found.problem.X_test, found.problem.labels_test
+    before, after = found.problem.base(X).argmax(1), layer_of(found)(X).argmax(1)
+    fixed = torch.nonzero((before != labels) & (after == labels)).flatten().tolist()
+    broke = torch.nonzero((before == labels) & (after != labels)).flatten().tolist()
+    right = int((before == labels).sum()), int((after == labels).sum())
+    assert (
+        f"Of 500 held-out digits the base had {right[0]} right, {percent_text(right[0] / 500)}. The adapter "
+        f"fixed {len(fixed)} and broke {len(broke)}: {right[1]} are right, {percent_text(right[1] / 500)}."
+    ) in words(app)
+    assert app.number_input(key="input").value == fixed[0]
+    (trace,) = [each for each in app.button_group if each.label == "Trace one that was fixed"]
+    checked(trace.set_value(fixed[3]).run())
+    assert app.number_input(key="input").value == fixed[3]
+    base, y = (f(X[fixed[3]]).detach() for f in (found.problem.base, layer_of(found)))
+    assert (
+        f"The label is **{labels[fixed[3]]}**. The base says **{before[fixed[3]]} "
+        f"({signed_text(base.max())})**, with the adapter the layer says **{labels[fixed[3]]} "
+        f"({signed_text(y.max())})**."
+    ) in words(app)
+
+
+def test_one_swapped_pair_is_told_as_a_difference():
+    found = words(opened(task="digits", rank="1", true_rank="1"))
+    assert re.search(r"\*\*(8 minus 3|3 minus 8)\*\*", found)
+    correlation = float(re.search(r"correlation of \*\*(−?\d\.\d+)\*\*", found).group(1))
+    assert correlation > 0.98
+
+
+def test_the_first_mover_is_told_exactly():
+    found = trained()
+    info = inside_start.start_info(found.experiment, found.problem)
+    assert (
+        f"the gradient of A is exactly 0 and that of B {loss_text(info.gradients['B'][0])}. The first update "
+        f"moves B by {loss_text(info.moved['B'][1])} and A by 0;"
+    ) in words(opened())
+    ways = table(opened(), "Moves")
+    assert ways["Init"] == ["kaiming", "gaussian", "original", "zero"]
+    assert ways["Gradient of A"][:2] == ["0", "0"]
+    assert ways["Moves"] == ["B alone", "B alone", "both", "nothing, ever"]
+    assert "both gradients are exactly 0" in words(opened(init="zero"))
+    assert "Both factors start random" in words(opened(init="original"))
+
+
+def test_the_merge_is_the_layers_own():
+    found, app = trained(), opened()
+    layer, x = layer_of(found), found.problem.X_test
+    before = layer(x).detach()
+    layer.merge()
+    gap = float((layer(x).detach() - before).abs().max())
+    values = {each.label: each.value for each in app.metric}
+    assert values["Largest |merged(x) − adapter(x)|, double precision"] == loss_text(gap)
+    assert values["Multiply-adds for an input, merged"] == "4,096"
+    assert "4,096 multiply-adds for an input instead of 4,480, 8.57 % less" in words(app)
+    rows = table(app, "Compared with the start")
+    assert rows["Compared with the start"][1] == rows["Compared with the start"][3] == "the same, to the bit"
+    assert rows[" "][0] == rows[" "][1] == rows[" "][3] != rows[" "][2]
+
+
+def test_directions_are_compared_with_another_rank_start_and_seed():
+    app, found, other = open_page(), trained(), trained(rank="6")
+    one, two = found.lora.snapshots[200], other.lora.snapshots[200]
+    for first, second, side in ((one.A, two.A, "read"), (one.B.T, two.B.T, "written")):
+        phi = subspace_similarity(singular_directions(first), singular_directions(second))
+        assert f"{float(phi[-1, -1]):.3f} for those {side}" in words(app)
+    assert "drawn at random they would share 0.094 and 0.094" in words(app)
+    (kind,) = [each for each in app.button_group if each.label == "Compare with"]
+    for name, note in (("Another start", "another random A"), ("Another seed", "draws other data too")):
+        checked(kind.set_value(name).run())
+        (kind,) = [each for each in app.button_group if each.label == "Compare with"]
+        assert note in words(app)
+
+
+def test_angles_to_the_truth_are_the_cores():
+    found, rows = trained(), table(opened(), "Angle 1")
+    snapshot, true = found.lora.snapshots[200], found.problem.true_delta
+    change = snapshot.A @ snapshot.B
+    for row, (own, truth) in enumerate(((change, true), (change.T, true.T))):
+        angles = torch.rad2deg(principal_angles(own, truth))[:3]
+        assert [rows[f"Angle {i + 1}"][row] for i in range(3)] == [f"{float(each):.2f}°" for each in angles]
+    assert "no true subspace" in words(opened(task="noise"))
+
+
+# --- the message of the time machine ------------------------------------------------------------------------
+
+
+def unpack(message: bytes) -> dict:
+    """The header with its arrays put back, as the browser reads it."""
+    inflated = zlib.decompress(message)
+    body = 4 + int.from_bytes(inflated[:4], "little")
+    header = json.loads(inflated[4:body])
+    for name, place in header["arrays"].items():
+        offset, size = place["bytes"]
+        assert (body + offset) % 8 == 0
+        header["arrays"][name] = np.frombuffer(inflated[body + offset : body + offset + size], "<f4")
+    return header
+
+
+@pytest.mark.parametrize("link", [{}, {"rank": "96", "epochs": "20"}, DIGITS], ids=str)
+def test_the_browser_gets_every_kept_matrix(link):
+    found = trained(**link)
+    info = matrices_info(found)
+    message = unpack(pack(info, run_id=found.fingerprint, opens_at=info.updates[3]))
+    assert (message["run"], message["opensAt"]) == (found.fingerprint, 3)
+    arrays, (rows, columns, ranks) = message["arrays"], message["sizes"]
+    A = arrays["A"].reshape(-1, rows, ranks)
+    B = arrays["B"].reshape(-1, ranks, columns)
+    delta = arrays["delta"].reshape(-1, rows, columns) if "delta" in arrays else message["scaling"] * A @ B
+    assert ("delta" in arrays) == (ranks * (rows + columns) > rows * columns)
+    for index, update in enumerate(message["updates"]):
+        snapshot = found.lora.snapshots[update]
+        np.testing.assert_array_equal(A[index], snapshot.A.float())
+        change = (found.experiment.scaling * snapshot.A @ snapshot.B).numpy()
+        np.testing.assert_allclose(delta[index], change, rtol=1e-5, atol=1e-5)
+        assert message["labels"]["delta"][index] == label(info, "delta", index)
+        assert message["losses"][index] == loss_text(found.lora.loss[update])
+    assert set(message["labels"]) == set(NAMES)
+
+
+def test_a_message_of_fifty_adapters_is_small():
+    info = matrices_info(trained())
+    assert len(info.updates) == 51
+    assert len(pack(info, run_id="0" * 16, opens_at=200)) < 120_000
+
+
+def test_no_module_reaches_outside():
+    for path in ASSETS.iterdir():
+        source = path.read_text()
+        assert "http://" not in source
+        assert "https://" not in source
+        assert "innerHTML" not in source
