@@ -1,0 +1,168 @@
+"""The picture of the code page: the original script in four parts, its mends, and the code to take home."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from textwrap import dedent
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lora_core.__main__ import print_losses
+from lora_core.accounting import full_cost, lora_cost
+from lora_core.experiment import LIMITS, Experiment, Init, Whole
+from lora_core.layer import LoRALayer, count_parameters
+from lora_core.original import ORIGINAL, base_loss, printed_losses
+from lora_core.training import Run, create_toy_dataset, train_model
+from pages.ui.caches import finished_run, warm_up
+from pages.ui.code_mends import draw_mends, four_digits, known_facts, percent
+from pages.ui.code_words import LANGUAGES, Words
+from pages.ui.controls import set_fields
+from pages.ui.direction import direct
+from pages.ui.take_home import draw_take_home
+
+AREA = "code_page"
+TALL = 400
+"""Height in CSS pixels of a source that has more lines than fit there."""
+
+
+def show(experiment: Experiment) -> None:
+    """Draw the page for the experiment on the sliders, in the language that the link asks for."""
+    warm_up()
+    # The link carries what a control shows, so the choice is by code, and the captions say it in words.
+    lang = st.radio(
+        "Language", list(LANGUAGES), captions=list(LANGUAGES.values()), key="lang", bind="query-params",
+        horizontal=True, label_visibility="collapsed",
+    )  # fmt: skip
+    words = Words(lang)
+    with st.container(key=AREA):
+        direct(AREA, words.lang)
+        st.header(words("title"))
+        st.markdown(words("intro"))
+        run = finished_run(experiment)
+        _draw_layer(words, experiment)
+        _draw_forward(words, experiment, run)
+        _draw_training(words)
+        _draw_counts(words, experiment)
+        draw_mends(words)
+        draw_take_home(words, experiment, run)
+
+
+@st.cache_resource(show_spinner=False)
+def _printed() -> list[float]:
+    return printed_losses()
+
+
+def _part(words: Words, name: str, *sources: Callable[..., Any], **values: object) -> Any:
+    """A part's title, text and sources; returns the column in which its result goes."""
+    st.subheader(words(f"{name}.title"))
+    prose, code = st.columns([0.45, 0.55], gap="medium")
+    prose.markdown(words(f"{name}.text", **values))
+    for source in sources:
+        text = dedent(inspect.getsource(source))
+        code.caption(words("words.source", file=f"{source.__module__.replace('.', '/')}.py"))
+        code.code(text, height=TALL if text.count("\n") > 24 else "content")
+    return prose
+
+
+def _try(label: str, hint: str, experiment: Experiment) -> None:
+    st.button(label, icon=":material/tune:", on_click=set_fields, args=(experiment,))
+    st.caption(hint)
+
+
+def _draw_layer(words: Words, experiment: Experiment) -> None:
+    e = ORIGINAL
+    column = _part(
+        words, "layer", LoRALayer.__init__, rank=e.rank, adapter=e.rank * (e.in_features + e.out_features),
+        weights=e.in_features * e.out_features, **{"in": e.in_features, "out": e.out_features},
+    )  # fmt: skip
+    greatest = LIMITS["rank"].greatest if isinstance(LIMITS["rank"], Whole) else 1
+    doubled = min(2 * experiment.rank, greatest)
+    with column:
+        st.table(_tensors(words, e, experiment), border="horizontal", hide_index=True)
+        _try(words("layer.try", doubled=doubled), words("layer.hint"), replace(experiment, rank=doubled))
+
+
+def _tensors(words: Words, *experiments: Experiment) -> pd.DataFrame:
+    """The parameters of the layers of some experiments: shape and, where it is frozen, that it is."""
+    layers = [
+        LoRALayer(e.in_features, e.out_features, e.rank, init=Init.ZERO, train_bias=e.train_bias)
+        for e in experiments
+    ]
+    columns = zip(("words.script", "words.here"), layers, strict=True)
+    parameters = {
+        words(name): [
+            f"{words.number(tuple(p.shape))} {words('words.trained' if p.requires_grad else 'words.frozen')}"
+            for p in layer.parameters()
+        ]
+        for name, layer in columns
+    }
+    names = [words.number(name) for name, _ in layers[0].named_parameters()]
+    return pd.DataFrame({words("words.tensor"): names, **parameters})
+
+
+def _draw_forward(words: Words, experiment: Experiment, run: Run | None) -> None:
+    column = _part(words, "forward", LoRALayer.forward, LoRALayer.delta)
+    found = known_facts()
+    start, base = [found.start], [found.base]
+    if run is not None:
+        start.append(float(run.lora.loss[0]))
+        base.append(base_loss(run.problem))
+    random = experiment.init is Init.ORIGINAL
+    change = "zero" if random else "random"
+    with column:
+        st.latex(r"y = x\,W_0^\top + b + s\,(x A)\,B")
+        rows: dict[str, list[str]] = {"": [words("words.loss_start"), words("words.loss_base")]}
+        for name, pair in zip(("words.script", "words.here"), zip(start, base, strict=True), strict=False):
+            rows[words(name)] = [words.number(four_digits(loss)) for loss in pair]
+        st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+        _try(
+            words(f"forward.try_{change}"),
+            words(f"forward.hint_{change}"),
+            replace(experiment, init=Init.KAIMING if random else Init.ORIGINAL),
+        )
+
+
+def _draw_training(words: Words) -> None:
+    e = ORIGINAL
+    column = _part(
+        words, "training", create_toy_dataset, train_model, samples=e.samples, epochs=e.epochs,
+        before_last=e.epochs - 1, end=four_digits(known_facts().end),
+    )  # fmt: skip
+    lines = [f"Epoch {i}/{e.epochs}, Loss: {loss:.4f}" for i, loss in enumerate(_printed(), 1)]
+    with column:
+        st.caption(words("training.printed"))
+        st.code("\n".join(lines), language=None)
+        _try(words("training.try"), words("training.hint"), e)
+
+
+def _draw_counts(words: Words, experiment: Experiment) -> None:
+    e, found = ORIGINAL, known_facts()
+    column = _part(
+        words, "counts", count_parameters, print_losses, total=found.total, trainable=found.trainable,
+        share=percent(found.trainable, found.total), adapter=found.trainable_frozen,
+        bias=found.trainable - found.trainable_frozen,
+    )  # fmt: skip
+    change = "freeze" if experiment.train_bias else "train"
+    with column:
+        st.table(_counts(words, e, experiment), border="horizontal", hide_index=True)
+        _try(
+            words(f"counts.try_{change}"), words("counts.hint"),
+            replace(experiment, train_bias=not experiment.train_bias),
+        )  # fmt: skip
+
+
+def _counts(words: Words, script: Experiment, here: Experiment) -> pd.DataFrame:
+    """Trainable and total numbers: the script's, the adapter's on the sliders, full fine-tuning's there."""
+    size = here.in_features, here.out_features
+    columns = {
+        "words.script": lora_cost(script.in_features, script.out_features, script.rank, script.train_bias),
+        "words.here": lora_cost(*size, here.rank, here.train_bias),
+        "words.full": full_cost(*size, here.train_bias),
+    }
+    rows = {"": [words(f"words.{name}") for name in ("trainable", "total", "share")]}
+    for name, cost in columns.items():
+        texts = f"{cost.trainable:,}", f"{cost.total:,}", percent(cost.trainable, cost.total)
+        rows[words(name)] = [words.number(text) for text in texts]
+    return pd.DataFrame(rows)

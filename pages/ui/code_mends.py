@@ -1,0 +1,91 @@
+"""What the original script says and what it does: four differences, each with the line that mends it."""
+
+import streamlit as st
+
+from lora_core.figures.mends import draw_mend
+from lora_core.numbers import loss_text
+from lora_core.original import LONG, ORIGINAL, OTHER_RANK, Facts, Mend, facts, mends
+from pages.ui.code_words import Words
+from pages.ui.controls import set_fields
+from pages.ui.live_chart import steady_chart
+
+
+@st.cache_resource(show_spinner=False)
+def known_facts() -> Facts:
+    """What is true of the script, computed once a process."""
+    return facts()
+
+
+@st.cache_resource(show_spinner=False)
+def known_mends() -> dict[str, Mend]:
+    """The four mends, trained once a process."""
+    return mends()
+
+
+def draw_mends(words: Words) -> None:
+    """The four in a square, each in a frame."""
+    st.subheader(words("says.title"))
+    st.markdown(words("says.text"))
+    values = _says_values()
+    names = list(values)
+    for pair in (names[:2], names[2:]):
+        for column, name in zip(st.columns(2, gap="medium"), pair, strict=True):
+            with column.container(border=True):
+                _draw_mend(words, name, known_mends()[name], values[name])
+
+
+def _says_values() -> dict[str, dict[str, object]]:
+    """The numbers of each mend's text."""
+    f, found, e = known_facts(), known_mends(), ORIGINAL
+    bias, start, targets, scaling = (found[name] for name in ("bias", "start", "targets", "scaling"))
+    return {
+        "bias": {
+            "trainable": f.trainable, "frozen": f.trainable_frozen, "total": f.total, "epochs": e.epochs,
+            "share": percent(f.trainable, f.total), "frozen_share": percent(f.trainable_frozen, f.total),
+            "before": loss_text(bias.before[-1], 5), "after": loss_text(bias.after[-1], 5),
+        },
+        "start": {
+            "times": f"{f.start / f.base:.0f}", "expected": f"{f.expected_extra:g}",
+            "start": four_digits(f.start), "base": four_digits(f.base),
+            "after_start": four_digits(start.after[0]),
+        },
+        "targets": {
+            "full_floor": four_digits(f.full_floor), "rank": e.rank, "floor": four_digits(f.floor),
+            "zero": four_digits(f.zero), "long": LONG, "true_rank": targets.experiment.true_rank,
+            "before": four_digits(targets.before[-1]), "after": four_digits(targets.after[-1]),
+            "taught_floor": four_digits(targets.floors[1]),
+        },
+        "scaling": {
+            "scaling": f"{e.scaling:g}", "rank": e.rank, "alpha": f"{scaling.experiment.alpha:g}",
+            "other": OTHER_RANK, "other_scaling": f"{scaling.experiment.scaling:g}",
+            "before": four_digits(scaling.before[0]), "after": four_digits(scaling.after[0]),
+        },
+    }  # fmt: skip
+
+
+def _draw_mend(words: Words, name: str, mend: Mend, values: dict[str, object]) -> None:
+    st.markdown(f"**{words(f'{name}.title', **values)}**")
+    st.markdown(words(f"{name}.text", **values))
+    st.caption(words("words.mend"))
+    st.code(mend.line, "diff", wrap_lines=True)
+    figure = draw_mend(mend, words("words.before"), words("words.after"), words("words.updates"))
+    ends = {
+        f"{side}_{end}": loss_text(curve[place])
+        for side, curve in (("before", mend.before), ("after", mend.after))
+        for end, place in (("first", 0), ("last", -1))
+    }
+    steady_chart(figure, key=f"mend_{name}", alt=words("words.chart", **ends), height=220)
+    st.button(
+        words("words.set"), key=f"set {name}", icon=":material/tune:", on_click=set_fields,
+        args=(mend.experiment,),
+    )  # fmt: skip
+
+
+def four_digits(loss: float) -> str:
+    """A loss as this page writes it."""
+    return loss_text(loss, 4)
+
+
+def percent(part: int, whole: int) -> str:
+    """A share as this page writes it, 32.35 %, never broken between the lines."""
+    return f"{100 * part / whole:.2f}\u00a0%"
