@@ -455,7 +455,7 @@ def drawings(name: str, dark: bool) -> dict[str, go.Figure]:
     outputs = inside_parts.outputs_info(problem, 0, whole, whole, snapshot.bias)
     figures = {
         "parts": inside_parts.draw_parts(
-            parts, [0], outputs, inside_parts.shared_limit(parts), dark=dark, classes=digits
+            parts, [0], outputs, inside_parts.map_limit(parts), dark=dark, classes=digits
         ),
         "flow": inside_flow.draw_flow(inside_flow.flow_info(problem, snapshot, e.scaling, 0), dark, digits),
         "start": inside_start.draw_start(inside_start.start_info(e, problem), dark),

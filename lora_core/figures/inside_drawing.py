@@ -62,6 +62,11 @@ def matrix_map(matrix: np.ndarray, classes: bool = False) -> go.Heatmap:
     )  # fmt: skip
 
 
+def whole_ticks(count: int) -> int | None:
+    """The step of an axis that counts few things: without it Plotly writes halves between them."""
+    return 1 if count <= 8 else None
+
+
 def tiles(pictures: np.ndarray) -> np.ndarray:
     """Pictures (64, k), one a column, side by side: (8, 9 k - 1) with an empty column between two."""
     count = pictures.shape[1]

@@ -17,7 +17,7 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from lora_core.figures import palette
-from lora_core.figures.inside_drawing import shade
+from lora_core.figures.inside_drawing import shade, whole_ticks
 from lora_core.figures.inside_matrices import factors, thinned
 from lora_core.geometry import principal_angles, singular_directions, subspace_similarity
 from lora_core.lanes import Snapshot
@@ -63,7 +63,7 @@ def draw_phi(info: PhiInfo, names: tuple[str, str], dark: bool = False) -> go.Fi
     )
     for column, phi in enumerate((info.reads, info.writes), 1):
         if phi.size:
-            few = max(phi.shape) <= 6
+            few = max(phi.shape) <= 5
             figure.add_trace(
                 go.Heatmap(
                     z=phi, x=np.arange(1, phi.shape[1] + 1), y=np.arange(1, phi.shape[0] + 1),
@@ -77,15 +77,16 @@ def draw_phi(info: PhiInfo, names: tuple[str, str], dark: bool = False) -> go.Fi
                 text="B is zero:<br>no directions yet", showarrow=False, x=0.5, y=0.5,
                 xref=("x domain", "x2 domain")[column - 1], yref=("y domain", "y2 domain")[column - 1],
             )  # fmt: skip
-        most = max(phi.shape, default=0)
-        tick = {"dtick": 1} if most <= 16 else {}
-        figure.update_xaxes(title=f"j, {names[1]}", showgrid=False, zeroline=False, **tick, row=1, col=column)
+        step = whole_ticks(max(phi.shape))
+        figure.update_xaxes(
+            title=f"j, {names[1]}", showgrid=False, zeroline=False, dtick=step, row=1, col=column
+        )
         figure.update_yaxes(
             title=f"i, {names[0]}" if column == 1 else "",
             autorange="reversed",
             showgrid=False,
             zeroline=False,
-            **tick,
+            dtick=step,
             row=1,
             col=column,
         )

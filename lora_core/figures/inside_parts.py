@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lora_core.data import Problem
 from lora_core.figures import palette
-from lora_core.figures.inside_drawing import ink, largest, matrix_map, shade, signed_axis
+from lora_core.figures.inside_drawing import ink, largest, matrix_map, shade, signed_axis, whole_ticks
 from lora_core.figures.inside_matrices import product_spectrum
 from lora_core.geometry import truncate_factors
 
@@ -184,15 +184,16 @@ def draw_parts(
     name = "Digit" if classes else "Output"
     _add_strengths(figure, parts, on, dark)
     figure.add_trace(matrix_map(parts.kept(on).numpy(), classes), row=1, col=2)
-    figure.update_xaxes(title=name, row=1, col=2)
-    figure.update_yaxes(title="Input", autorange="reversed", row=1, col=2)
+    down, right = (whole_ticks(size) for size in (len(parts.left), parts.right.shape[1]))
+    figure.update_xaxes(title=name, dtick=right, row=1, col=2)
+    figure.update_yaxes(title="Input", autorange="reversed", dtick=down, row=1, col=2)
     _add_outputs(figure, outputs, classes, dark)
     figure.update_xaxes(title=name, type="category", row=2, col=1)
     figure.update_yaxes(title="Value", row=2, col=1)
     figure.update_layout(
-        height=470, margin={"l": 44, "r": 8, "t": 8, "b": 44}, barmode="group",
+        height=510, margin={"l": 44, "r": 8, "t": 8, "b": 88}, barmode="group",
         coloraxis=signed_axis(limit, dark, len=0.52, y=1.0, yanchor="top"),
-        legend={"orientation": "h", "y": 0.4, "yanchor": "bottom", "x": 0},
+        legend={"orientation": "h", "y": -0.13, "yanchor": "top", "x": 0},
     )  # fmt: skip
     return figure
 
@@ -239,6 +240,6 @@ def switch_name(parts: Parts, switch: int) -> str:
     return f"{behind[0] + 1}" if len(behind) == 1 else f"{behind[0] + 1}–{behind[-1] + 1}"
 
 
-def shared_limit(*parts: Parts) -> float:
-    """The largest absolute entry of the whole change."""
-    return largest(*(each.kept(range(each.switches)).numpy() for each in parts))
+def map_limit(parts: Parts) -> float:
+    """The largest absolute value on the map of the whole change."""
+    return largest(np.asarray(matrix_map(parts.kept(range(parts.switches)).numpy()).z))

@@ -33,7 +33,7 @@ def draw_parts(run: Run, at: int) -> None:
     views = [(name, title, make(*factors(snapshot), e.scaling)) for name, title, make in VIEWS]
     raw, svd = (parts for _, _, parts in views)
     st.markdown(_overlap(raw, svd))
-    limit = figure.shared_limit(svd)
+    limit = figure.map_limit(svd)
     on = [
         _draw_view(run, at, name, title, parts, limit, column)
         for (name, title, parts), column in zip(views, st.columns(2), strict=True)

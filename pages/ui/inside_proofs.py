@@ -190,10 +190,10 @@ def _draw_angles(run: Run, at: int) -> None:
             "This task was not made by a change of weights, so there is no true subspace to compare with."
         )
         return
-    e = run.experiment
-    whole = "the change that made the targets" if e.shift_rank else "the strongest directions of that change"
+    strongest = "" if run.experiment.shift_rank else "strongest "
     st.markdown(
-        f"Principal angles to the {info.count} directions of {whole}: 0° is found, 90° not yet touched."
+        f"Principal angles to the {info.count} {strongest}directions of the change that made the targets: "
+        "0° is found, 90° not yet touched."
     )
     st.plotly_chart(
         inside_geometry.draw_angles(info, at, is_dark()), key="angles",
