@@ -86,7 +86,7 @@ def test_arabic_keeps_a_number_in_its_own_direction() -> None:
 
 
 def test_the_page_speaks_the_language_of_the_link(opened: AppTest) -> None:
-    lang = opened.radio(key="lang").value
+    lang = opened.button_group(key="lang").value
     assert opened.header[0].value == texts(lang)["title"]
     prose = [element.value for element in opened.main.markdown if len(element.value) > 40]
     assert len(prose) >= 10
@@ -95,7 +95,7 @@ def test_the_page_speaks_the_language_of_the_link(opened: AppTest) -> None:
 
 def test_the_switch_changes_the_language_and_nothing_else() -> None:
     app = open_page()
-    checked(app.radio(key="lang").set_value("ar").run())
+    checked(app.button_group(key="lang").set_value("ar").run())
     assert app.header[0].value == texts("ar")["title"]
     assert shown(app) == Experiment()
 
@@ -184,7 +184,7 @@ def test_each_mend_can_be_put_on_the_sliders(name: str) -> None:
     app = open_page("ar")
     checked(app.button(key=f"set {name}").click().run())
     assert shown(app) == mends()[name].experiment
-    assert app.radio(key="lang").value == "ar"
+    assert app.button_group(key="lang").value == "ar"
 
 
 EXPERIMENTS = {

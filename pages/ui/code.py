@@ -30,12 +30,12 @@ TALL = 400
 def show(experiment: Experiment) -> None:
     """Draw the page for the experiment on the sliders, in the language that the link asks for."""
     warm_up()
-    # The link carries what a control shows, so the choice is by code, and the captions say it in words.
-    lang = st.radio(
-        "Language", list(LANGUAGES), captions=list(LANGUAGES.values()), key="lang", bind="query-params",
-        horizontal=True, label_visibility="collapsed",
-    )  # fmt: skip
-    words = Words(lang)
+    # A link carries what a control shows, so the choice shows codes and the label says what they are.
+    label = " · ".join(f"{name} ({code})" for code, name in LANGUAGES.items())
+    lang = st.segmented_control(
+        label, list(LANGUAGES), default="en", required=True, key="lang", bind="query-params"
+    )
+    words = Words(lang or "en")
     with st.container(key=AREA):
         direct(AREA, words.lang)
         st.header(words("title"))
