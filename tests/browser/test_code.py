@@ -1,0 +1,175 @@
+"""The code page in a real browser: right-to-left prose, left-to-right code, downloads that open."""
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from lora_core import Experiment
+from lora_core.export import peft_script, torch_script
+from lora_core.original import facts
+from pages.ui.code_words import texts
+
+AREA = ".st-key-code_page"
+TEXTS = "[data-testid=stMarkdownContainer] p"
+
+# The order in which a browser puts the letters of an element on the screen, from the left.
+SIDES = """element => {
+  const range = document.createRange();
+  range.selectNodeContents(element);
+  const boxes = [...range.getClientRects()].filter(box => box.width > 0);
+  const area = element.closest("[data-testid=stMarkdown], [data-testid=stHeading]").getBoundingClientRect();
+  return {
+    left: Math.min(...boxes.map(box => box.left)) - area.left,
+    right: area.right - Math.max(...boxes.map(box => box.right)),
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def app(serve) -> str:
+    return serve("app.py")
+
+
+@pytest.fixture(scope="module")
+def english(app, open_shared_page) -> Page:
+    return drawn(open_shared_page(f"{app}/The_code"), "en")
+
+
+@pytest.fixture(scope="module")
+def arabic(app, open_shared_page) -> Page:
+    return drawn(open_shared_page(f"{app}/The_code?lang=ar"), "ar")
+
+
+def drawn(page: Page, lang: str) -> Page:
+    """Wait until the page is there to its end, in a language."""
+    expect(page.locator(f"{AREA} h2")).to_have_text(texts(lang)["title"], timeout=30_000)
+    expect(page.get_by_role("tab")).to_have_count(3, timeout=30_000)
+    expect(page.locator("[data-testid=steady-chart][data-run]")).to_have_count(4, timeout=30_000)
+    return page
+
+
+def switch(page: Page, lang: str) -> None:
+    page.get_by_role("radio", name=lang, exact=True).click()
+
+
+def css(locator: Locator, name: str) -> str:
+    return locator.evaluate("(element, name) => getComputedStyle(element)[name]", name)
+
+
+def test_arabic_prose_runs_from_the_right_and_code_from_the_left(arabic: Page) -> None:
+    area = arabic.locator(AREA)
+    assert (area.get_attribute("dir"), area.get_attribute("lang")) == ("rtl", "ar")
+    for selector in ("h2", "h3", TEXTS, "table", "button"):
+        for element in arabic.locator(f"{AREA} {selector}").all():
+            assert css(element, "direction") == "rtl", selector
+    for selector in ("pre", "code", ".katex", "[data-testid=steady-chart]"):
+        elements = arabic.locator(f"{AREA} {selector}").all()
+        assert elements, selector
+        for element in elements:
+            assert css(element, "direction") == "ltr", selector
+
+
+def test_arabic_lines_begin_at_the_right_edge_and_english_ones_at_the_left(
+    arabic: Page, english: Page
+) -> None:
+    for selector in ("h2", "h3", TEXTS):
+        for page, side in ((arabic, "right"), (english, "left")):
+            found = page.locator(f"{AREA} {selector}").first.evaluate(SIDES)
+            assert abs(found[side]) <= 2, (selector, found)
+    last = arabic.locator(f"{AREA} h3").last.evaluate(SIDES)
+    assert last["left"] > 100
+
+
+def test_the_first_column_is_the_right_one_in_arabic(arabic: Page, english: Page) -> None:
+    for page, order in ((arabic, -1), (english, 1)):
+        columns = page.locator(f"{AREA} [data-testid=stHorizontalBlock]").first.locator("> *")
+        first, second = (columns.nth(index).bounding_box() for index in range(2))
+        assert first is not None
+        assert second is not None
+        assert order * (second["x"] - first["x"]) > 100
+
+
+def test_english_has_no_direction_of_its_own(english: Page) -> None:
+    assert english.locator(AREA).get_attribute("dir") == "ltr"
+    assert css(english.locator(f"{AREA} {TEXTS}").first, "direction") == "ltr"
+
+
+@pytest.mark.parametrize("lang", ["en", "ar"])
+def test_the_numbers_stand_on_the_page(lang: str, request: pytest.FixtureRequest) -> None:
+    page = request.getfixturevalue({"en": "english", "ar": "arabic"}[lang])
+    known = facts()
+    text = page.locator(AREA).inner_text()
+    for number in (known.trainable, known.trainable_frozen, known.total, "Epoch 10/10, Loss: 173.2909"):
+        assert str(number) in text
+    for chart in page.get_by_test_id("steady-chart").all():
+        assert re.search(r"\d", chart.get_attribute("aria-label") or "")
+
+
+def test_the_switch_turns_the_page_round_and_back_and_is_in_the_link(app, open_page) -> None:
+    page = drawn(open_page(f"{app}/The_code?rank=5"), "en")
+    switch(page, "ar")
+    drawn(page, "ar")
+    expect(page.locator(AREA)).to_have_attribute("dir", "rtl")
+    assert re.search(r"[?&]lang=ar\b", page.url)
+    assert re.search(r"[?&]rank=5\b", page.url)
+    switch(page, "en")
+    drawn(page, "en")
+    expect(page.locator(AREA)).to_have_attribute("dir", "ltr")
+    assert "lang=" not in page.url
+
+
+def test_another_page_is_not_turned_round_after_this_one(app, open_page) -> None:
+    page = drawn(open_page(f"{app}/The_code?lang=ar"), "ar")
+    page.get_by_test_id("stSidebar").get_by_text("Playground").click()
+    expect(page.locator(".st-key-verdict")).to_be_visible()
+    expect(page.locator("[dir=rtl]")).to_have_count(0)
+    page.get_by_test_id("stSidebar").get_by_text("The code").click()
+    drawn(page, "ar")
+    expect(page.locator(AREA)).to_have_attribute("dir", "rtl")
+
+
+def test_a_try_moves_the_shared_sliders_and_the_scripts(app, open_page) -> None:
+    page = drawn(open_page(f"{app}/The_code"), "en")
+    page.get_by_role("button", name="Try rank 6").click()
+    expect(page.get_by_role("button", name="Try rank 12")).to_be_visible()
+    assert re.search(r"[?&]rank=6\b", page.url)
+    expect(page.locator(".st-key-rank").get_by_role("slider")).to_have_attribute("aria-valuetext", "6")
+
+
+def downloaded(page: Page, label: str, tmp_path: Path) -> Path:
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=label).click()
+    file = tmp_path / waiting.value.suggested_filename
+    waiting.value.save_as(file)
+    return file
+
+
+def test_scripts_and_adapter_are_downloaded_as_they_are(english: Page, tmp_path: Path) -> None:
+    e = Experiment()
+    assert downloaded(english, "Download lora.py", tmp_path).read_text() == torch_script(e)
+    english.get_by_role("tab", name="PEFT script").click()
+    assert downloaded(english, "Download lora_peft.py", tmp_path).read_text() == peft_script(e)
+    english.get_by_role("tab", name="Adapter").click()
+    archive = downloaded(english, "Download adapter.zip", tmp_path).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        assert {"adapter_config.json", "adapter_model.safetensors"} <= set(files.namelist())
+        assert json.loads(files.read("adapter_config.json"))["r"] == e.rank
+    english.get_by_role("tab", name="PyTorch script").click()
+
+
+@pytest.mark.parametrize("lang", ["en", "ar"])
+def test_a_phone_scrolls_in_one_direction_only(lang: str, app, open_page) -> None:
+    page = drawn(open_page(f"{app}/The_code?lang={lang}", viewport={"width": 400, "height": 800}), lang)
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("element => element.scrollWidth - element.clientWidth") == 0
+    for selector in ("h3", "pre", "table", "[data-testid=steady-chart]"):
+        for element in page.locator(f"{AREA} {selector}").all():
+            box = element.bounding_box()
+            if box is not None and element.is_visible():
+                assert box["x"] >= 0, selector
+                assert box["x"] + box["width"] <= 400.5, selector
