@@ -122,6 +122,15 @@ def differences(experiment: Experiment, other: Experiment = DEFAULT) -> dict[str
     return {name: value_text(value) for name, value in pairs if value != getattr(other, name)}
 
 
+def words_of_controls() -> dict[str, str]:
+    """What the controls hold, as a link writes it, less the defaults.
+
+    Not what the experiment makes of it: on digits a size reads 64 or 10 whatever its control holds.
+    """
+    pairs = ((name, value_text(st.session_state[name])) for name in CONTROLS)
+    return {name: text for name, text in pairs if text != value_text(getattr(DEFAULT, name))}
+
+
 class Link(NamedTuple):
     """What a link says: the fields it sets, the words of those it writes in its own way, what is wrong."""
 

@@ -1,15 +1,24 @@
 """What every page begins with: its title, the links to the others, the sidebar, and the link's complaints."""
 
 from importlib.resources import files
+from typing import NoReturn
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from pages.ui.controls import DEFAULT, differences, draw_controls, draw_scenes, read_link, set_fields
+from pages.ui.controls import (
+    DEFAULT,
+    differences,
+    draw_controls,
+    draw_scenes,
+    read_link,
+    set_fields,
+    words_of_controls,
+)
 
 _COMPLAINTS = "complaints of the link"
-_PAGE, _EXPERIMENT = "page shown", "experiment of the controls"
+_PAGE, _WORDS = "page shown", "words of the controls"
 
 ICON = files("lora_core.figures") / "icon.png"
 """A file of our own: a Material icon would be fetched from outside."""
@@ -32,27 +41,30 @@ def begin(title: str) -> Experiment:
     )  # fmt: skip
     link = read_link()
     st.session_state.setdefault(_COMPLAINTS, []).extend(link.complaints)
-    if link.reworded:
-        for name, text in link.reworded.items():
-            st.query_params[name] = text
-        st.rerun()
-    if st.session_state.get(_PAGE, title) != title:
-        set_fields(st.session_state[_EXPERIMENT])  # the controls of another page start anew here
+    kept = st.session_state[_WORDS] if st.session_state.get(_PAGE, title) != title else {}
+    if kept or link.reworded:
+        _rewrite_link(kept | link.reworded, title)
     with st.sidebar:
-        links = st.container()
-        experiment = draw_controls(link.fields)
-        st.session_state[_PAGE], st.session_state[_EXPERIMENT] = title, experiment
-        # A page opens on what its link says, so each link says what the controls do.
-        query = differences(experiment)
-        if "pins" in st.query_params:
-            query["pins"] = st.query_params["pins"]
         for script, label, icon in PAGES:
-            links.page_link(script, label=label, icon=icon, query_params=query)
+            st.page_link(script, label=label, icon=icon)
+        experiment = draw_controls(link.fields)
+        st.session_state[_PAGE], st.session_state[_WORDS] = title, words_of_controls()
         draw_scenes()
         _draw_tools(experiment)
     for complaint in st.session_state.pop(_COMPLAINTS, []):
         st.warning(complaint, icon=":material/link_off:")
     return experiment
+
+
+def _rewrite_link(fields: dict[str, str], title: str) -> NoReturn:
+    """Put fields into the address and start the page again, so that its controls take them from there.
+
+    On a change of page Streamlit drops what the controls of the page before had bound, and keeps only the
+    values that a hand has moved; those that came with the link would be lost.
+    """
+    st.query_params.update(fields)
+    st.session_state[_PAGE] = title
+    st.rerun()
 
 
 def link_to(experiment: Experiment, **more: str) -> str:

@@ -208,6 +208,36 @@ def test_a_moved_slider_stands_in_the_address_and_a_link_may_word_it_otherwise(a
     )
 
 
+def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> None:
+    page = open_page(f"{app}/?rank=5&seed=7")
+    for name in ("Every rank", "Inside the layer", "The code", "Real models", "Playground"):
+        page.get_by_role("link", name=name).click()
+        path = "" if name == "Playground" else name.replace(" ", "_")
+        page.wait_for_url(lambda url, path=path: url.startswith(f"{app}/{path}?") and "rank=5" in url)
+        assert "seed=7" in page.url
+        expect(slider(page, "Rank")).to_have_attribute("aria-valuetext", "5")
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5, seed=7)).fingerprint)
+
+
+def test_what_a_hand_has_chosen_follows_too_and_digits_leave_the_sizes_alone(app, open_page) -> None:
+    page = open_page(f"{app}/?in_features=32")
+    page.get_by_text("Scenes", exact=True).click()
+    page.get_by_role("button", name="Two labels swapped").click()
+    page.wait_for_url("**/?*task=digits*")
+    slider(page, "Rank").press("ArrowRight")
+    page.wait_for_url("**/?*rank=2*")
+    held = slider(page, "In features").get_attribute("aria-valuetext")
+    for name in ("Every rank", "Inside the layer", "Playground"):
+        page.get_by_role("link", name=name).click()
+        path = "" if name == "Playground" else name.replace(" ", "_")
+        page.wait_for_url(lambda url, path=path: url.startswith(f"{app}/{path}?") and "task=digits" in url)
+        expect(slider(page, "Rank")).to_have_attribute("aria-valuetext", "2")
+        expect(slider(page, "In features")).to_have_attribute("aria-valuetext", held or "")
+        assert page.get_by_test_id("stException").count() == 0
+    chosen = Experiment(task="digits", true_rank=1, rank=2)
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(chosen).fingerprint)
+
+
 def test_nonsense_opens_on_the_default_with_a_clear_word(app, open_page) -> None:
     page = open_page(f"{app}/?rank=%3Cscript%3Ealert(1)%3C/script%3E&seed=zzz&task=&utm_source=x")
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
