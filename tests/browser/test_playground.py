@@ -4,8 +4,9 @@ Run with `-s` to see the measured figures.
 """
 
 import json
+import re
 import time
-from statistics import quantiles
+from statistics import median, quantiles
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -82,7 +83,7 @@ def shown_run(page: Page) -> str:
 
 
 def p95(values: list[float]) -> float:
-    return quantiles(values, n=20)[-1]
+    return quantiles(values, n=20, method="inclusive")[-1]
 
 
 def test_what_matters_is_in_sight_at_1280_by_720(tab: Page) -> None:
@@ -96,12 +97,9 @@ def test_what_matters_is_in_sight_at_1280_by_720(tab: Page) -> None:
     expect(tab.locator(".st-key-verdict")).to_contain_text(verdict(run(Experiment())).sentence)
 
 
-def test_a_slider_is_answered_within_a_quarter_of_a_second(tab: Page) -> None:
+def test_a_slider_is_answered_within_a_quarter_of_a_second(tab: Page, within) -> None:
     tab.evaluate(WATCH)
-    slowest = answer_times(tab)
-    if slowest > 250:  # the machine may have been busy with something else: once more
-        slowest = answer_times(tab)
-    assert slowest <= 250
+    within(250, lambda: answer_times(tab), tab, "slider to curve and share painted, p95 in ms")
     assert tab.evaluate("document.querySelector('[data-testid=live-chart]').marked === true")
     assert tab.evaluate("document.querySelector('[data-testid=steady-chart]').marked === true")
     expect(tab.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
@@ -116,23 +114,27 @@ def answer_times(tab: Page) -> float:
         tab.keyboard.press("ArrowRight" if move % 4 < 2 else "ArrowLeft")
         tab.wait_for_function("count => answers.length > count", arg=before)
         tab.wait_for_timeout(150)
-    answers = sorted(tab.evaluate("answers"))
-    print(f"\nslider to curve and share painted: median {answers[10]:.0f} ms, p95 {p95(answers):.0f} ms")
+    answers = tab.evaluate("answers")
+    print(f"\n{len(answers)} moves, median {median(answers):.0f} ms", end=", ")
     return p95(answers)
 
 
-def test_a_playback_is_smooth_and_never_blank(tab: Page) -> None:
+def test_a_playback_is_smooth_and_never_blank(tab: Page, within) -> None:
     tab.keyboard.press("Escape")
     tab.get_by_label("Speed").select_option(index=0)
+    within(1000 / 55, lambda: played_back(tab), tab, "playback, ms a frame")
+
+
+def played_back(tab: Page) -> float:
+    """Play ten seconds from the start without a blank frame; milliseconds a frame."""
     tab.get_by_role("button", name="Restart").click()
-    tab.get_by_role("button", name="Play").click()
+    tab.get_by_role("button", name=re.compile("Play|Pause")).click()
+    expect(tab.locator(CHART)).to_have_attribute("data-state", "playing")
     seen = tab.evaluate(FRAMES, 10)
     rate = seen["frames"] / 10
-    print(
-        f"\nplayback: {rate:.1f} frames/s, longest gap {seen['longest']:.0f} ms, {seen['blank']} blank frames"
-    )
+    print(f"\n{rate:.1f} frames/s, longest gap {seen['longest']:.0f} ms, {seen['blank']} blank", end=", ")
     assert seen["blank"] == 0
-    assert rate >= 55
+    return 1000 / rate
 
 
 def test_a_zoom_survives_a_slider(tab: Page) -> None:
