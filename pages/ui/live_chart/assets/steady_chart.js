@@ -54,18 +54,18 @@ class SteadyChart {
   }
 
   async draw() {
-    const { figure, dark, height } = this.payload;
+    const { figure, dark } = this.payload;
     this.theme = readTheme(this.root);
-    this.width = this.root.getBoundingClientRect().width;
-    const layout = { ...themedFigure(figure.layout, dark, this.theme), width: this.width, height };
+    const { width, height } = (this.box = this.root.getBoundingClientRect()); // a page may set its own height
+    const layout = { ...themedFigure(figure.layout, dark, this.theme), width, height };
     await this.Plotly.react(this.div, themedTraces(figure.data, dark, this.theme), layout, this.config);
   }
 
   resized() {
     cancelAnimationFrame(this.resizing);
     this.resizing = requestAnimationFrame(() => {
-      const { width } = this.root.getBoundingClientRect();
-      if (this.payload && width && width !== this.width) this.draw();
+      const { width, height } = this.root.getBoundingClientRect();
+      if (this.box && width && (width !== this.box.width || height !== this.box.height)) this.draw();
     });
   }
 
