@@ -75,6 +75,11 @@ def test_every_line_reads_on_a_light_and_on_a_dark_page(color):
         assert contrast(palette.DARK[color], page) >= 3
 
 
+def test_ink_reads_as_text_does():
+    assert contrast(palette.INK, LIGHT_PAGE) >= 7
+    assert min(contrast(palette.DARK[palette.INK], page) for page in DARK_PAGES) >= 7
+
+
 def test_brighter_twins_read_better_in_the_dark_except_the_ghost():
     for color in LINES:
         better = contrast(palette.DARK[color], DARK_PAGES[0]) > contrast(color, DARK_PAGES[0])

@@ -20,6 +20,8 @@ GHOST: Final = "#7C98AD"
 """The run before this one: LoRA's hue with the life taken out."""
 PINS: Final = ("#1A9E50", "#A346DB", "#8A5A2B")
 """Runs kept for comparison, in the order they were pinned; a fourth starts again at the first."""
+INK: Final = "#31333F"
+"""What people say rather than a run: a room's guess, in the colour of the page's own text."""
 
 DARK: Final[dict[str, str]] = {
     LORA: "#4DA9EA",
@@ -29,6 +31,7 @@ DARK: Final[dict[str, str]] = {
     PINS[0]: "#7BE3A0",
     PINS[1]: "#E3B5F5",
     PINS[2]: "#FFF2A8",
+    INK: "#FAFAFA",
 }
 """Colour -> the same meaning on a dark page."""
 
