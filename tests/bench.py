@@ -197,8 +197,8 @@ def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], 
     import torch
 
     from lora_core import Experiment, make_problem, train_model
-    from lora_core.bank import Bank
     from lora_core.engine import Duel, reduce_sample
+    from lora_core.stacked import Bank
     from lora_core.training import lora_layer, start_of
 
     sizes: dict[str, Any] = {"in_features": in_features, "out_features": out_features, "samples": n}

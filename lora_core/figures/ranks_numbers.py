@@ -1,14 +1,12 @@
 """Which rank is needed? The numbers of every rank of one experiment, and the words for them.
 
 A sweep gives each rank's curve; its floor is floor(r) (reduced-rank regression, Izenman 1975). The knee is
-the smallest rank whose floor is at most a tolerance times the base loss above full fine-tuning's. A sweep
-trains in float32; the last losses are evaluated again here, in float64: none falls below its floor.
+the smallest rank whose floor is at most a tolerance times the base loss above full fine-tuning's.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lora_core.accounting import full_cost, lora_cost
@@ -69,9 +67,6 @@ def ranks_info(sweep: Sweep, problem: Problem) -> RanksInfo:
     trained.sort(key=lambda i: sweep.ranks[i])
     ranks = tuple(sweep.ranks[i] for i in trained)
     losses = sweep.loss[trained, 0].copy()
-    if not e.train_bias:
-        exact = [_loss(problem, *sweep.adapters[rank]) for rank in ranks]
-        losses[:, -1] = np.where(np.isnan(losses[:, -1]), np.nan, exact)
     sizes, bias = (e.in_features, e.out_features), e.train_bias
     return RanksInfo(
         e, ranks, losses, losses[:, -1], sweep.test_loss[trained, 0].copy(), sweep.floors[0],
@@ -147,10 +142,3 @@ def axis_range(info: RanksInfo) -> tuple[float, float]:
     starts = starts[np.isfinite(starts)]
     high = max(float(starts.max()) if starts.size else 0.0, info.base, low * 10)
     return low / (high / low) ** 0.05, high * (high / low) ** 0.04
-
-
-@torch.no_grad()
-def _loss(problem: Problem, A: torch.Tensor, B: torch.Tensor, scaling: float) -> float:
-    """The training loss of an adapter A (in, r), B (r, out), float64, bias frozen."""
-    X, R = problem.X.double(), problem.residual().double()
-    return float(torch.addmm(R, X @ A.double(), B.double(), alpha=-scaling).square().mean())

@@ -7,12 +7,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from lora_core.bank import BLOCK_BYTES, Sweep
+from lora_core.bank import Sweep
 from lora_core.experiment import Experiment
 from lora_core.figures import ranks as figures
 from lora_core.figures.ranks_beyond import SpectrumInfo, spectrum_info, truncation
 from lora_core.figures.ranks_numbers import Floats, RanksInfo, knee_words, ranks_info, table
 from lora_core.numbers import bytes_text, loss_text, percent_text
+from lora_core.stacked import BLOCK_BYTES
 from pages.ui.caches import warm_up
 from pages.ui.controls import set_field
 from pages.ui.live_chart import preload, steady_chart

@@ -1,0 +1,179 @@
+"""Many adapters trained as one: what a step of a whole stack of them costs a few wide products.
+
+All adapters of one experiment share G's triangle (see ``lora_core.engine``). Ranks are padded with zero rows,
+which no gradient moves: dL/dA = X^T E B^T is zero where B's row is, and dL/dB = A^T X^T E where A's column
+is. How many are stacked is bounded by the memory they take.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lora_core.data import Problem
+from lora_core.engine import (
+    Flat,
+    Sample,
+    Start,
+    held_out_losses,
+    held_out_losses_full,
+    optimizer_of,
+    reduce_sample,
+)
+from lora_core.experiment import Experiment, Optimizer
+from lora_core.lanes import DIVERGED
+from lora_core.training import start_of
+
+BLOCK_BYTES = 64_000_000
+"""Residuals and parameters of the adapters trained at once take at most about this much memory."""
+_GROUPS = (2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+"""Ranks up to the same of these are trained together, padded to their largest."""
+
+Adapter = tuple[Tensor, Tensor, float]
+"""A (in, r) and B (r, out), float64, and the scaling."""
+
+
+class Bank:
+    """Many adapters trained at once on one sample, ranks padded with zero rows, which stay zero.
+
+    In residual form: E = S delta - T is at hand at each step, so its norm is the loss, without the
+    cancellation that makes an expanded loss negative in float32.
+    """
+
+    def __init__(
+        self, sample: Sample, starts: Sequence[Start], optimizer: Optimizer, dtype: torch.dtype
+    ) -> None:
+        count, inputs, out_features = len(starts), sample.root.shape[1], sample.target.shape[1]
+        rows = max(start.rank + start.train_bias for start in starts)
+        flat = Flat([(count, rows, inputs), (count, rows, out_features)], dtype)
+        self.W, self.V = flat.values
+        for i, start in enumerate(starts):
+            start.place(optimizer, self.W[i], self.V[i], [rate[i] for rate in flat.rates], flat.epses[1][i])
+        self.optimizer = optimizer_of(optimizer, flat)
+        unit = (2 / sample.size) ** 0.5
+        self.root, target = (sample.root * unit).to(dtype), (sample.target * unit).to(dtype)
+        self.rest, m = sample.rest / sample.size, len(target)
+        self.target = target.expand(count, m, out_features)
+        new = flat.value.new_empty
+        self.Z, self.Y, self.E = new(count, rows, m), new(count, rows, m), new(count, m, out_features)
+        self.gV = flat.gradients[1]
+        self.tall = [each.view(count * rows, -1) for each in (self.W, self.Z, self.Y, flat.gradients[0])]
+        self.transposed = self.root.T, self.Z.transpose(1, 2), self.E.transpose(1, 2)
+
+    def gradients(self) -> Tensor:
+        """Gradients at the present parameters; returns the losses (count,)."""
+        W, Z, Y, gW = self.tall
+        root_t, Zt, Et = self.transposed
+        torch.mm(W, root_t, out=Z)
+        torch.baddbmm(self.target, Zt, self.V, beta=-1, out=self.E)
+        torch.bmm(self.Z, self.E, out=self.gV)
+        torch.bmm(self.V, Et, out=self.Y)
+        torch.mm(Y, self.root, out=gW)
+        return torch.linalg.vector_norm(self.E, dim=(1, 2)).square_().mul_(0.5).add_(self.rest)
+
+    def exact_losses(self, sample: Sample) -> Tensor:
+        """Losses (count,) of the present parameters on ``sample`` in float64, one adapter at a time."""
+        root, target, losses = sample.root.double(), sample.target.double(), []
+        for W, V in zip(self.W.double(), self.V.double(), strict=True):
+            left = torch.addmm(target, root @ W.T, V, beta=-1)
+            losses.append((left.square().sum() + sample.rest) / sample.size)
+        return torch.stack(losses)
+
+
+class FullBank:
+    """Full fine-tuning at several learning rates at once: D (count, in, out), as ``Bank`` otherwise."""
+
+    def __init__(
+        self, sample: Sample, rates: Sequence[float], optimizer: Optimizer, dtype: torch.dtype
+    ) -> None:
+        shape = (len(rates), sample.root.shape[1], sample.target.shape[1])
+        flat = Flat([shape], dtype)
+        (self.D,), (self.gD,) = flat.values, flat.gradients
+        flat.rates[0].copy_(torch.tensor(rates, dtype=dtype)[:, None, None])
+        self.optimizer = optimizer_of(optimizer, flat)
+        unit = (2 / sample.size) ** 0.5
+        root, target = (sample.root * unit).to(dtype), (sample.target * unit).to(dtype)
+        self.rest = sample.rest / sample.size
+        self.root = root.expand(len(rates), *root.shape)
+        self.target = target.expand(len(rates), *target.shape)
+        self.E = torch.empty(self.target.shape, dtype=dtype)
+
+    def gradients(self) -> Tensor:
+        """Gradients at the present parameters; returns the losses (count,)."""
+        torch.baddbmm(self.target, self.root, self.D, beta=-1, out=self.E)
+        torch.bmm(self.root.transpose(1, 2), self.E, out=self.gD)
+        return torch.linalg.vector_norm(self.E, dim=(1, 2)).square_().mul_(0.5).add_(self.rest)
+
+    def exact_losses(self, sample: Sample) -> Tensor:
+        """Losses (count,) of the present changes on ``sample`` in float64."""
+        return held_out_losses_full(sample, self.D.double().transpose(0, 1))
+
+
+def blocks(
+    experiment: Experiment, ranks: Sequence[int], rates: Sequence[float]
+) -> Iterator[list[tuple[int, int]]]:
+    """Index pairs (rank, rate) to train at once: similar ranks, no more than ``BLOCK_BYTES``."""
+    size = experiment.in_features * experiment.out_features + experiment.train_bias
+    for low, high in zip((0, *_GROUPS), _GROUPS, strict=False):
+        group = [(i, j) for i, rank in enumerate(ranks) if low < rank <= high for j in range(len(rates))]
+        per_adapter = 4 * (size + 8 * high * (experiment.in_features + experiment.out_features))
+        count = max(1, BLOCK_BYTES // per_adapter)
+        for first in range(0, len(group), count):
+            yield group[first : first + count]
+
+
+class Trainer:
+    """What the blocks of one seed share: its problem, reduced, in float32."""
+
+    def __init__(self, experiment: Experiment, problem: Problem) -> None:
+        self.experiment, self.problem = experiment, problem
+        self.sample = reduce_sample(problem.X, problem.residual(), experiment.train_bias)
+        self.held_out = reduce_sample(problem.X_test, problem.residual_test(), experiment.train_bias)
+
+    def stacks_of_full(self, count: int) -> list[slice]:
+        """Which of ``count`` full fine-tunings to train at once: no more than ``BLOCK_BYTES``."""
+        at_once = max(1, BLOCK_BYTES // (40 * self.experiment.in_features * self.experiment.out_features))
+        return [slice(first, first + at_once) for first in range(0, count, at_once)]
+
+    def train_full(self, rates: Sequence[float]) -> Generator[None, None, tuple[np.ndarray, np.ndarray]]:
+        """Losses (rate, update) and held-out losses (rate,) of full fine-tuning; stops at every update."""
+        bank = FullBank(self.sample, rates, self.experiment.optimizer, torch.float32)
+        losses = yield from self._train(bank)
+        return losses, _finite(losses, held_out_losses_full(self.held_out, bank.D.double().transpose(0, 1)))
+
+    def train_block(
+        self, block: Sequence[tuple[int, float]]
+    ) -> Generator[None, None, tuple[np.ndarray, np.ndarray, list[Adapter]]]:
+        """Losses (k, update), held-out losses (k,) and factors of the adapters of ``block``: (rank, rate).
+
+        Stops at every update.
+        """
+        starts = [
+            start_of(replace(self.experiment, rank=rank, learning_rate=rate), self.problem)
+            for rank, rate in block
+        ]
+        bank = Bank(self.sample, starts, self.experiment.optimizer, torch.float32)
+        losses = yield from self._train(bank)
+        W, V = bank.W.double(), bank.V.double()
+        made = [(*start.read(w, v)[:2], start.scaling) for start, w, v in zip(starts, W, V, strict=True)]
+        return losses, _finite(losses, held_out_losses(self.held_out, W, V)), made
+
+    def _train(self, bank: Bank | FullBank) -> Generator[None, None, np.ndarray]:
+        history = []
+        for update in range(self.experiment.epochs + 1):
+            if update:
+                bank.optimizer.step()
+            history.append(bank.gradients())
+            yield
+        losses = torch.stack(history, dim=1).double()
+        losses[:, -1] = bank.exact_losses(self.sample)
+        wrong = ~(losses <= DIVERGED * losses[:, :1])
+        losses[wrong.cumsum(1) > 0] = torch.nan
+        return losses.numpy()
+
+
+def _finite(losses: np.ndarray, scores: Tensor) -> np.ndarray:
+    """Held-out losses (k,), NaN where the run had diverged."""
+    return np.where(np.isnan(losses[:, -1]), np.nan, scores.double().numpy())
