@@ -1,5 +1,6 @@
 """What every page begins with: its title, the links to the others, the sidebar, and the link's complaints."""
 
+from base64 import b64encode
 from importlib.resources import files
 from typing import NoReturn
 from urllib.parse import urlencode
@@ -20,8 +21,9 @@ from pages.ui.controls import (
 _COMPLAINTS = "complaints of the link"
 _PAGE, _WORDS = "page shown", "words of the controls"
 
-ICON = files("lora_core.figures") / "icon.png"
-"""A file of our own: a Material icon would be fetched from outside."""
+ICON = "data:image/png;base64," + b64encode((files("lora_core.figures") / "icon.png").read_bytes()).decode()
+"""A picture of our own, as a Material icon would be fetched from outside; within the page, as Streamlit drops
+a picture that it serves when the page is changed, and a browser that asks for it then finds none."""
 
 PAGES = (
     ("app.py", "Playground", ":material/tune:"),
@@ -36,7 +38,7 @@ PAGES = (
 def begin(title: str) -> Experiment:
     """Start a page and return the experiment that the sidebar, and so the link, describes."""
     st.set_page_config(
-        page_title=f"{title} · LoRA playground", page_icon=str(ICON), layout="wide",
+        page_title=f"{title} · LoRA playground", page_icon=ICON, layout="wide",
         initial_sidebar_state="auto",
     )  # fmt: skip
     link = read_link()
@@ -54,6 +56,17 @@ def begin(title: str) -> Experiment:
     for complaint in st.session_state.pop(_COMPLAINTS, []):
         st.warning(complaint, icon=":material/link_off:")
     return experiment
+
+
+def take_over(title: str, experiment: Experiment) -> None:
+    """Open a page on an experiment of its own, not on that of the page before; call it before ``begin``."""
+    st.session_state[_PAGE] = title
+    set_fields(experiment)
+
+
+def complain(sentence: str) -> None:
+    """Say above the page what of its link was not understood; call it before ``begin``."""
+    st.session_state.setdefault(_COMPLAINTS, []).append(sentence)
 
 
 def _rewrite_link(fields: dict[str, str], title: str) -> NoReturn:

@@ -186,8 +186,33 @@ def test_a_link_restores_every_field_with_the_same_run_in_a_second_browser(app, 
     query = "&".join(f"{name}={value_text(value)}" for name, value in fields.items())
     page = open_page(f"{app}/?{query}")
     expect(page.locator(CHART)).to_have_attribute("data-run", run(experiment).fingerprint, timeout=15_000)
-    page.reload()
-    expect(page.locator(CHART)).to_have_attribute("data-run", run(experiment).fingerprint, timeout=15_000)
+    second = open_page(f"{app}/?{query}", color_scheme="dark")  # a browser profile of its own
+    expect(second.locator(CHART)).to_have_attribute("data-run", run(experiment).fingerprint, timeout=15_000)
+
+
+@pytest.mark.parametrize("path", ["", "Inside_the_layer"])
+@pytest.mark.parametrize("end", ["least", "middle", "greatest"])
+def test_every_control_stands_where_its_link_says_up_to_the_limits(app, open_page, path, end: str) -> None:
+    fields = {name: picked(name, end) for name in CONTROLS}
+    query = "&".join(f"{name}={value_text(value)}" for name, value in fields.items())
+    page = open_page(f"{app}/{path}?{query}")
+    for group in ("Task", "Adapter", "Training"):
+        page.locator("summary", has_text=re.compile(f"{group}$")).click()
+    for name, value in fields.items():
+        expect_value(page.locator(f".st-key-{name}"), value)
+    assert page.get_by_test_id("stException").all_inner_texts() == []
+
+
+def expect_value(control: Locator, value: object) -> None:
+    """A control shows the value: a toggle, a slider, a number, a name."""
+    if isinstance(value, bool):
+        expect(control.get_by_role("switch")).to_be_checked(checked=value)
+    elif control.get_by_role("slider").count():
+        expect(control.get_by_role("slider")).to_have_attribute("aria-valuetext", value_text(value))
+    elif control.get_by_role("spinbutton").count():
+        expect(control.get_by_role("spinbutton")).to_have_value(value_text(value))
+    else:
+        expect(control.get_by_role("combobox")).to_have_value(str(value))
 
 
 def picked(name: str, end: str) -> object:
@@ -219,6 +244,11 @@ def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> N
         assert "seed=7" in page.url
         expect(slider(page, "Rank")).to_have_attribute("aria-valuetext", "5")
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5, seed=7)).fingerprint)
+
+
+def test_the_icon_of_the_tab_is_part_of_the_page_and_never_missing(tab: Page) -> None:
+    icon = tab.locator("link[rel~=icon]").first
+    expect(icon).to_have_attribute("href", re.compile("^data:image/png;base64,"))
 
 
 def test_what_a_hand_has_chosen_follows_too_and_digits_leave_the_sizes_alone(app, open_page) -> None:
