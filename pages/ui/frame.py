@@ -29,6 +29,7 @@ PAGES = (
     ("app.py", "Playground", ":material/tune:"),
     ("pages/1_Every_rank.py", "Every rank", ":material/bar_chart:"),
     ("pages/2_Inside_the_layer.py", "Inside the layer", ":material/grid_on:"),
+    ("pages/3_On_stage.py", "On stage", ":material/co_present:"),
     ("pages/4_The_code.py", "The code", ":material/code:"),
     ("pages/5_Real_models.py", "Real models", ":material/account_tree:"),
 )

@@ -66,7 +66,7 @@ def draw_pins(experiment: Experiment) -> None:
         )  # fmt: skip
         for index, pin in enumerate(kept):
             st.button(
-                f"Unpin {_name(pin, experiment)}", key=f"unpin {index}", icon=":material/keep_off:",
+                f"Unpin {name_of(pin, experiment)}", key=f"unpin {index}", icon=":material/keep_off:",
                 on_click=_change, args=([each for each in kept if each != pin],),
             )  # fmt: skip
         if len(kept) > 1:
@@ -79,10 +79,10 @@ def _change(kept: list[Experiment]) -> None:
 
 def _named(word: str, other: Experiment, experiment: Experiment) -> tuple[str, Run] | None:
     run = finished_run(other)
-    return None if run is None else (f"{word}: {_name(other, experiment)}", run)
+    return None if run is None else (f"{word}: {name_of(other, experiment)}", run)
 
 
-def _name(other: Experiment, experiment: Experiment) -> str:
+def name_of(other: Experiment, experiment: Experiment) -> str:
     """What sets another experiment apart from the one on the screen, in at most two differences."""
     apart = [
         f"{CONTROLS[name].label.lower()} {value}" for name, value in differences(other, experiment).items()

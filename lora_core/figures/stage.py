@@ -1,0 +1,132 @@
+"""What does the stage show? A scene before and after its reveal, on axes that stay the same.
+
+Before the reveal there is the frozen base and the room's guess; after it the curves, their floors, and the
+guess still beside them. Colours mean what they mean everywhere; the room's guess is drawn in the ink of the
+page, thick and dotted.
+"""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lora_core.figures import palette
+from lora_core.figures.loss import draw_loss
+from lora_core.figures.loss_numbers import LossInfo, format_loss
+from lora_core.figures.ranks import LOG_RANKS, loss_axis, rank_axis
+from lora_core.figures.ranks_numbers import RanksInfo, axis_range
+from lora_core.theory import knee
+
+GUESS = "Our guess"
+THICKER = 1.6
+"""Lines for the back row, as many times as thick as on the other pages."""
+
+
+def draw_scene(
+    info: LossInfo, base: float, *, revealed: bool, guess: float | None, ends: tuple[float, float] | None
+) -> go.Figure:
+    """The loss chart of a scene, with the ``meta`` that the live chart reads (see ``draw_loss``).
+
+    ``base`` is the loss of the frozen base. ``guess`` is a loss that the room guessed and ``ends`` the range
+    it could guess from; None where it guesses something else.
+    """
+    figure = draw_loss(info)
+    for drawn in (*figure.data, *figure.layout.shapes):
+        if drawn.line.width:
+            drawn.line.width *= THICKER
+    if not revealed:
+        figure.data = ()
+        figure.layout.shapes, figure.layout.annotations = (), ()
+        figure.layout.meta["floors"] = []
+    if ends is not None:
+        _widen(figure, *ends)
+    _add_level(figure, f"Base: {format_loss(base, 3)}", base, palette.BASE, "solid", 3)
+    if guess is not None:
+        _add_level(figure, f"{GUESS}: {guess:g}", guess, palette.INK, "dot", 4)
+    return figure
+
+
+def scene_alt(alt: str, base: float, *, revealed: bool, guess: float | None) -> str:
+    """The chart in words; ``alt`` are the words of its curves."""
+    words = alt if revealed else "Loss chart before the reveal: no curve yet."
+    words += f" The frozen base is at {format_loss(base, 3)}."
+    return words if guess is None else f"{words} The room's guess is {format_loss(guess, 3)}."
+
+
+def draw_scene_ranks(info: RanksInfo, *, revealed: bool, guess: float | None) -> go.Figure:
+    """Losses over every rank: before the reveal only the base, after it what each rank reached and could."""
+    low, high = axis_range(info)
+    figure = go.Figure(layout={"template": {}})
+    x = np.array(info.ranks, dtype=np.int32)
+
+    def line(name: str, y: Any, color: str, **style: object) -> None:
+        figure.add_scatter(
+            x=x, y=np.asarray(y, dtype=np.float64), name=name, mode="lines",
+            line={"color": color, "width": 4, **style}, meta={"part": name},
+        )  # fmt: skip
+
+    middle, found = max(info.ranks) ** 0.6, 0
+    line("Base", np.full(len(x), info.base), palette.BASE)
+    if revealed:
+        floors = [max(info.floor(place), low) for place in range(len(x))]
+        line("Full fine-tuning", np.full(len(x), info.full_final), palette.FULL)
+        line("Floor", floors, palette.LORA, dash=palette.FLOOR_DASH)
+        line("LoRA, trained", info.final, palette.LORA)
+        figure.data[-1].update(mode="lines+markers", marker={"color": palette.LORA, "size": 9})
+        found = knee(info.floors)
+        if found:
+            style = {"color": palette.LORA, "dash": "solid", "width": 3}
+            _add_rank(figure, info, found, f"Enough: {found}", style, 0.98, left=found > middle)
+    if guess is not None:
+        style = {"color": palette.INK, "dash": "dot", "width": 4}
+        left = guess > middle if not found or guess == found else guess < found and guess > 3
+        _add_rank(figure, info, guess, f"{GUESS}: {guess:g}", style, 0.82, left=left)
+    axis = {"automargin": True}
+    return figure.update_layout(
+        showlegend=True, hovermode=False, margin={"l": 0, "r": 12, "t": 0, "b": 0},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        xaxis={**rank_axis(info.ranks), **axis},
+        yaxis={**loss_axis(low, high, "Loss (log scale)"), **axis},
+    )  # fmt: skip
+
+
+def scene_ranks_alt(info: RanksInfo, alt: str, *, revealed: bool, guess: float | None) -> str:
+    """The chart of ranks in words; ``alt`` are the words of its lines."""
+    hidden = f"Loss over rank before the reveal: only the base, {format_loss(info.base, 3)}."
+    words = alt if revealed else hidden
+    return words if guess is None else f"{words} The room's guess is rank {guess:g}."
+
+
+def _widen(figure: go.Figure, least: float, greatest: float) -> None:
+    """Let both axes hold what can be guessed too."""
+    meta = figure.layout.meta
+    low, high = meta["axes"]["log"]["range"]
+    low, high = min(low, least / 1.1), max(high, greatest * 1.1)
+    meta["axes"]["log"]["range"] = [low, high]
+    meta["axes"]["linear"]["range"] = [0, max(meta["axes"]["linear"]["range"][1], high)]
+    figure.layout.yaxis.range = [float(np.log10(low)), float(np.log10(high))]
+
+
+def _add_level(figure: go.Figure, text: str, value: float, color: str, dash: str, width: int) -> None:
+    """A line across the chart with its label at the right, in the place and order of a floor."""
+    figure.layout.meta["floors"] = [*figure.layout.meta["floors"], value]
+    figure.add_shape(
+        type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value,
+        line={"color": color, "dash": dash, "width": width},
+    )  # fmt: skip
+    figure.add_annotation(
+        text=text, xref="paper", x=1, xanchor="left", xshift=9,
+        yref="y", y=float(np.log10(value)), yanchor="middle", showarrow=False, font={"color": color},
+    )  # fmt: skip
+
+
+def _add_rank(
+    figure: go.Figure, info: RanksInfo, rank: float, text: str, style: dict[str, Any], top: float, left: bool
+) -> None:
+    """A line up the chart at a rank, named near its top, on its left or its right."""
+    place = float(np.log10(rank)) if max(info.ranks) >= LOG_RANKS else rank
+    figure.add_shape(type="line", xref="x", x0=rank, x1=rank, yref="paper", y0=0, y1=1, line=style)
+    figure.add_annotation(
+        text=text, xref="x", x=place, yref="paper", y=top, yanchor="top", showarrow=False,
+        xanchor="right" if left else "left", xshift=-8 if left else 8, font={"color": style["color"]},
+    )  # fmt: skip

@@ -1,0 +1,243 @@
+"""Which numbers may a scene speak of? Each by its name, computed from the scene's run, with its unit.
+
+A talk is data that anyone may edit, so it never holds a result: its sentences name numbers, as in
+``{final_loss}``, and its claims compare them, as in ``final_loss < 1.05 * floor``. Both are read by the small
+grammars below and nothing else: no attribute, no call, no format of Python's can be reached from a file.
+"""
+
+import math
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from lora_core.accounting import break_even_storage, full_cost, lora_cost
+from lora_core.numbers import loss_text, percent_text, times_text
+
+if TYPE_CHECKING:
+    from lora_core.training import Run
+
+
+class Unit(StrEnum):
+    """What a number counts, which decides how it is written and how a guess of it moves."""
+
+    LOSS = "loss"
+    TIMES = "times"
+    PERCENT = "percent"
+    COUNT = "count"
+    RANK = "rank"
+
+
+def number_text(value: float, unit: Unit) -> str:
+    """A number with its unit as the stage writes it: 0.204, 21 times, 94.2 %, 4,096, 4."""
+    if not math.isfinite(value):
+        return "–"
+    if unit is Unit.LOSS:
+        return loss_text(value, 3)
+    if unit is Unit.TIMES:
+        return times_text(value)
+    if unit is Unit.PERCENT:
+        return percent_text(value / 100)
+    return f"{value:,.0f}"
+
+
+class Number(NamedTuple):
+    """One of the numbers: its unit, what it is, and how a run gives it."""
+
+    unit: Unit
+    says: str
+    of: Callable[["Run"], float]
+
+
+def _floor(run: "Run", more: int = 0) -> float:
+    """The floor of the adapter's rank and some more."""
+    return _floor_of(run, run.experiment.rank + more)
+
+
+def _floor_of(run: "Run", rank: int) -> float:
+    # Imported when a number is asked for: theory needs torch, and a talk is read before the page is drawn.
+    from lora_core.theory import floor_at
+
+    return floor_at(run.floors, max(0, rank))
+
+
+def _knee(run: "Run") -> int:
+    from lora_core.theory import knee  # as above
+
+    return knee(run.floors)
+
+
+def _trained(run: "Run", rank: int = 0) -> int:
+    """What LoRA trains at its own rank, or at another."""
+    e = run.experiment
+    return lora_cost(e.in_features, e.out_features, rank or e.rank, e.train_bias).trainable
+
+
+def _full_trained(run: "Run") -> int:
+    e = run.experiment
+    return full_cost(e.in_features, e.out_features, e.train_bias).trainable
+
+
+def _percent(curve: object, at: int) -> float:
+    """One value of an accuracy curve in percent; NaN on tasks without one."""
+    return math.nan if curve is None else 100 * float(curve[at])  # type: ignore[index]
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below > 0 else math.inf
+
+
+NUMBERS: dict[str, Number] = {
+    "rank": Number(Unit.RANK, "the adapter's rank", lambda run: run.experiment.rank),
+    "true_rank": Number(
+        Unit.RANK, "the rank of the change to learn", lambda run: run.experiment.shift_rank or math.nan
+    ),
+    "epochs": Number(Unit.COUNT, "updates", lambda run: run.experiment.epochs),
+    "base_loss": Number(Unit.LOSS, "loss of the frozen base", lambda run: float(run.full.loss[0])),
+    "start_loss": Number(Unit.LOSS, "loss before the first update", lambda run: float(run.lora.loss[0])),
+    "start_over_base": Number(
+        Unit.TIMES, "start over base", lambda run: _ratio(float(run.lora.loss[0]), float(run.full.loss[0]))
+    ),
+    "final_loss": Number(Unit.LOSS, "loss after the last update", lambda run: float(run.lora.loss[-1])),
+    "full_loss": Number(Unit.LOSS, "last loss of full fine-tuning", lambda run: float(run.full.loss[-1])),
+    "held_out_loss": Number(Unit.LOSS, "last loss on new data", lambda run: float(run.lora.test_loss[-1])),
+    "full_held_out_loss": Number(
+        Unit.LOSS, "full fine-tuning's last loss on new data", lambda run: float(run.full.test_loss[-1])
+    ),
+    "base_held_out_loss": Number(
+        Unit.LOSS, "the base's loss on new data", lambda run: float(run.full.test_loss[0])
+    ),
+    "floor": Number(Unit.LOSS, "the least loss this rank can reach", _floor),
+    "floor_one_less": Number(Unit.LOSS, "the least loss of one rank less", lambda run: _floor(run, -1)),
+    "floor_one_more": Number(Unit.LOSS, "the least loss of one rank more", lambda run: _floor(run, 1)),
+    "full_floor": Number(Unit.LOSS, "the least loss of any rank", lambda run: float(run.floors[-1])),
+    "true_floor": Number(
+        Unit.LOSS, "the least loss of the true rank",
+        lambda run: _floor_of(run, run.experiment.shift_rank or 0),
+    ),
+    "last_rank_gain": Number(
+        Unit.TIMES, "what the last rank divides the floor by",
+        lambda run: _ratio(_floor(run, -1), _floor(run)),
+    ),
+    "knee": Number(
+        Unit.RANK, "the least rank within 1 % of the base loss", lambda run: float(_knee(run))
+    ),
+    "full_rank": Number(Unit.RANK, "the greatest rank of the layer", lambda run: run.experiment.full_rank),
+    "break_even": Number(
+        Unit.RANK, "the rank that trains as many numbers as full fine-tuning",
+        lambda run: break_even_storage(run.experiment.in_features, run.experiment.out_features),
+    ),
+    "trained": Number(Unit.COUNT, "numbers that LoRA trains", _trained),
+    "full_trained": Number(Unit.COUNT, "numbers that full fine-tuning trains", _full_trained),
+    "share": Number(
+        Unit.PERCENT, "LoRA's numbers of full fine-tuning's",
+        lambda run: 100 * _trained(run) / _full_trained(run),
+    ),
+    "knee_share": Number(
+        Unit.PERCENT, "numbers of the knee's rank, of full fine-tuning's",
+        lambda run: 100 * _trained(run, max(1, _knee(run))) / _full_trained(run),
+    ),
+    "accuracy_before": Number(
+        Unit.PERCENT, "accuracy on new digits before", lambda run: _percent(run.lora.test_accuracy, 0)
+    ),
+    "accuracy": Number(
+        Unit.PERCENT, "accuracy on new digits after", lambda run: _percent(run.lora.test_accuracy, -1)
+    ),
+    "full_accuracy": Number(
+        Unit.PERCENT, "full fine-tuning's accuracy", lambda run: _percent(run.full.test_accuracy, -1)
+    ),
+    "diverged_at": Number(
+        Unit.COUNT, "the update at which LoRA diverged", lambda run: run.lora.diverged_at or math.nan
+    ),
+}  # fmt: skip
+"""Name -> number. ``beside.NAME`` is the same number of the run that a scene shows beside its own."""
+
+BESIDE = "beside."
+_NAME = r"(?:beside\.)?[a-z_]+"
+_IN_BRACES = re.compile(rf"\{{({_NAME})\}}")
+_TERM = rf"(?:(\d+(?:\.\d+)?(?:e-?\d+)?)(?:\s*\*\s*({_NAME}))?|({_NAME}))"
+_COMPARISON = re.compile(rf"\s*{_TERM}\s*(<=|>=|<|>|=)\s*{_TERM}\s*")
+_RELATIONS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge, "=": operator.eq}
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """The numbers of a scene: those of its run, and of the run beside it if it has one."""
+
+    run: "Run"
+    beside: "Run | None" = None
+
+    def value(self, name: str) -> float:
+        """The number of that name (one of ``NUMBERS``, perhaps after ``beside.``); KeyError otherwise."""
+        run = self.beside if name.startswith(BESIDE) else self.run
+        if run is None:
+            raise KeyError(name)
+        return float(NUMBERS[name.removeprefix(BESIDE)].of(run))
+
+    def text(self, name: str) -> str:
+        return number_text(self.value(name), NUMBERS[name.removeprefix(BESIDE)].unit)
+
+    def filled(self, template: str) -> str:
+        """A sentence with its numbers put in."""
+        return _IN_BRACES.sub(lambda found: self.text(found[1]), template)
+
+
+class Term(NamedTuple):
+    """A factor times a number, or the factor alone."""
+
+    factor: float
+    name: str | None
+
+    def value(self, facts: Facts) -> float:
+        return self.factor * (1.0 if self.name is None else facts.value(self.name))
+
+
+class Comparison(NamedTuple):
+    """Two terms and how the first stands to the second; ``text`` is as it was written."""
+
+    text: str
+    left: Term
+    relation: str
+    right: Term
+
+    def holds(self, facts: Facts) -> bool:
+        return bool(_RELATIONS[self.relation](self.left.value(facts), self.right.value(facts)))
+
+
+def read_comparison(text: str, beside: bool) -> Comparison:
+    """Read ``number < number``, where a number is a name, a figure, or ``figure * name``.
+
+    :raises ValueError: anything else, or a name that is none of ``NUMBERS``.
+    """
+    found = _COMPARISON.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} must compare two numbers, as in 'final_loss < 1.05 * floor'.")
+    check_names([name for name in (found[2], found[3], found[6], found[7]) if name], beside)
+    left = Term(float(found[1] or 1), found[2] or found[3])
+    right = Term(float(found[5] or 1), found[6] or found[7])
+    return Comparison(text, left, found[4], right)
+
+
+def check_template(text: str, beside: bool) -> None:
+    """Let pass a sentence whose braces all hold a known name.
+
+    :raises ValueError: a brace that holds anything else.
+    """
+    check_names(_IN_BRACES.findall(text), beside)
+    rest = _IN_BRACES.sub("", text)
+    if "{" in rest or "}" in rest:
+        raise ValueError("braces must hold the name of a number, as in {final_loss}.")
+
+
+def check_names(names: list[str], beside: bool) -> None:
+    """Let pass names of numbers.
+
+    :raises ValueError: an unknown name, or ``beside.`` in a scene with nothing beside.
+    """
+    for name in names:
+        if name.removeprefix(BESIDE) not in NUMBERS:
+            raise ValueError(f"{name} is no number of a run: there are {', '.join(NUMBERS)}.")
+        if name.startswith(BESIDE) and not beside:
+            raise ValueError(f"{name} needs a run beside the scene's: give it 'beside'.")

@@ -1,0 +1,285 @@
+"""What is a talk? Scenes in order, each an experiment, a question, a guess and a sentence, from one file.
+
+The file is TOML that a speaker edits (``scenes.toml``, whose head explains it). Whatever is wrong with it is
+told as one ValueError that names scene, field, value and range. ``check`` then holds a scene against its
+computed numbers: the truth must lie on the slider, one answer must be right, and every claim must hold.
+"""
+
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lora_core.experiment import LIMITS, Experiment
+from lora_core.scene_numbers import (
+    BESIDE,
+    NUMBERS,
+    Comparison,
+    Facts,
+    Unit,
+    check_names,
+    check_template,
+    read_comparison,
+)
+
+FILE = Path(__file__).with_name("scenes.toml")
+MOST_SCENES, MOST_BYTES = 40, 100_000
+MOST_TITLE, MOST_QUESTION, MOST_SENTENCE, MOST_CHOICE = 40, 120, 170, 30
+"""Letters; two lines on the stage, and what fits on a button."""
+CHOICES = range(2, 6)
+MOST_CLAIMS = 8
+VIEWS = ("loss", "ranks")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_FIELDS = ("title", "question", "sentence", "experiment", "beside", "view", "guess", "choices", "claims")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A number of ``NUMBERS`` that the room guesses on a slider between two ends."""
+
+    number: str
+    least: float
+    greatest: float
+
+    @property
+    def unit(self) -> Unit:
+        return NUMBERS[self.number.removeprefix(BESIDE)].unit
+
+    @property
+    def options(self) -> tuple[float, ...]:
+        """The slider's values: even steps by ratio for losses and factors, whole steps otherwise."""
+        return tuple(_steps(self.unit, self.least, self.greatest))
+
+    def text(self, value: float) -> str:
+        """A guess as it is read on the slider: 0.5, 20 times, 30 %, 4."""
+        return f"{value:g}{ {Unit.TIMES: ' times', Unit.PERCENT: ' %'}.get(self.unit, '') }"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer, and the comparisons that all hold where it is the right one."""
+
+    says: str
+    when: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A question about an experiment. ``guess`` is None where there are ``choices``."""
+
+    name: str
+    title: str
+    question: str
+    sentence: str
+    experiment: Experiment
+    beside: Experiment | None
+    view: str
+    guess: Guess | None
+    choices: tuple[Choice, ...]
+    claims: tuple[Comparison, ...]
+
+    def right_choice(self, facts: Facts) -> Choice:
+        """The answer whose comparisons hold; ``check`` has made sure that it is one."""
+        return next(choice for choice in self.choices if all(each.holds(facts) for each in choice.when))
+
+
+@dataclass(frozen=True)
+class Talk:
+    """The scenes in their order, and the text they were read from."""
+
+    scenes: tuple[Scene, ...]
+    text: str
+
+    def place(self, name: str) -> int | None:
+        """The place of the scene of that name, or None."""
+        return next((place for place, scene in enumerate(self.scenes) if scene.name == name), None)
+
+
+@lru_cache(maxsize=1)
+def own_talk() -> Talk:
+    """The talk that comes with the playground."""
+    return read_talk(FILE.read_text(encoding="utf-8"))
+
+
+def read_talk(text: str) -> Talk:
+    """Read a talk from the text of its file.
+
+    :raises ValueError: what is wrong, naming scene, field, value and range.
+    """
+    if len(text.encode()) > MOST_BYTES:
+        raise ValueError(f"the talk has {len(text.encode()):,} bytes: at most {MOST_BYTES:,} are read.")
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"the talk is no TOML: {error}.") from error
+    if not 1 <= len(tables) <= MOST_SCENES:
+        raise ValueError(f"the talk has {len(tables)} scenes: it must have from 1 to {MOST_SCENES}.")
+    return Talk(tuple(_scene(name, table) for name, table in tables.items()), text)
+
+
+def check(scene: Scene, facts: Facts) -> None:
+    """Hold a scene against its computed numbers.
+
+    :raises ValueError: a truth beyond the slider, no right answer or two, or a claim that does not hold.
+    """
+    if scene.guess is not None:
+        truth, guess = facts.value(scene.guess.number), scene.guess
+        if not guess.least <= truth <= guess.greatest:
+            raise _refusal(
+                scene.name, "guess", guess.number,
+                f"computed as {facts.text(guess.number)}, and it must lie on the slider from "
+                f"{guess.text(guess.least)} to {guess.text(guess.greatest)}",
+            )  # fmt: skip
+    else:
+        right = [choice.says for choice in scene.choices if all(each.holds(facts) for each in choice.when)]
+        if len(right) != 1:
+            found = " and ".join(map(repr, right)) or "none"
+            raise _refusal(scene.name, "choices", found, "right, and exactly one answer must be")
+    for claim in scene.claims:
+        if not claim.holds(facts):
+            names = [term.name for term in (claim.left, claim.right) if term.name]
+            values = ", ".join(f"{name} = {facts.value(name):.6g}" for name in names)
+            raise _refusal(scene.name, "claims", repr(claim.text), f"false, for {values}")
+
+
+def _scene(name: str, table: Any) -> Scene:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"scene {name[:40]!r}: a name has up to 40 small letters, digits and hyphens.")
+    if not isinstance(table, Mapping):
+        raise ValueError(f"scene {name}: it must be a table, opened by [{name}].")
+    for field in table:
+        if field not in _FIELDS:
+            raise ValueError(f"scene {name}: {field[:40]} is no field: the fields are {', '.join(_FIELDS)}.")
+    experiment = _experiment(name, "experiment", table.get("experiment", {}), Experiment())
+    beside = None if "beside" not in table else _experiment(name, "beside", table["beside"], experiment)
+    if ("guess" in table) == ("choices" in table):
+        given = "both" if "guess" in table else "neither"
+        raise _refusal(name, "guess or choices", given, "and it must be one of the two")
+    together = beside is not None
+    view = table.get("view", VIEWS[0])
+    if view not in VIEWS:
+        raise _refusal(name, "view", repr(view), f"and it must be one of {', '.join(VIEWS)}")
+    return Scene(
+        name,
+        _text(name, table, "title", MOST_TITLE),
+        _template(name, table, "question", MOST_QUESTION, together),
+        _template(name, table, "sentence", MOST_SENTENCE, together),
+        experiment, beside, view,
+        _guess(name, table["guess"], together) if "guess" in table else None,
+        _choices(name, table["choices"], together) if "choices" in table else (),
+        _comparisons(name, "claims", table.get("claims", []), together),
+    )  # fmt: skip
+
+
+def _experiment(name: str, field: str, changes: Any, origin: Experiment) -> Experiment:
+    if not isinstance(changes, Mapping):
+        raise _refusal(name, field, repr(changes), "and it must be fields, as in { rank = 4 }")
+    for each in changes:
+        if each not in LIMITS:
+            known = ", ".join(LIMITS)
+            raise ValueError(f"scene {name}: {field}.{each[:40]} is no field of an experiment: {known}.")
+    try:
+        return replace(origin, **changes)
+    except ValueError as error:
+        raise ValueError(f"scene {name}: {field}.{error}") from error
+
+
+def _text(name: str, table: Mapping[str, Any], field: str, most: int) -> str:
+    text = table.get(field)
+    if not isinstance(text, str) or not 1 <= len(" ".join(text.split())) <= most:
+        raise _refusal(name, field, _shown(text), f"and it must be a text of 1 to {most} letters")
+    return " ".join(text.split())
+
+
+def _template(name: str, table: Mapping[str, Any], field: str, most: int, beside: bool) -> str:
+    text = _text(name, table, field, most)
+    try:
+        check_template(text, beside)
+    except ValueError as error:
+        raise ValueError(f"scene {name}: {field}: {error}") from error
+    return text
+
+
+def _guess(name: str, table: Any, beside: bool) -> Guess:
+    keys = {"number", "from", "to"}
+    if not isinstance(table, Mapping) or set(table) != keys:
+        raise _refusal(name, "guess", _shown(table), "and it must have number, from and to")
+    number, ends = table["number"], (table["from"], table["to"])
+    try:
+        check_names([str(number)], beside)
+    except ValueError as error:
+        raise ValueError(f"scene {name}: guess.number: {error}") from error
+    guess = Guess(str(number), *(_end(name, key, end) for key, end in zip(("from", "to"), ends, strict=True)))
+    lowest = {Unit.LOSS: 1e-9, Unit.TIMES: 1e-9, Unit.RANK: 1}.get(guess.unit, 0)
+    if not lowest <= guess.least < guess.greatest <= 1e9:
+        raise _refusal(
+            name, "guess", f"from {guess.least:g} to {guess.greatest:g}",
+            f"and 'from' must be at least {lowest:g} and below 'to', which is at most 1e9",
+        )  # fmt: skip
+    return guess
+
+
+def _end(name: str, key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _refusal(name, f"guess.{key}", _shown(value), "and it must be a number")
+    return float(value)
+
+
+def _choices(name: str, tables: Any, beside: bool) -> tuple[Choice, ...]:
+    if not isinstance(tables, list) or len(tables) not in CHOICES:
+        count = len(tables) if isinstance(tables, list) else _shown(tables)
+        raise _refusal(name, "choices", count, f"and there must be from {CHOICES[0]} to {CHOICES[-1]}")
+    found = []
+    for table in tables:
+        if not isinstance(table, Mapping) or set(table) != {"says", "when"}:
+            raise _refusal(name, "choices", _shown(table), "and each must have says and when")
+        found.append(
+            Choice(
+                _text(name, table, "says", MOST_CHOICE),
+                _comparisons(name, "when", table["when"], beside),
+            )
+        )
+    if len({choice.says for choice in found}) < len(found):
+        raise _refusal(name, "choices", "the same answer twice", "and each must say something else")
+    return tuple(found)
+
+
+def _comparisons(name: str, field: str, texts: Any, beside: bool) -> tuple[Comparison, ...]:
+    texts = [texts] if isinstance(texts, str) else texts
+    good = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+    if not good or len(texts) > MOST_CLAIMS or (field == "when" and not texts):
+        raise _refusal(name, field, _shown(texts), f"and it must be up to {MOST_CLAIMS} comparisons")
+    try:
+        return tuple(read_comparison(text, beside) for text in texts)
+    except ValueError as error:
+        raise ValueError(f"scene {name}: {field}: {error}") from error
+
+
+def _steps(unit: Unit, least: float, greatest: float) -> list[float]:
+    if unit is Unit.RANK:
+        ladder = (*range(1, 17), 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+        return sorted({least, *(float(rank) for rank in ladder if least < rank < greatest), greatest})
+    if unit in (Unit.LOSS, Unit.TIMES) and greatest >= 10 * least:
+        ends = math.ceil(10 * math.log10(least)), math.floor(10 * math.log10(greatest))
+        inner = [float(f"{10 ** (tenth / 10):.2g}") for tenth in range(ends[0], ends[1] + 1)]
+        return sorted({least, *(value for value in inner if least < value < greatest), greatest})
+    rough = (greatest - least) / 40
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.999 * rough)
+    first = math.floor(least / step) + 1
+    inner = [float(f"{place * step:.10g}") for place in range(first, math.ceil(greatest / step))]
+    return [least, *(value for value in inner if least < value < greatest), greatest]
+
+
+def _refusal(scene: str, field: str, value: object, must: str) -> ValueError:
+    return ValueError(f"scene {scene}: {field} is {value}, {must}." if must.startswith("and ")
+                      else f"scene {scene}: {field}: {value} is {must}.")  # fmt: skip
+
+
+def _shown(value: object) -> str:
+    text = "missing" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

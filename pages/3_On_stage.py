@@ -1,0 +1,14 @@
+"""On stage: a talk of ten minutes, run on keys alone, in which the room guesses before it sees."""
+
+from pages.ui.on_stage_place import arrive
+
+arrive("On stage")
+
+from pages.ui.frame import begin  # noqa: E402
+
+experiment = begin("On stage")
+
+# After the sidebar is on its way: torch takes more than a second to import.
+from pages.ui.on_stage import show  # noqa: E402
+
+show(experiment)

@@ -1,0 +1,175 @@
+"""The stage: a question and its base, the room's guess, and after the reveal the curves and one sentence.
+
+Everything is drawn for the back row by the style that comes with the keys' component; what a speaker sets up
+before the talk stands below the fold.
+"""
+
+import streamlit as st
+
+from lora_core.experiment import Experiment
+from lora_core.figures.loss_numbers import LossInfo, alt_text, loss_info
+from lora_core.figures.ranks_numbers import RanksInfo, knee_words, ranks_info
+from lora_core.figures.stage import draw_scene, draw_scene_ranks, scene_alt, scene_ranks_alt
+from lora_core.scene_numbers import Facts, Unit
+from lora_core.scenes import Scene
+from lora_core.training import Run
+from lora_core.verdict import verdict
+from pages.ui.caches import finished_run, grown_run, warm_up
+from pages.ui.history import name_of
+from pages.ui.live_chart import live_chart, preload, steady_chart
+from pages.ui.on_stage_keys import stage_keys
+from pages.ui.on_stage_place import (
+    Stage,
+    current,
+    guess_key,
+    middle,
+    perform,
+    remember_guess,
+    write_link,
+)
+from pages.ui.on_stage_talk import draw_talk, facts_of, plain, prefetch
+from pages.ui.rank_sweeps import problem_of, ranks_plan, trained
+
+TICK = 0.25
+"""Seconds between two looks at a run that grows."""
+HEIGHT = 400
+"""Of the chart where the window does not decide, on a phone."""
+
+
+def show(experiment: Experiment) -> None:
+    """Draw the scene of the moment, with the experiment that the sidebar holds."""
+    preload()
+    warm_up()
+    stage = current()
+    scene = stage.scene
+    facts = facts_of(scene)
+    stage_keys(stage, experiment)
+    with st.container(key="stage_question"):
+        place = f"{stage.place + 1}/{len(stage.talk.scenes)}"
+        st.markdown(f"## :gray[{place}] {plain(facts.filled(scene.question))}")
+    grows = finished_run(experiment) is None
+    with st.container(key="stage_chart"):
+        st.fragment(_picture, run_every=TICK if grows else None)(stage, experiment)
+    with st.container(key="stage_below"):
+        if stage.is_revealed:
+            _draw_answer(stage, facts, experiment)
+        else:
+            _draw_guess(stage)
+    _draw_buttons(stage)
+    write_link(stage)
+    draw_talk(stage)
+    prefetch(stage)
+
+
+def _picture(stage: Stage, experiment: Experiment) -> None:
+    if stage.scene.view == "ranks":
+        _draw_ranks(stage, experiment)
+    else:
+        _draw_loss(stage, experiment)
+
+
+def _draw_loss(stage: Stage, experiment: Experiment) -> None:
+    scene, revealed = stage.scene, stage.is_revealed
+    finished = finished_run(experiment)
+    run = grown_run(experiment) if finished is None else finished
+    info = _info(scene, run)
+    guess = _guess_of(stage, Unit.LOSS)
+    ends = None if guess is None and not _guesses(scene, Unit.LOSS) else _ends(scene)
+    base = float(run.full.loss[0])
+    live_chart(
+        draw_scene(info, base, revealed=revealed, guess=guess, ends=ends),
+        run_id=run.fingerprint if revealed else f"before-{run.fingerprint}",
+        epochs=experiment.epochs, key="stage_loss", height=HEIGHT, zoom=scene.name,
+        streaming=None if run.complete else (run.updates, experiment.epochs),
+        alt=scene_alt(alt_text(info), base, revealed=revealed, guess=guess),
+    )  # fmt: skip
+    if finished is None and run.complete:
+        st.rerun()
+
+
+def _info(scene: Scene, run: Run) -> LossInfo:
+    """The run's curves, the run beside it, and the scene's own where a hand has changed something."""
+    e = run.experiment
+    beside = scene.beside if e == scene.experiment else scene.experiment
+    other = None if beside is None else finished_run(beside)
+    pins = [] if beside is None or other is None else [(name_of(beside, e).capitalize(), other)]
+    return loss_info(run, run.floors, rank=e.rank, epochs=e.epochs, pins=pins)
+
+
+def _draw_ranks(stage: Stage, experiment: Experiment) -> None:
+    plan = ranks_plan(experiment)
+    info: RanksInfo = ranks_info(trained(plan, "stage"), problem_of(plan.experiment))
+    revealed, guess = stage.is_revealed, _guess_of(stage, Unit.RANK)
+    steady_chart(
+        draw_scene_ranks(info, revealed=revealed, guess=guess), key="stage_ranks", height=HEIGHT,
+        alt=scene_ranks_alt(info, knee_words(info, 0.01), revealed=revealed, guess=guess),
+    )  # fmt: skip
+
+
+def _guesses(scene: Scene, unit: Unit) -> bool:
+    return scene.guess is not None and scene.guess.unit is unit
+
+
+def _guess_of(stage: Stage, unit: Unit) -> float | None:
+    """The room's guess, if it is of that unit: what the chart's axis can show."""
+    if isinstance(stage.guess, float) and _guesses(stage.scene, unit):
+        return stage.guess
+    return None
+
+
+def _ends(scene: Scene) -> tuple[float, float] | None:
+    return None if scene.guess is None else (scene.guess.least, scene.guess.greatest)
+
+
+def _draw_guess(stage: Stage) -> None:
+    scene, guess, before = stage.scene, stage.scene.guess, stage.guess
+    key = guess_key(scene)
+    if guess is None:
+        says = [choice.says for choice in scene.choices]
+        st.segmented_control(
+            "Our guess", says, default=before if before in says else None, key=key, on_change=remember_guess
+        )
+    else:
+        st.select_slider(
+            "Our guess", guess.options, value=before if before in guess.options else middle(guess), key=key,
+            format_func=guess.text, on_change=remember_guess,
+        )  # fmt: skip
+
+
+def _draw_answer(stage: Stage, facts: Facts, experiment: Experiment) -> None:
+    scene, guess = stage.scene, stage.guess
+    if scene.guess is None:
+        said, truth = guess, scene.right_choice(facts).says
+        mark = "" if guess is None else " :material/check:" if guess == truth else " :material/close:"
+    else:
+        said = scene.guess.text(guess) if isinstance(guess, float) else None
+        truth, mark = facts.text(scene.guess.number), ""
+    guessed = "No guess" if said is None else f"Our guess: **{plain(str(said))}**{mark}"
+    st.markdown(f"{guessed} · It is **{plain(truth)}**")
+    sentence = facts.filled(scene.sentence)
+    if experiment != scene.experiment:  # a hand has changed something: then what this run shows
+        run = finished_run(experiment)
+        sentence = "Training …" if run is None else verdict(run).sentence
+    with st.container(key="verdict"):
+        st.markdown(f"### {plain(sentence)}")
+
+
+def _draw_buttons(stage: Stage) -> None:
+    """What the keys do, for a mouse or a finger."""
+    revealed, last = stage.is_revealed, len(stage.talk.scenes) - 1
+    what = "rank" if revealed else "guess"
+    buttons = (
+        ("previous", "Back", ":material/arrow_back:", stage.place == 0),
+        ("next", "Next", ":material/arrow_forward:", stage.place == last),
+        ("reveal", "Hide again" if revealed else "Reveal", ":material/visibility:", False),
+        ("down", f"Lower {what}", ":material/remove:", False),
+        ("up", f"Higher {what}", ":material/add:", False),
+        ("present", "Show all" if stage.hidden else "Present", ":material/co_present:", False),
+    )
+    with st.container(key="stage_buttons", horizontal=True):
+        for act, label, icon, disabled in buttons:
+            st.button(
+                label, key=f"stage {act}", icon=icon, disabled=disabled, on_click=perform, args=(act,),
+                type="primary" if act == "reveal" else "secondary",
+            )  # fmt: skip
+        st.caption("Press **?** for the keys, **Q** for a code that phones can read.")

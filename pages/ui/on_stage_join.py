@@ -1,0 +1,154 @@
+"""How the room joins: a QR code of the exact state, made here, with the address that phones can reach.
+
+Before the reveal the code opens the scene, so that a phone can guess; after it, the page of that experiment.
+"""
+
+import socket
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+import segno
+import streamlit as st
+
+from lora_core.experiment import Experiment
+from lora_core.scenes import own_talk
+from pages.ui.controls import differences, harmless, value_text
+from pages.ui.on_stage_place import Stage, current
+
+_ADDRESS = "stage address"
+_STAGE_PAGE, _RANKS_PAGE = "On_stage", "Every_rank"
+
+
+class Join(NamedTuple):
+    """A link, its QR code as rows of 0 and 1, and what a phone may find wrong with it."""
+
+    link: str
+    rows: tuple[str, ...]
+    note: str
+
+
+def join(stage: Stage, experiment: Experiment) -> Join:
+    """The way in to what the stage shows at this moment."""
+    base = stage.address or browser_address()
+    page, fields = "", differences(experiment)
+    if stage.is_revealed and stage.scene.view == "ranks":
+        page = _RANKS_PAGE
+    elif not stage.is_revealed and stage.talk is own_talk():
+        page = _STAGE_PAGE
+        if experiment == stage.scene.experiment:
+            fields = {}
+        elif not fields:  # the default experiment, which a link without fields would not mean here
+            fields = {"rank": value_text(experiment.rank)}
+        fields = {"scene": stage.name, **fields}
+    query = urlencode(fields)
+    link = f"{base}/{page}?{query}" if query else f"{base}/{page}"
+    return Join(link, _rows(link), _note(base))
+
+
+def browser_address() -> str:
+    """Where this browser finds the playground: scheme, host, port and base path, without a page."""
+    parts = urlsplit(st.context.url or "http://localhost:8501")
+    path = parts.path.rstrip("/").removesuffix(_STAGE_PAGE).rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def network_address() -> str | None:
+    """The browser's address with this machine's own on its network in place of localhost, if it has one."""
+    parts = urlsplit(browser_address())
+    own = _own_ip()
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{own}{port}{parts.path}" if own else None
+
+
+def draw_address(stage: Stage) -> None:
+    """Which address phones are given, and a field for another one."""
+    base = stage.address or browser_address()
+    st.markdown(f"The code (key **Q**) gives phones the address `{base}`.")
+    if is_local(base):
+        st.warning(
+            "Phones cannot reach this address: it means the machine that asks. They need one on the network "
+            "that they share with this machine.", icon=":material/wifi_off:",
+        )  # fmt: skip
+        suggested = network_address()
+        if suggested:
+            st.button(
+                f"Use {suggested}",
+                icon=":material/wifi:",
+                on_click=_use,
+                args=(suggested,),
+                key="use network",
+            )
+    st.text_input(
+        "Address for phones", stage.address, key=_ADDRESS, on_change=_take_address,
+        placeholder="http://192.168.1.20:8501",
+        help="Where phones find the playground. Empty: the address of this browser.",
+    )  # fmt: skip
+    if stage.trouble_address:
+        st.error(stage.trouble_address, icon=":material/error:")
+
+
+def read_address(text: str) -> str:
+    """An address as it was typed, made whole: with a scheme, without a page or a query.
+
+    :raises ValueError: what is no address of a web page.
+    """
+    text = text.strip().rstrip("/")
+    whole = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(whole)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good or len(whole) > 200 or not whole.isprintable() or " " in whole:
+        raise ValueError(
+            f"Address for phones is `{harmless(text)}`: it must be a web address, as in http://192.168.1.20:8501."
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+
+def is_local(base: str) -> bool:
+    """Whether an address means the machine that asks."""
+    host = urlsplit(base).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _note(base: str) -> str:
+    if is_local(base):
+        return "Phones cannot reach this address. Set one below the stage, under Phones in the room."
+    return ""
+
+
+def _take_address() -> None:
+    stage, text = current(), st.session_state.get(_ADDRESS) or ""
+    stage.trouble_address = ""
+    try:
+        stage.address = read_address(text) if text.strip() else ""
+    except ValueError as error:
+        stage.trouble_address = str(error)
+
+
+def _use(address: str) -> None:
+    st.session_state[_ADDRESS] = address
+    _take_address()
+
+
+@lru_cache(maxsize=64)
+def _rows(link: str) -> tuple[str, ...]:
+    matrix = segno.make_qr(link, error="m").matrix
+    return tuple("".join("1" if cell else "0" for cell in row) for row in matrix)
+
+
+def _own_ip() -> str | None:
+    """This machine's address on its network: what it would send from. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address set aside for documentation (RFC 5737)
+        except OSError:
+            return None
+        found = str(probe.getsockname()[0])
+    return None if ip_address(found).is_loopback or ip_address(found).is_unspecified else found

@@ -1,0 +1,94 @@
+"""The stage's keys, its help and its code, and the style that makes the page readable from the back row.
+
+A Streamlit component without a picture of its own. A button of Streamlit's has one shortcut, and a talk
+needs several for one act: the key of a remote, an arrow, a letter. So one table says what each key does; what
+the page does is sent to Python as numbered acts, and what only the browser does stays there.
+"""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import streamlit as st
+from streamlit.components.v1 import declare_component
+
+from lora_core.experiment import Experiment
+from pages.ui.live_chart import ASSETS as SHARED
+from pages.ui.on_stage_join import join
+from pages.ui.on_stage_place import Stage, perform_from_keys
+
+ASSETS = Path(__file__).parent / "assets"
+KEY = "stage_keys"
+
+
+class Key(NamedTuple):
+    """An act, the keys that do it (as ``KeyboardEvent.key``), and what it is called in the help."""
+
+    act: str
+    keys: tuple[str, ...]
+    says: str
+
+
+KEYS = (
+    Key("next", ("PageDown", "ArrowRight", "n"), "Next scene"),
+    Key("previous", ("PageUp", "ArrowLeft", "p"), "Scene before"),
+    Key("reveal", ("Enter", "v"), "Reveal, or hide again"),
+    Key("up", ("ArrowUp", "+"), "Higher guess; after the reveal: rank"),
+    Key("down", ("ArrowDown", "-"), "Lower guess; after the reveal: rank"),
+    Key("choose", ("1", "2", "3", "4", "5"), "Choose an answer"),
+    Key("play", (" ",), "Play, pause"),
+    Key("step", ("s",), "One update further"),
+    Key("full", ("f",), "Full screen"),
+    Key("present", ("h",), "Hide or show sidebar and buttons"),
+    Key("code", ("q",), "Code for phones"),
+    Key("blank", ("b", "."), "Black screen"),
+    Key("first", ("Home",), "First scene"),
+    Key("last", ("End",), "Last scene"),
+    Key("help", ("?",), "These keys"),
+)
+"""Every key of the stage. ``play`` is the live chart's own."""
+
+# Rides in every message, so it only knows where the rest lies: beside Streamlit's own scripts, on any page,
+# below any base path. The live chart's elements are handed over: their folder has another name each version.
+LOADER = """export default async (component) => {
+  const app = document.querySelector('script[src*="static/js/"]').src;
+  const load = (path) => import(new URL("../../component/" + path, app).href);
+  const [stage, dom] = await Promise.all([load("%s/on_stage.js"), load("%s/dom.js")]);
+  return stage.default(component, dom);
+};"""
+
+
+def stage_keys(stage: Stage, experiment: Experiment) -> None:
+    """Listen to the keyboard, and hold ready what the keys for help and code show."""
+    way_in = join(stage, experiment)
+    data = {
+        "keys": [each._asdict() for each in KEYS],
+        "done": stage.done,
+        "hidden": stage.hidden or (),
+        "link": way_in.link,
+        "rows": way_in.rows,
+        "note": way_in.note,
+    }
+    _component()(key=KEY, data=data, on_acts_change=_take_acts)
+
+
+def _take_acts() -> None:
+    sent: dict[str, Any] | None = st.session_state[KEY].get("acts")
+    if sent:
+        perform_from_keys(int(sent["first"]), [str(act) for act in sent["acts"]])
+
+
+@lru_cache(maxsize=1)
+def _component() -> Any:
+    """Serve the assets and register the component, once a process and inside its first script run."""
+    stage, shared = (_served(name, folder) for name, folder in (("stage", ASSETS), ("shared", SHARED)))
+    return st.components.v2.component("stage_keys", js=LOADER % (stage, shared), isolate_styles=False)
+
+
+def _served(name: str, folder: Path) -> str:
+    """The name under which a folder's files are served; it carries their hash, so that no cache is stale."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        digest.update(path.read_bytes())
+    return declare_component(f"{name}_{digest.hexdigest()[:12]}", path=str(folder)).name

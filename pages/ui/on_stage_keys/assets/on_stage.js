@@ -1,0 +1,127 @@
+/**
+ * The stage in the browser: the keyboard, the overlays, full screen, and the class that dresses the page.
+ *
+ * Acts are numbered and sent until Python has said how many are done: a key pressed while the page is still being
+ * drawn is neither lost nor done twice.
+ */
+
+import { actOf } from "./keys.js";
+import { Overlays } from "./overlays.js";
+
+/**
+ * @typedef {object} Data
+ * @property {import("./keys.js").Key[]} keys
+ * @property {number} done  acts that Python has done
+ * @property {string[]} hidden  parts of the page
+ * @property {string} link  where the code leads
+ * @property {string[]} rows  of the code, 1 is dark
+ * @property {string} note  what a phone may find wrong with the link
+ */
+
+/** @type {WeakMap<Node, Stage>} */
+const mounted = new WeakMap();
+const HELD = new Set(["up", "down"]); // what a key that is held down repeats
+
+class Stage {
+  /**
+   * @param {Node} parent
+   * @param {{element: Function, svg: Function}} dom
+   */
+  constructor(parent, dom) {
+    this.calls = 0;
+    /** @type {string[]} */
+    this.waiting = [];
+    this.listeners = new AbortController();
+    const { signal } = this.listeners;
+    this.overlays = new Overlays(dom);
+    this.root = dom.element("div", { "data-testid": "stage" }, this.overlays.root);
+    parent.appendChild(this.root);
+    document.documentElement.classList.add("on-stage");
+    document.addEventListener("keydown", (event) => this.press(event), { signal });
+    document.addEventListener("pointerup", () => setTimeout(letGo), { signal });
+  }
+
+  /**
+   * @param {Data} data
+   * @param {(name: string, value: unknown) => void} send
+   */
+  update(data, send) {
+    this.send = send;
+    if (this.done === undefined) this.done = data.done;
+    this.waiting.splice(0, data.done - this.done);
+    this.done = data.done;
+    this.data = data;
+    document.documentElement.dataset.stageHides = data.hidden.join(" ");
+    this.root.dataset.done = String(data.done);
+    this.overlays.load(data);
+  }
+
+  /** @param {KeyboardEvent} event */
+  press(event) {
+    const found = actOf(this.data.keys, event);
+    if (!found || found.act === "play" || (event.repeat && !HELD.has(found.act))) return;
+    event.preventDefault();
+    const { act, key } = found;
+    if (act in this.overlays.dialogs) return this.overlays.toggle(act);
+    this.overlays.close();
+    if (act === "full") toggleFull();
+    else if (act === "step") stepButton()?.click();
+    else this.act(act === "choose" ? `choose ${key}` : act);
+  }
+
+  /** @param {string} act */
+  act(act) {
+    this.waiting.push(act);
+    this.send("acts", { first: this.done, acts: [...this.waiting] });
+  }
+
+  destroy() {
+    this.listeners.abort();
+    this.root.remove();
+    document.documentElement.classList.remove("on-stage");
+    delete document.documentElement.dataset.stageHides;
+  }
+}
+
+/** After a click the keys are the stage's again: a slider or a button that keeps the focus would keep its keys. */
+function letGo() {
+  const held = document.activeElement;
+  if (held instanceof HTMLElement && held.closest("[data-testid=stMain]")) {
+    if (held.matches("button, summary, [role=slider], input[type=range], input[type=radio]")) held.blur();
+  }
+}
+
+function toggleFull() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else document.documentElement.requestFullscreen?.();
+}
+
+/** @returns {HTMLButtonElement|null} */
+function stepButton() {
+  return document.querySelector("[data-testid=live-chart] button[aria-label=Step]");
+}
+
+const styled = new Promise((resolve) => {
+  const link = document.createElement("link");
+  Object.assign(link, { rel: "stylesheet", href: new URL("on_stage.css", import.meta.url).href });
+  for (const type of ["load", "error"]) link.addEventListener(type, resolve);
+  document.head.append(link);
+});
+
+/**
+ * @param {{parentElement: Node, data: Data, setStateValue: (name: string, value: unknown) => void}} component
+ * @param {{element: Function, svg: Function}} dom
+ */
+export default async function onStage({ parentElement, data, setStateValue }, dom) {
+  await styled;
+  let stage = mounted.get(parentElement);
+  if (!stage) mounted.set(parentElement, (stage = new Stage(parentElement, dom)));
+  const call = ++stage.calls;
+  stage.update(data, setStateValue);
+  return () =>
+    setTimeout(() => {
+      if (call !== stage.calls || parentElement.isConnected) return;
+      stage.destroy();
+      mounted.delete(parentElement);
+    });
+}

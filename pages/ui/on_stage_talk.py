@@ -1,0 +1,137 @@
+"""What a speaker sets up before the talk: scenes, a file of one's own, the phones' address, what is hidden.
+
+A file is opened only if every scene of it can be trained in a moment and holds against its numbers; otherwise
+the talk on the stage stays.
+"""
+
+import re
+
+import streamlit as st
+
+from lora_core.experiment import Experiment
+from lora_core.scene_numbers import Facts
+from lora_core.scenes import Scene, Talk, check, own_talk, read_talk
+from pages.ui import rank_sweeps
+from pages.ui.caches import AT_ONCE, finished_run, work
+from pages.ui.controls import harmless
+from pages.ui.on_stage_join import draw_address
+from pages.ui.on_stage_place import HIDEABLE, Stage, current, open_talk, perform
+
+_UPLOAD, _HIDDEN = "talk file", "stage hidden"
+
+
+def facts_of(scene: Scene) -> Facts:
+    """The scene's numbers, trained now where they are not yet."""
+    run = finished_run(scene.experiment)
+    beside = None if scene.beside is None else finished_run(scene.beside)
+    if run is None or (scene.beside is not None and beside is None):
+        raise ValueError(f"scene {scene.name}: experiment is too large for a stage.")
+    return Facts(run, beside)
+
+
+def plain(text: str) -> str:
+    """A text as it is, with nothing in it that markdown would make something of."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-!|<>$:~&^=])", r"\\\1", text)
+
+
+def checked_talk(text: str) -> Talk:
+    """Read a talk and hold every scene against its computed numbers.
+
+    :raises ValueError: what is wrong, naming the scene.
+    """
+    talk = read_talk(text)
+    for scene in talk.scenes:
+        for name, experiment in (("experiment", scene.experiment), ("beside", scene.beside)):
+            if experiment is not None:
+                _check_size(scene, name, experiment)
+        check(scene, facts_of(scene))
+    return talk
+
+
+def prefetch(stage: Stage) -> None:
+    """Train the other scenes, the next ones first, so that coming to one takes no longer than drawing it.
+
+    A key that is pressed meanwhile is answered between two scenes: there Streamlit looks for a newer run.
+    """
+    scenes, place = stage.talk.scenes, stage.place
+    pause = st.empty()
+    for scene in scenes[place + 1 :] + scenes[:place]:
+        pause.empty()
+        facts_of(scene)
+        if scene.view == "ranks":
+            pause.empty()
+            rank_sweeps.trained(rank_sweeps.ranks_plan(scene.experiment), "stage")
+
+
+def draw_talk(stage: Stage) -> None:
+    """The scenes to jump to, the file, the phones' address, and what is hidden."""
+    with st.container(key="stage_setup"):
+        with st.expander("Scenes of this talk"):
+            for place, scene in enumerate(stage.talk.scenes):
+                st.button(
+                    f"{place + 1}. {plain(scene.title)}", key=f"to {scene.name}", type="tertiary",
+                    on_click=perform, args=(f"go {scene.name}",), disabled=scene.name == stage.name,
+                )  # fmt: skip
+        with st.expander("A talk of your own", expanded=bool(stage.trouble)):
+            _draw_file(stage)
+        with st.expander("Phones in the room"):
+            draw_address(stage)
+        with st.expander("What is shown"):
+            st.pills(
+                "Hide", HIDEABLE, selection_mode="multi", default=list(stage.hidden or ()), key=_HIDDEN,
+                on_change=_hide, help="The key H hides sidebar and buttons, and brings everything back.",
+            )  # fmt: skip
+
+
+def _draw_file(stage: Stage) -> None:
+    st.markdown(
+        "The talk is one text file. Download it, change its scenes in any editor, and open it here: its "
+        "numbers are computed anew, and a claim that does not hold is refused."
+    )
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download this talk", stage.talk.text, "talk.toml", "application/toml",
+            icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+        if stage.talk is not own_talk():
+            st.button("Back to the playground's talk", on_click=_restore, icon=":material/undo:")
+    st.file_uploader("Open a talk (TOML)", "toml", key=_UPLOAD, on_change=_take_upload, max_upload_size=1)
+    if stage.trouble:
+        st.error(f"The file was not opened: `{stage.trouble}`", icon=":material/error:")
+
+
+def _take_upload() -> None:
+    """Put an uploaded talk on the stage, or keep the present one and say why."""
+    stage, file = current(), st.session_state.get(_UPLOAD)
+    stage.trouble = ""
+    if file is None:
+        return
+    try:
+        open_talk(checked_talk(file.getvalue().decode()))
+    except UnicodeDecodeError:
+        stage.trouble = "the talk is no UTF-8 text."
+    except ValueError as error:
+        stage.trouble = harmless(str(error), 600)
+
+
+def _restore() -> None:
+    open_talk(own_talk())
+
+
+def _hide() -> None:
+    stage = current()
+    stage.acted = True
+    stage.hidden = tuple(part for part in HIDEABLE if part in st.session_state[_HIDDEN])
+
+
+def _check_size(scene: Scene, name: str, experiment: Experiment) -> None:
+    plan = rank_sweeps.ranks_plan(experiment)
+    slow = work(experiment) > AT_ONCE
+    if scene.view == "ranks":
+        slow = slow or rank_sweeps.work(plan) > rank_sweeps.AT_ONCE
+    if slow:
+        e = experiment
+        raise ValueError(
+            f"scene {scene.name}: {name} is too large for a stage, {e.in_features} x {e.out_features} with "
+            f"{e.epochs:,} epochs: it must train in a moment. Fewer features or epochs will do."
+        )
