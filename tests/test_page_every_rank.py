@@ -44,7 +44,7 @@ def test_a_new_rank_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def trained_again(*_: object) -> None:
         raise AssertionError("a sweep was trained again")
 
-    monkeypatch.setattr(rank_sweeps, "sweep", trained_again)
+    monkeypatch.setattr(rank_sweeps, "train_sweep", trained_again)
     checked(app.select_slider(key="rank").set_value(7).run())
     assert any("rank 7 has learnt" in each.value for each in app.markdown)
     assert said(app) == expected(Experiment(seed=5))

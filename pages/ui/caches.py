@@ -1,28 +1,23 @@
-"""What visitors share: trained runs, by experiment alone, so a room that opens one link trains one run.
+"""Runs that visitors share: trained once for all who open the same experiment, at once or as it grows.
 
-A run that takes no longer than a moment is trained at once. A longer one grows: each tick of its page
-trains a little, in the visitor's own session, and the finished run is then everybody's.
+Who may train, and how many results grow and are kept, is decided in ``shared`` and ``turns``.
 """
 
 import gc
-import threading
-import time
-from collections.abc import Iterator
-from weakref import WeakSet
+from collections.abc import Callable
 
 import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.training import Run, train
 from lora_core.training import run as train_to_the_end
+from pages.ui.shared import Shared, tell
+from pages.ui.turns import BusyError
 
 AT_ONCE = 3e9
 """Multiply-adds that a visitor may wait for: about a third of a second on one core."""
-SHARED_BUDGET, LEAST_BUDGET = 0.15, 0.03
-"""Seconds of training in one tick: the first is shared by all who are growing a run, down to the second."""
-
-TRAINING = threading.BoundedSemaphore(1)
-"""Held by whoever trains, on any page: the cores are shared."""
+LARGE = 256 * 256
+"""Weights of a layer whose data and floors take long by themselves."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -47,70 +42,30 @@ def work(experiment: Experiment) -> float:
     return e.epochs * (update + 400_000)
 
 
+RUNS: Shared[Experiment, Run] = Shared(
+    lambda experiment: train(experiment),
+    brief=lambda experiment: work(experiment) <= AT_ONCE,
+    large=lambda experiment: experiment.in_features * experiment.out_features > LARGE,
+    polish=lambda run: run.problem.floors(),
+)
+
+
 def finished_run(experiment: Experiment) -> Run | None:
-    """The run, trained now where that takes no longer than a moment; None for one that has yet to grow."""
-    if work(experiment) <= AT_ONCE:
-        return _trained_at_once(experiment)
+    """The run, trained now where that takes a moment; None for one that has yet to grow, or to wait."""
+    return RUNS.finished(experiment)
+
+
+def kept_run(experiment: Experiment) -> Run | None:
+    """The run if it is trained already."""
+    return RUNS.kept(experiment)
+
+
+def grown_run(experiment: Experiment, meanwhile: Callable[[], object] | None = None) -> Run:
+    """The run, a little further than at the last call; another experiment in its place cancels it.
+
+    Where the room is busy the page ends here, with a notice, what ``meanwhile`` draws, and another try.
+    """
     try:
-        return _kept(experiment, None)
-    except LookupError:
-        return None
-
-
-@st.cache_resource(show_spinner=False, max_entries=128)
-def _trained_at_once(experiment: Experiment) -> Run:
-    with TRAINING:
-        run = train_to_the_end(experiment)
-        run.problem.floors()
-    return run
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _kept(experiment: Experiment, _run: Run | None) -> Run:
-    # A cache that is filled from outside: without a run it has nothing to keep, and an error is not kept.
-    if _run is None:
-        raise LookupError
-    return _run
-
-
-class Growing:
-    """A run in the making, in one session. A rerun may start while the one before still trains it."""
-
-    def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
-        self.steps: Iterator[Run] = train(experiment)
-        self.lock = threading.Lock()
-        self.run: Run | None = None
-        self.seen = time.monotonic()
-
-    def grow(self, seconds: float) -> Run:
-        """Train for about so long, at least one stretch, and return the run so far."""
-        with self.lock:
-            self.seen = time.monotonic()
-            if self.run is not None:
-                self.run.problem.floors()  # only now: the first paint does not wait for them
-            while self.run is None or not self.run.complete:
-                with TRAINING:
-                    self.run = next(self.steps)
-                if time.monotonic() - self.seen > seconds:
-                    break
-            return self.run
-
-
-_growing: WeakSet[Growing] = WeakSet()
-
-
-def grown_run(experiment: Experiment) -> Run:
-    """The run of this session, a little further than at the last call; another experiment cancels it."""
-    growing = st.session_state.get("growing")
-    if growing is None or growing.experiment != experiment:
-        growing = st.session_state["growing"] = Growing(experiment)
-        _growing.add(growing)
-    now = time.monotonic()
-    others = sum(now - each.seen < 1 for each in list(_growing) if each is not growing)
-    run = growing.grow(max(LEAST_BUDGET, SHARED_BUDGET / (1 + others)))
-    if run.complete:
-        run.problem.floors()
-        _kept(experiment, run)
-        st.session_state.pop("growing", None)
-    return run
+        return RUNS.grown(experiment, "run")
+    except BusyError as busy:
+        tell(busy, meanwhile)

@@ -15,6 +15,7 @@ from lora_core.training import run as train_to_the_end
 from pages.ui.caches import AT_ONCE, finished_run, work
 from pages.ui.controls import RANKS
 from pages.ui.inside_parts import is_dark
+from pages.ui.turns import QUICK, BusyError
 
 OTHERS = ("Another rank", "Another start", "Another seed")
 
@@ -169,18 +170,21 @@ def _phi_words(info: inside_geometry.PhiInfo, kind: str, name: str) -> str:
 
 def _other(experiment: Experiment, start: int | None) -> Run | None:
     """Another run to compare with, if it is there or takes no longer than a moment."""
-    if start is None:
-        return finished_run(experiment)
-    return _started_elsewhere(experiment, start) if work(experiment) <= AT_ONCE else None
+    run = finished_run(experiment)
+    if start is None or run is None or work(experiment) > AT_ONCE:
+        return run if start is None else None
+    try:
+        return _started_elsewhere(experiment, start, run)
+    except BusyError:
+        return None
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _started_elsewhere(experiment: Experiment, start: int) -> Run:
+def _started_elsewhere(experiment: Experiment, start: int, _run: Run) -> Run:
     """The same experiment from another random A."""
-    run = finished_run(experiment)
-    assert run is not None
     stream = torch.Generator().manual_seed((experiment.seed + start) % 2**32).get_state()
-    return train_to_the_end(experiment, replace(run.problem, adapter_stream=stream))
+    with QUICK.turn():
+        return train_to_the_end(experiment, replace(_run.problem, adapter_stream=stream))
 
 
 def _draw_angles(run: Run, at: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lora_core.experiment import Experiment, ScalingRule
 from lora_core.figures import loss, share
@@ -13,14 +14,16 @@ from lora_core.numbers import loss_text, percent_text
 from lora_core.theory import floor_at
 from lora_core.training import Run
 from lora_core.verdict import verdict
-from pages.ui.caches import finished_run, grown_run, warm_up
+from pages.ui.caches import finished_run, grown_run, kept_run, warm_up
 from pages.ui.controls import set_fields
 from pages.ui.exports import draw_exports
 from pages.ui.history import draw_pins, ghost, pinned, remember
 from pages.ui.live_chart import live_chart, steady_chart
+from pages.ui.rank_finger import draw_finger, follow_finger
 
 TICK = 0.25
 """Seconds between two looks at a run that grows."""
+_LAST = "last finished experiment"
 HEIGHT = 390
 """Of both charts, in CSS pixels: what 1280 x 720 leaves under a verdict of two lines."""
 
@@ -43,18 +46,34 @@ def show(experiment: Experiment) -> None:
 
 def _picture(experiment: Experiment) -> None:
     """Verdict, numbers and charts of the run; one that grows is a little further at every call."""
+    follow_finger()
     words = st.container(key="verdict")
     left, right = st.columns([0.6, 0.4])
     with right:
         _draw_share(experiment)  # counted, not trained: a large layer has it at once
-    finished = finished_run(experiment)
-    run = grown_run(experiment) if finished is None else finished
-    words.markdown(f"### {verdict(run).sentence}")
+    finished = kept_run(experiment)
+    with words:
+        run = grown_run(experiment, meanwhile=lambda: _draw_last(left)) if finished is None else finished
+        st.markdown(f"### {verdict(run).sentence}")
     with left:
         _draw_loss(run)
     _draw_numbers(run)
-    if finished is None and run.complete:
-        st.rerun()
+    with left:
+        draw_finger(experiment)
+    if run.complete:
+        st.session_state[_LAST] = experiment
+        if finished is None:
+            st.rerun()
+
+
+def _draw_last(place: DeltaGenerator) -> None:
+    """The last finished curve stays on the screen while the room is busy."""
+    last = st.session_state.get(_LAST)
+    run = None if last is None else kept_run(last)
+    if run is not None:
+        st.caption(f"Until then the chart shows the run before: rank {run.experiment.rank}.")
+        with place:
+            _draw_loss(run)
 
 
 def _draw_numbers(run: Run) -> None:

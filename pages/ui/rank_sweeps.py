@@ -1,26 +1,24 @@
 """Sweeps that visitors share: at once where that takes a moment, else growing tick by tick.
 
 A sweep is kept by its plan, in which the rank counts for nothing: a new rank on the same experiment trains
-nothing. A growing one belongs to its session, and another plan in its place cancels it.
+nothing. Who may train, and how many sweeps grow and are kept, is decided in ``shared`` and ``turns``.
 """
 
-import threading
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 import streamlit as st
 
-from lora_core.bank import Sweep, sweep, train_sweep
+from lora_core.bank import Sweep, train_sweep
 from lora_core.data import Problem, make_problem
 from lora_core.experiment import Experiment
-from pages.ui.caches import TRAINING
+from pages.ui.shared import Shared, tell
+from pages.ui.turns import BusyError
 
 AT_ONCE = 2.2e10
 """Multiply-adds that a visitor may wait for: somewhat less than a second on one core."""
-BUDGET = 0.15
-"""Seconds of training in one tick, or one block of adapters if that takes longer."""
+LARGE = 256 * 256
+"""Weights of a layer whose data, floors and full fine-tuning take long by themselves."""
 ALL_RANKS = 64
 """Layers of a larger full rank are trained at a geometric set of ranks."""
 SOME_RANKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -68,62 +66,25 @@ def work(plan: Plan) -> float:
     return e.epochs * len(plan.rates) * len(plan.seeds) * (adapters + 2 * inputs**2 * out)
 
 
+SWEEPS: Shared[Plan, Sweep] = Shared(
+    lambda plan: train_sweep(*plan),
+    brief=lambda plan: work(plan) <= AT_ONCE,
+    large=lambda plan: plan.experiment.in_features * plan.experiment.out_features > LARGE,
+)
+
+
 def trained(plan: Plan, name: str) -> Sweep:
-    """The sweep of a plan: complete, or a little further than at the last call for ``name``."""
-    if work(plan) <= AT_ONCE:
-        return _at_once(plan)
+    """The sweep of a plan: complete, or a little further than at the last call for ``name``.
+
+    Where the room is busy the page ends here, with a notice and another try.
+    """
     try:
-        return _kept(plan, None)
-    except LookupError:
-        return _grown(plan, name)
+        return SWEEPS.grown(plan, name)
+    except BusyError as busy:
+        tell(busy)
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def problem_of(experiment: Experiment) -> Problem:
     """The data and the base layer of a plan's experiment."""
     return make_problem(experiment)
-
-
-@st.cache_resource(show_spinner=False, max_entries=16)
-def _at_once(plan: Plan) -> Sweep:
-    with TRAINING:
-        return sweep(*plan)
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _kept(plan: Plan, _sweep: Sweep | None) -> Sweep:
-    # A cache that is filled from outside: without a sweep it has nothing to keep, and an error is not kept.
-    if _sweep is None:
-        raise LookupError
-    return _sweep
-
-
-class _Growing:
-    """A sweep in the making. A rerun may start while the one before still trains it."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.lock = plan, threading.Lock()
-        self.steps: Iterator[Sweep] = train_sweep(*plan)
-        self.sweep: Sweep | None = None
-
-    def grow(self, seconds: float) -> Sweep:
-        with self.lock:
-            start = time.monotonic()
-            while self.sweep is None or not self.sweep.complete:
-                with TRAINING:
-                    self.sweep = next(self.steps)
-                if time.monotonic() - start > seconds:
-                    break
-            return self.sweep
-
-
-def _grown(plan: Plan, name: str) -> Sweep:
-    key = f"growing {name}"
-    growing = st.session_state.get(key)
-    if growing is None or growing.plan != plan:
-        growing = st.session_state[key] = _Growing(plan)
-    found: Sweep = growing.grow(BUDGET)
-    if found.complete:
-        _kept(plan, found)
-        st.session_state.pop(key, None)
-    return found

@@ -1,0 +1,211 @@
+"""Turns and shared results, without a page: who comes first, what is trained once, what is told and kept."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import streamlit as st
+
+from lora_core import Experiment, run
+from pages.ui import shared, turns
+from pages.ui.caches import RUNS, grown_run, work
+from pages.ui.shared import MOST_GROWING, Shared, size_of
+from pages.ui.turns import BusyError, Line, setting
+
+
+@dataclass
+class Piece:
+    """A made-up result of so many steps, with an array that takes memory."""
+
+    key: int
+    done: int
+    total: int
+    numbers: np.ndarray = field(default_factory=lambda: np.zeros(1000))
+
+    @property
+    def complete(self) -> bool:
+        return self.done == self.total
+
+
+class Kitchen:
+    """Results of ``steps`` pieces; notes how often each is begun and how many steps were trained."""
+
+    def __init__(
+        self, steps: int = 3, seconds: float = 0.0, *, brief: bool = True, kilobytes: int = 1000
+    ) -> None:
+        self.begun: list[int] = []
+        self.trained = 0
+        self.steps, self.seconds = steps, seconds
+        self.shared: Shared[int, Piece] = Shared(
+            self.train, brief=lambda key: brief, large=lambda key: False, megabytes=1
+        )
+        self.shared._room = kilobytes * 1000
+
+    def train(self, key: int) -> Iterator[Piece]:
+        self.begun.append(key)
+        for step in range(1, self.steps + 1):
+            time.sleep(self.seconds)
+            self.trained += 1
+            yield Piece(key, step, self.steps)
+
+
+@pytest.fixture(autouse=True)
+def visitor() -> Iterator[Callable[[str], None]]:
+    """A session of its own; ``visitor(name)`` is another visitor from then on."""
+
+    def become(name: str) -> None:
+        for key in list(st.session_state):
+            del st.session_state[key]
+        st.session_state["visitor"] = name
+
+    become("first")
+    yield become
+    become("last")
+
+
+def together(*calls: Callable[[], object]) -> None:
+    threads = [threading.Thread(target=each) for each in calls]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+
+def test_a_turn_goes_to_the_one_who_is_due_first_whoever_asked_first() -> None:
+    line, served = Line(), []
+
+    def ask(name: str, due: float) -> None:
+        with line.turn(due, patience=10):
+            served.append(name)
+
+    with line.turn():
+        threads = [
+            threading.Thread(target=ask, args=each)
+            for each in (("stream", 9.0), ("late", 5.0), ("early", 1.0))
+        ]
+        for each in threads:
+            each.start()
+        while len(line) < 4:
+            time.sleep(0.01)
+    for each in threads:
+        each.join()
+    assert served == ["early", "late", "stream"]
+    assert len(line) == 0
+
+
+def test_a_wait_that_lasts_and_a_line_that_is_full_are_told() -> None:
+    line = Line(most=1)
+    with line.turn():
+        start = time.monotonic()
+        with pytest.raises(BusyError) as told, line.turn(patience=0.2):
+            pass
+        assert 0.2 <= time.monotonic() - start < 2
+        assert told.value.ahead == 2
+        waiting = threading.Thread(target=lambda: line.turn(patience=5).__enter__())
+        waiting.start()
+        while len(line) < 2:
+            time.sleep(0.01)
+        start = time.monotonic()
+        with pytest.raises(BusyError), line.turn(patience=5):
+            pass
+        assert time.monotonic() - start < 1
+    waiting.join()
+
+
+def test_a_brief_result_is_trained_once_for_all_who_want_it() -> None:
+    kitchen, found = Kitchen(seconds=0.05), []
+    together(*[lambda: found.append(kitchen.shared.finished(7)) for _ in range(12)])
+    assert kitchen.begun == [7]
+    assert len({id(each) for each in found}) == 1
+    assert found[0].complete
+
+
+def test_a_growing_result_is_one_for_all_and_each_tick_takes_it_further(visitor) -> None:
+    kitchen = Kitchen(steps=40, seconds=0.02, brief=False)
+    first = kitchen.shared.grown(1, "run")
+    visitor("second")
+    then = kitchen.shared.grown(1, "run")
+    assert kitchen.begun == [1]
+    assert 0 < first.done < then.done < 40
+    assert kitchen.shared.finished(1) is None
+    while not then.complete:
+        then = kitchen.shared.grown(1, "run")
+    assert kitchen.trained == 40
+    assert kitchen.shared.finished(1) is then
+
+
+def test_a_visitor_grows_one_at_a_time_and_another_in_its_place_cancels_it() -> None:
+    kitchen = Kitchen(steps=100, seconds=0.01, brief=False)
+    for key in range(3 * MOST_GROWING):
+        kitchen.shared.grown(key, "run")
+    assert len(kitchen.shared._growing) == 1
+
+
+def test_one_more_than_may_grow_is_told_and_gets_the_place_of_one_who_left(visitor, monkeypatch) -> None:
+    kitchen = Kitchen(steps=100, seconds=0.01, brief=False)
+    for key in range(MOST_GROWING):
+        visitor(f"visitor {key}")
+        kitchen.shared.grown(key, "run")
+    visitor("one more")
+    with pytest.raises(BusyError) as told:
+        kitchen.shared.grown(99, "run")
+    assert told.value.ahead == MOST_GROWING
+    monkeypatch.setattr(shared, "ABSENT", -1.0)  # as if all had been silent for long
+    assert kitchen.shared.grown(99, "run").done > 0
+    assert len(kitchen.shared._growing) == MOST_GROWING
+    assert 0 not in kitchen.shared._growing
+
+
+def test_what_was_not_asked_for_longest_makes_room() -> None:
+    kitchen = Kitchen(kilobytes=25)  # three results of 8 kB each
+    for key in (1, 2, 3, 1, 4):
+        kitchen.shared.finished(key)
+    assert [kitchen.shared.kept(key) is not None for key in (1, 2, 3, 4)] == [True, False, True, True]
+    small = Kitchen(kilobytes=1)
+    assert small.shared.finished(1) is small.shared.kept(1)  # one stays, however large
+
+
+def test_a_training_that_fails_is_begun_anew() -> None:
+    kitchen = Kitchen()
+
+    def broken(key: int) -> Iterator[Piece]:
+        yield from kitchen.train(key)
+        raise ZeroDivisionError
+
+    honest, kitchen.shared._train = kitchen.shared._train, broken
+    with pytest.raises(ZeroDivisionError):
+        kitchen.shared.finished(5)
+    kitchen.shared._train = honest
+    found = kitchen.shared.finished(5)
+    assert found is not None
+    assert found.complete
+
+
+def test_a_run_that_grew_is_the_run_to_the_bit_and_its_size_is_that_of_its_arrays() -> None:
+    experiment = Experiment(in_features=24, out_features=12, epochs=2000, rank=60)
+    found = grown_run(experiment)
+    while not found.complete:
+        found = grown_run(experiment)
+    assert found.fingerprint == run(experiment).fingerprint
+    assert RUNS.kept(experiment) is found
+    problem = found.problem
+    arrays = [problem.X, problem.Y, problem.X_test, problem.Y_test, problem.base.weight, problem.base.bias]
+    least = sum(each.nbytes for each in arrays)
+    least += sum(
+        each.A.nbytes + each.B.nbytes for each in found.lora.snapshots.values() if each.B is not None
+    )
+    assert least < size_of(found) < 2 * least
+    assert work(experiment) > 0
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "many", "1.5", "٣"])
+def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("LORA_MOST_WAITING", text)
+    with pytest.raises(ValueError, match=r"LORA_MOST_WAITING is .* whole number from 1"):
+        setting("MOST_WAITING", 24)
+    monkeypatch.delenv("LORA_MOST_WAITING")
+    assert setting("MOST_WAITING", 24) == 24
+    assert turns.MOST_WAITING == 24
