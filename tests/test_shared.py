@@ -127,6 +127,7 @@ def test_a_growing_result_is_one_for_all_and_each_tick_takes_it_further(visitor)
     kitchen = Kitchen(steps=40, seconds=0.02, brief=False)
     first = kitchen.shared.grown(1, "run")
     visitor("second")
+    assert kitchen.shared.grown(1, "run") is first  # what is there already is drawn before more is trained
     then = kitchen.shared.grown(1, "run")
     assert kitchen.begun == [1]
     assert 0 < first.done < then.done < 40

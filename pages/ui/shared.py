@@ -20,8 +20,8 @@ from torch import nn
 
 from pages.ui.turns import LATER, PATIENCE, QUICK, SLOW, BusyError, setting, wait
 
-SHARED_BUDGET, LEAST_BUDGET = 0.15, 0.03
-"""Seconds of training in one tick: the first is shared by all results that grow, down to the second."""
+BUDGET, TICK = 0.15, 0.25
+"""Seconds of training in a tick and from tick to tick, of a result that grows alone."""
 MOST_GROWING = setting("MOST_GROWING", 8)
 """Results that may grow at a time; a visitor who asks for one more is told that the room is busy."""
 KEPT_MEGABYTES = setting("KEPT_MEGABYTES", 400)
@@ -49,6 +49,7 @@ class _Growing(Generic[V]):
         self.latest: V | None = None
         self.polished = False
         self.visitors: dict[str, float] = {}
+        self.looked: set[str] = set()
 
     def active(self, now: float) -> bool:
         return self.absent(now) < ABSENT
@@ -107,6 +108,8 @@ class Shared(Generic[K, V]):
             return found
         growing = self._place(key, name)
         latest = growing.latest
+        if latest is not None and not self._has_looked(growing):
+            return latest
         if latest is None:
             wait(lambda seconds: growing.lock.acquire(timeout=seconds), PATIENCE, SLOW)
         elif not growing.lock.acquire(blocking=False):
@@ -115,6 +118,28 @@ class Shared(Generic[K, V]):
             return self._further(key, growing)
         finally:
             growing.lock.release()
+
+    @staticmethod
+    def _has_looked(growing: _Growing[V]) -> bool:
+        """Whether this visitor has been given what there was before; noted as given now.
+
+        The beginning of a large result takes longer than a tick, which then ends the script that trained it
+        before it has drawn: the next one draws first and trains afterwards.
+        """
+        me = st.session_state["visitor"]
+        looked = me in growing.looked
+        growing.looked.add(me)
+        return looked
+
+    def growing(self) -> int:
+        """How many results grow at this moment."""
+        now = time.monotonic()
+        with self._lock:
+            return sum(not self._brief(key) and each.active(now) for key, each in self._growing.items())
+
+    def tick(self) -> float:
+        """Seconds from tick to tick of a page: more where many grow, for drawing them takes time too."""
+        return TICK * max(1.0, self.growing() / 2)
 
     def _at_once(self, key: K, patience: float) -> V:
         found = self.kept(key)
@@ -134,9 +159,7 @@ class Shared(Generic[K, V]):
 
     def _further(self, key: K, growing: _Growing[V]) -> V:
         slow = SLOW if self._large(key) else QUICK
-        with self._lock:
-            active = sum(each.active(time.monotonic()) for each in self._growing.values())
-        end = time.monotonic() + max(LEAST_BUDGET, SHARED_BUDGET / max(1, active))
+        end = time.monotonic() + (BUDGET if self.growing() < 2 else BUDGET / 2)
         try:
             with self._forgotten_if_it_fails(key):
                 if growing.latest is None:
