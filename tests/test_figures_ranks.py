@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from lora_core import Experiment, create_toy_dataset, make_problem, run, sweep, train_model
-from lora_core.figures import ranks as figures
+from lora_core.figures import ranks_drawn
+from lora_core.figures.ranks import draw_ranks
 from lora_core.figures.ranks_beyond import map_info, seeds_info, spectrum_info, truncation
 from lora_core.figures.ranks_numbers import axis_range, knee_words, rank_words, ranks_info, table
 from lora_core.layer import LoRALayer
@@ -67,7 +68,7 @@ def test_a_sweep_s_last_losses_are_those_of_the_runs(default) -> None:
 
 def test_the_words_name_the_knee_its_share_and_what_is_in_the_way(default) -> None:
     info = ranks_info(*default)
-    assert knee_words(info, 0.01).startswith("You need rank 4: its floor 0.00980 is within 1 %")
+    assert knee_words(info, 0.01).startswith("You need rank 4: its floor 0.00980 is at most 1 %")
     assert knee_words(info, 0.01).endswith("It trains 12.5 % of the numbers.")
     assert knee_words(info, 1.0).startswith("No rank is needed")
     assert "too small" in rank_words(info, info.place(3), 0.01)
@@ -87,7 +88,7 @@ def test_a_diverged_rank_is_said_and_drawn_as_a_gap() -> None:
     assert "diverged" in rank_words(info, place, 0.01)
     low, high = axis_range(info)
     assert 0 < low < high < np.inf
-    assert figures.draw_heat(info).data[0].z[place][-1] is None
+    assert ranks_drawn.draw_heat(info).data[0].z[place][-1] is None
 
 
 def test_the_ideal_change_has_the_ideal_spectrum_and_the_whole_energy(default) -> None:
@@ -156,7 +157,7 @@ def test_the_map_marks_the_best_rate_of_each_row_and_costs_at_most_twelve_runs()
 
 def test_charts_hold_the_numbers_they_are_given(default) -> None:
     info = ranks_info(*default)
-    figure = figures.draw_ranks(info, 0.01)
+    figure = draw_ranks(info, 0.01)
     (last,) = [trace for trace in figure.data if trace.name == "trained"]
     np.testing.assert_array_equal(last.y, info.final)
     curves = [trace for trace in figure.data if trace.meta["part"] == "curve"]
@@ -168,6 +169,6 @@ def test_charts_hold_the_numbers_they_are_given(default) -> None:
 def test_a_floor_of_zero_lies_at_the_foot_of_the_axis() -> None:
     experiment = replace(SMALL, noise=0.0)
     info = ranks_info(sweep(experiment), make_problem(experiment))
-    figure = figures.draw_ranks(info, 0.01)
+    figure = draw_ranks(info, 0.01)
     assert min(next(trace for trace in figure.data if trace.name == "floor").y) == axis_range(info)[0]
     assert any("floor 0, below the axis" in note.text for note in figure.layout.annotations)

@@ -93,11 +93,14 @@ def test_a_large_layer_grows_and_ends_complete() -> None:
     experiment = Experiment(in_features=256, out_features=256, epochs=500)
     assert work(ranks_plan(experiment)) > rank_sweeps.AT_ONCE
     app = open_link(in_features="256", out_features="256", epochs="500")
-    for _ in range(30):
-        if any(each.value.startswith("### ") for each in app.markdown):
-            break
+    assert said(app) == "Training 14 ranks of this large layer, one after another."
+    shares = []
+    while said(app).startswith("Training"):
+        shares += [each.proto.value for each in app.get("progress")]
         checked(app.run())
     assert said(app).startswith("You need rank 4")
+    assert len(set(shares)) > 2
+    assert shares == sorted(shares)
 
 
 def test_plans_leave_out_what_does_not_change_them() -> None:

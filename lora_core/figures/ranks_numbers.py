@@ -80,7 +80,7 @@ def ranks_info(sweep: Sweep, problem: Problem) -> RanksInfo:
 def knee_words(info: RanksInfo, tolerance: float) -> str:
     """The smallest rank within the tolerance, in words, with what it trains."""
     found, base, full = knee(info.floors, tolerance), loss_text(info.floors[0]), loss_text(info.floors[-1])
-    within = f"within {100 * tolerance:g} % of the base loss of full fine-tuning's {full}"
+    within = f"at most {100 * tolerance:g} % of the base loss above full fine-tuning's {full}"
     if found == 0:
         return f"No rank is needed: the base is at {base}, {within}."
     sizes, bias = (info.experiment.in_features, info.experiment.out_features), info.experiment.train_bias

@@ -9,7 +9,8 @@ import streamlit as st
 
 from lora_core.bank import Sweep
 from lora_core.experiment import Experiment
-from lora_core.figures import ranks as figures
+from lora_core.figures import ranks_drawn
+from lora_core.figures.ranks import draw_ranks
 from lora_core.figures.ranks_beyond import SpectrumInfo, spectrum_info, truncation
 from lora_core.figures.ranks_numbers import Floats, RanksInfo, knee_words, ranks_info, table
 from lora_core.numbers import bytes_text, loss_text, percent_text
@@ -17,9 +18,9 @@ from lora_core.stacked import BLOCK_BYTES
 from pages.ui.caches import warm_up
 from pages.ui.controls import set_field
 from pages.ui.live_chart import preload, steady_chart
-from pages.ui.rank_chart import click_chart, rank_chart
-from pages.ui.rank_more import draw_map, draw_seeds
-from pages.ui.rank_sweeps import Plan, problem_of, ranks_plan, trained
+from pages.ui.rank_chart import click_chart, click_message, rank_chart, rank_message
+from pages.ui.rank_more import draw_map, draw_seeds, leave_for_cell
+from pages.ui.rank_sweeps import Plan, grows, problem_of, ranks_plan, trained
 
 TICK = 0.25
 """Seconds between two looks at a sweep that grows."""
@@ -28,29 +29,34 @@ HEIGHT = 330
 
 
 class Drawn(NamedTuple):
-    """What of the page no rank changes."""
+    """What of the page no rank changes; the charts as they are sent."""
 
     info: RanksInfo
     cut: Floats
-    ranks: go.Figure
-    heat: go.Figure
+    ranks: bytes
+    heat: bytes
     truncated: go.Figure
+    frame: pd.DataFrame
+    csv: str
 
 
 def show(experiment: Experiment) -> None:
     """Draw every rank of the experiment: trained already, or growing."""
+    leave_for_cell()
     preload()
     warm_up()
-    said = st.container(key="verdict")
+    said = st.container(key="verdict").empty()
     tolerance = _tolerance()
     plan = ranks_plan(experiment)
+    if grows(plan):
+        said.markdown(f"### Training {len(plan.ranks)} ranks of this large layer, one after another.")
     sweep = trained(plan, "ranks")
     if not sweep.complete:
         st.fragment(_grow, run_every=TICK)(plan, experiment, tolerance)
         return
     drawn = _drawn(plan, tolerance, sweep)
     said.markdown(f"### {knee_words(drawn.info, tolerance)}")
-    rank_chart(drawn.ranks, drawn.info, experiment.rank, tolerance, key="ranks", on_pick=_pick)
+    rank_chart(drawn.ranks, drawn.info, experiment.rank, key="ranks", on_pick=_pick)
     _draw_notes(drawn.info, experiment)
     _draw_details(plan, drawn, sweep, experiment)
     draw_seeds(experiment, tolerance)
@@ -62,8 +68,18 @@ def _drawn(plan: Plan, tolerance: float, _sweep: Sweep) -> Drawn:
     problem = problem_of(plan.experiment)
     info = ranks_info(_sweep, problem)
     cut = truncation(_sweep, problem, info.ranks)
-    charts = figures.draw_ranks(info, tolerance), figures.draw_heat(info), figures.draw_truncation(info, cut)
-    return Drawn(info, cut, *charts)
+    ranks = rank_message(draw_ranks(info, tolerance), info, tolerance, key="ranks")
+    heat = click_message(
+        ranks_drawn.draw_heat(info), alt="Heat map of the loss by epoch and rank", height=HEIGHT
+    )
+    frame = pd.DataFrame(table(info, cut))
+    csv = frame.to_csv(index=False)
+    return Drawn(info, cut, ranks, heat, ranks_drawn.draw_truncation(info, cut), frame, csv)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _spectrum(plan: Plan, rank: int, _sweep: Sweep) -> SpectrumInfo:
+    return spectrum_info(_sweep, problem_of(plan.experiment), rank)
 
 
 def _tolerance() -> float:
@@ -84,10 +100,11 @@ def _grow(plan: Plan, experiment: Experiment, tolerance: float) -> None:
     sweep = trained(plan, "ranks")
     if sweep.complete:
         st.rerun()
-    st.progress(sweep.done / sweep.total, f"{sweep.done} of {sweep.total} ranks trained")
-    info = ranks_info(sweep, problem_of(plan.experiment))
-    figure = figures.draw_ranks(info, tolerance)
-    rank_chart(figure, info, experiment.rank, tolerance, key="ranks growing", on_pick=_pick)
+    st.progress(sweep.progress, f"{sweep.done} of {sweep.total} ranks trained")
+    if sweep.done:
+        info = ranks_info(sweep, problem_of(plan.experiment))
+        message = rank_message(draw_ranks(info, tolerance), info, tolerance, key="ranks growing")
+        rank_chart(message, info, experiment.rank, key="ranks growing", on_pick=_pick)
 
 
 def _draw_notes(info: RanksInfo, experiment: Experiment) -> None:
@@ -109,29 +126,26 @@ def _draw_notes(info: RanksInfo, experiment: Experiment) -> None:
 
 
 def _draw_details(plan: Plan, drawn: Drawn, sweep: Sweep, experiment: Experiment) -> None:
-    info, cut, problem = drawn.info, drawn.cut, problem_of(plan.experiment)
+    info = drawn.info
     place = info.place(experiment.rank)
     first, second, third = st.columns(3)
     with first:
         st.markdown("**Loss by epoch and rank**")
-        click_chart(
-            drawn.heat, key="heat", height=HEIGHT, alt="Heat map of the loss by epoch and rank",
-            on_click=lambda _, rank: _pick(int(rank)),
-        )  # fmt: skip
+        click_chart(drawn.heat, key="heat", on_click=lambda row, _: _pick(info.ranks[row]))
         st.caption("Dark is a small loss. A click chooses the rank.")
     with second:
         st.markdown(f"**What rank {info.ranks[place]} has learnt**")
         if np.isfinite(info.final[place]):
-            _draw_spectrum(spectrum_info(sweep, problem, info.ranks[place]))
+            _draw_spectrum(_spectrum(plan, info.ranks[place], sweep))
         else:
             st.caption("This rank diverged: there is no change to look at.")
     with third:
         st.markdown("**Train large, then cut?**")
-        words = _cut_words(info, cut, place)
-        alt = f"Cutting the largest adapter against training at the rank. {words}"
+        # Its alt text names no rank: a chart that a new rank does not change is not drawn again.
+        alt = f"The adapter of rank {info.ranks[-1]} cut to each rank, beside the adapters trained at it."
         steady_chart(drawn.truncated, key="cut", alt=alt, height=HEIGHT)
-        st.caption(words)
-    _draw_table(info, cut)
+        st.caption(_cut_words(info, drawn.cut, place))
+    _draw_table(drawn)
 
 
 def _draw_spectrum(found: SpectrumInfo) -> None:
@@ -139,7 +153,7 @@ def _draw_spectrum(found: SpectrumInfo) -> None:
         f"Rank paid {found.rank}, effective rank used {found.used:.3g}. The best change of this rank keeps "
         f"{percent_text(found.energy)} of what there is to learn."
     )
-    steady_chart(figures.draw_spectrum(found), key="spectrum", alt=f"Spectrum. {words}", height=HEIGHT)
+    steady_chart(ranks_drawn.draw_spectrum(found), key="spectrum", alt=f"Spectrum. {words}", height=HEIGHT)
     st.caption(words)
 
 
@@ -153,10 +167,7 @@ def _cut_words(info: RanksInfo, cut: Floats, place: int) -> str:
     )
 
 
-def _draw_table(info: RanksInfo, cut: Floats) -> None:
-    frame = pd.DataFrame(table(info, cut))
+def _draw_table(drawn: Drawn) -> None:
     with st.expander("All of it as a table"):
-        st.dataframe(frame, hide_index=True, height=300)
-    st.download_button(
-        "Ranks as CSV", frame.to_csv(index=False), "every_rank.csv", "text/csv", icon=":material/download:"
-    )
+        st.dataframe(drawn.frame, hide_index=True, height=300)
+    st.download_button("Ranks as CSV", drawn.csv, "every_rank.csv", "text/csv", icon=":material/download:")

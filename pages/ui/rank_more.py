@@ -4,15 +4,23 @@ import streamlit as st
 
 from lora_core.bank import Sweep
 from lora_core.experiment import Experiment
-from lora_core.figures import ranks as figures
+from lora_core.figures import ranks_drawn as figures
 from lora_core.figures.ranks_beyond import MapInfo, map_info, seeds_info
 from pages.ui.controls import set_field
 from pages.ui.live_chart import steady_chart
-from pages.ui.rank_chart import click_chart
+from pages.ui.rank_chart import click_chart, click_message
 from pages.ui.rank_sweeps import SEEDS, Plan, map_plan, seeds_plan, trained
 
 TICK = 0.25
-_CELL = "cell of the map"
+_LEAVE = "leave for the playground"
+
+
+def leave_for_cell() -> None:
+    """After a click on the map: on to the playground, which finds the cell's fields in its controls."""
+    if st.session_state.pop(_LEAVE, False):
+        st.switch_page(
+            "app.py", query_params={}
+        )  # {}: without it, what is bound to the link may not be cleared
 
 
 def draw_seeds(experiment: Experiment, tolerance: float) -> None:
@@ -42,23 +50,19 @@ def draw_map(experiment: Experiment) -> None:
     sweep = _sweep(map_plan(experiment), "map")
     if sweep is not None:
         info = map_info(sweep)
-        click_chart(
-            figures.draw_map(info), key="map", height=460, alt=f"Learning rate by rank. {info.words()}",
-            on_click=lambda rate, rank: _open_cell(info, rate, rank),
-        )  # fmt: skip
-        st.caption(f"{info.words()} A star marks the best of its row. A click takes a cell over.")
-        if _CELL in st.session_state:
-            label = f"Open {st.session_state[_CELL]} in the playground"
-            st.page_link("app.py", label=label, icon=":material/tune:")
+        alt = f"Learning rate by rank. {info.words()}"
+        message = click_message(figures.draw_map(info), alt=alt, height=460)
+        click_chart(message, key="map", on_click=lambda row, column: _open_cell(info, row, column))
+        st.caption(
+            f"{info.words()} A star marks the best of its row. A click opens a cell in the playground."
+        )
 
 
-def _open_cell(info: MapInfo, rate: str, rank: str) -> None:
-    """Set the cell's fields; a link then opens it, for a page switch would drop what is bound to the URL."""
-    values = {f"{each:g}": each for each in info.rates}
-    set_field("learning_rate", values[rate])
-    if rank != "full":
-        set_field("rank", int(rank))
-    st.session_state[_CELL] = f"{'full fine-tuning' if rank == 'full' else f'rank {rank}'} at {rate}"
+def _open_cell(info: MapInfo, row: int, column: int) -> None:
+    set_field("learning_rate", info.rates[column])
+    if row < len(info.ranks):
+        set_field("rank", info.ranks[row])
+    st.session_state[_LEAVE] = True
 
 
 def _sweep(plan: Plan, name: str) -> Sweep | None:
@@ -71,7 +75,7 @@ def _sweep(plan: Plan, name: str) -> Sweep | None:
         found = trained(plan, name)
         if found.complete:
             st.rerun()
-        st.progress(found.done / found.total, f"{found.done} of {found.total} runs trained")
+        st.progress(found.progress, f"{found.done} of {found.total} runs trained")
 
     st.fragment(grow, run_every=TICK)()
     return None

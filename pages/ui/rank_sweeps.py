@@ -73,6 +73,11 @@ SWEEPS: Shared[Plan, Sweep] = Shared(
 )
 
 
+def grows(plan: Plan) -> bool:
+    """Whether the sweep takes longer than a moment and is not there yet."""
+    return work(plan) > AT_ONCE and SWEEPS.kept(plan) is None
+
+
 def trained(plan: Plan, name: str) -> Sweep:
     """The sweep of a plan: complete, or a little further than at the last call for ``name``.
 

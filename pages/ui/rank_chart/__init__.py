@@ -37,16 +37,41 @@ LOADER = """export default async (component) => {
 };"""
 
 
-def rank_chart(
+def rank_message(
     figure: go.Figure,
     info: RanksInfo,
-    rank: int,
     tolerance: float,
     *,
     key: str,
-    on_pick: Callable[[int], None],
+    height: int = 400,
+    over_live: bool = False,
+) -> bytes:
+    """All that the chart named ``key`` shows, at every rank: the same whatever the rank, so worth keeping.
+
+    ``over_live`` lays the curve of the rank over the page's live chart, which has a legend of its own; else
+    it lies on the figure's second panel.
+    """
+    places = range(len(info.ranks))
+    header: dict[str, Any] = {
+        "key": key,
+        "over_live": over_live,
+        "height": height,
+        "ranks": info.ranks,
+        "floors": [info.floor(i) for i in places],
+        "words": [rank_words(info, i, tolerance) for i in places],
+        "cells": [cell for cell in _cells(info) if not over_live or isinstance(cell["text"], list)],
+        "colors": {"lora": palette.LORA},
+        "dark": palette.DARK,
+        "alt": ranks_alt(info, tolerance),
+    }
+    digest = hashlib.sha256(info.losses.tobytes() + repr(header).encode()).hexdigest()[:16]
+    return pack(figure, {**header, "run": digest})
+
+
+def rank_chart(
+    message: bytes, info: RanksInfo, rank: int, *, key: str, on_pick: Callable[[int], None]
 ) -> None:
-    """Show `draw_ranks` and the handle at ``rank``; ``on_pick`` is called with the rank that a hand chose.
+    """Show what `rank_message` packed, the handle at ``rank``; ``on_pick`` gets the rank that a hand chose.
 
     Where ``rank`` was not trained (beyond the layer's, or between those of a large layer) the handle stands
     at the nearest trained one.
@@ -57,44 +82,45 @@ def rank_chart(
         if chosen is not None and int(chosen) in info.ranks:
             on_pick(int(chosen))
 
-    message = pack(figure, _header(info, rank, tolerance))
+    # The rank by itself, so that a new one does not send the figure again.
+    told = {"key": key, "rank": info.ranks[info.place(rank)]}
+    _component("rank_told")(key=f"{key} told", data=told)
     _component("rank_chart")(key=key, data=message, on_rank_change=picked)
 
 
-def click_chart(
-    figure: go.Figure, *, key: str, alt: str, height: int, on_click: Callable[[str, str], None]
-) -> None:
-    """Show a still figure; ``on_click`` is called with the x and y, as text, of the point that is clicked."""
+def click_message(figure: go.Figure, *, alt: str, height: int) -> bytes:
+    """A still map, packed, so that it can be kept."""
+    header: dict[str, Any] = {"height": height, "alt": alt, "dark": palette.DARK}
+    header["run"] = hashlib.sha256(pack(figure, header)).hexdigest()[:16]
+    return pack(figure, header)
+
+
+def click_chart(message: bytes, *, key: str, on_click: Callable[[int, int], None]) -> None:
+    """Show what `click_message` packed; ``on_click`` is called with row and column of the cell clicked."""
 
     def clicked() -> None:
-        point = st.session_state[key].get("point")
-        if point is not None:
-            on_click(str(point[0]), str(point[1]))
+        cell = st.session_state[key].get("cell")
+        if isinstance(cell, list) and len(cell) == 2:
+            on_click(int(cell[0]), int(cell[1]))
 
-    header: dict[str, Any] = {"height": height, "alt": alt, "dark": palette.DARK}
-    header["run"] = hashlib.sha256(figure.to_json().encode()).hexdigest()[:16]
-    _component("click_chart")(key=key, data=pack(figure, header), on_point_change=clicked)
+    _component("click_chart")(key=key, data=message, on_cell_change=clicked)
 
 
-def _header(info: RanksInfo, rank: int, tolerance: float) -> dict[str, Any]:
+def _cells(info: RanksInfo) -> list[dict[str, Any]]:
+    """The numbers beside the chart, which are its legend: what a rank moves as a list, the rest as text."""
     places = range(len(info.ranks))
-    header: dict[str, Any] = {
-        "ranks": info.ranks,
-        "floors": [info.floor(i) for i in places],
-        "words": [rank_words(info, i, tolerance) for i in places],
-        "cells": {
-            "trained": [loss_text(info.final[i]) for i in places],
-            "floor": [loss_text(info.floor(i)) for i in places],
-            "held-out": [loss_text(info.test[i]) for i in places],
-            "of full's numbers": [percent_text(info.share(i)) for i in places],
-        },
-        "fixed": {"full": loss_text(info.full_final), "base": loss_text(info.base)},
-        "colors": {"lora": palette.LORA, "full": palette.FULL, "base": palette.BASE},
-        "dark": palette.DARK,
-        "alt": ranks_alt(info, tolerance),
-    }
-    digest = hashlib.sha256(info.losses.tobytes() + repr(header).encode()).hexdigest()[:16]
-    return {**header, "run": digest, "rank": info.ranks[info.place(rank)]}
+    lora, full = palette.LORA, palette.FULL
+    rows: list[tuple[str, str | None, str, str | list[str]]] = [
+        ("rank", None, "solid", [str(rank) for rank in info.ranks]),
+        ("trained", lora, "solid", [loss_text(info.final[i]) for i in places]),
+        ("floor", lora, "dash", [loss_text(info.floor(i)) for i in places]),
+        ("held-out", lora, "dot", [loss_text(info.test[i]) for i in places]),
+        ("share of full", None, "solid", [percent_text(info.share(i)) for i in places]),
+        ("full", full, "solid", loss_text(info.full_final)),
+        ("full, held-out", full, "dot", loss_text(info.full_test)),
+        ("base", palette.BASE, "solid", loss_text(info.base)),
+    ]
+    return [{"name": name, "color": color, "dash": dash, "text": text} for name, color, dash, text in rows]
 
 
 @lru_cache

@@ -1,5 +1,5 @@
 /**
- * A still figure that tells which of its points was clicked.
+ * A map that tells which of its cells was clicked: row and column.
  *
  * The drawing is the steady chart's; this only listens.
  */
@@ -18,7 +18,7 @@ export default async function clickChart(component, Plotly, kit) {
   if (div && !listening.has(div)) {
     listening.add(div);
     div.on("plotly_click", ({ points }) => {
-      component.setTriggerValue("point", [String(points[0].x), String(points[0].y)]);
+      component.setTriggerValue("cell", points[0].pointIndex);
     });
   }
   return leave;

@@ -2,17 +2,36 @@
  * All ranks in one figure that Plotly draws once a sweep, and a handle that moves over it.
  *
  * Everything a rank changes is laid over the axes or stands beside them: one path, a few attributes and some
- * words a frame. Plotly draws nothing and the server hears nothing until the hand lets go.
+ * words a frame. Plotly draws nothing and the server hears nothing until the hand lets go. The curve of the rank
+ * lies on this figure's second panel, or on the live chart of the page.
  */
 
-import { Overlay } from "./overlay.js";
+import { Curve } from "./curve.js";
+import { Handle } from "./handle.js";
+import { OverLive } from "./over_live.js";
 import { Words } from "./words.js";
 
-const NARROW = 560; // CSS pixels: below it the two panels stand one above the other
+const NARROW = 560; // CSS pixels: below it two panels stand one above the other
+const TALL = 560; // and are together as high as this
 const PATIENCE = 350; // ms after the last key before a rank is told to the server
+const LINGER = 250; // ms that a curve stays over the live chart, which draws the chosen rank meanwhile
 
 /** @type {WeakMap<Node, RankChart>} */
 const mounted = new WeakMap();
+/** @type {Map<string, RankChart>} the charts on the page, by their keys */
+const charts = new Map();
+/** @type {Map<string, number>} the experiment's rank, by the key of the chart */
+const chosen = new Map();
+
+/**
+ * The rank of the experiment. It comes by itself, so that a new rank sends a few bytes and not the figure.
+ * @param {string} key  of the chart
+ * @param {number} rank
+ */
+export function choose(key, rank) {
+  chosen.set(key, rank);
+  charts.get(key)?.choose(rank);
+}
 
 class RankChart {
   /**
@@ -24,9 +43,12 @@ class RankChart {
     Object.assign(this, { Plotly, kit, calls: 0, place: 0, frame: 0 });
     this.config = { displayModeBar: false, responsive: false, doubleClick: false };
     this.div = kit.element("div", { class: "figure" });
-    this.overlay = new Overlay(kit);
+    this.handle = new Handle(kit);
+    this.curve = new Curve(kit);
+    this.live = new OverLive(kit);
+    const overlay = kit.svg("svg", { class: "overlay" }, this.curve.root, this.handle.root);
     this.words = new Words(kit);
-    this.plot = kit.element("div", { class: "plot", role: "group" }, this.div, this.overlay.root);
+    this.plot = kit.element("div", { class: "plot", role: "group" }, this.div, overlay);
     this.root = kit.element("div", { class: "rank-chart", "data-testid": "rank-chart" }, this.words.root, this.plot);
     this.root.style.visibility = "hidden"; // until the first drawing
     parent.appendChild(this.root);
@@ -36,26 +58,23 @@ class RankChart {
   }
 
   listen() {
-    const { area, handle } = this.overlay;
+    const { area, slider } = this.handle;
     area.addEventListener("pointerdown", (event) => {
       if (event.button) return;
       area.setPointerCapture(event.pointerId);
-      handle.focus({ preventScroll: true });
+      slider.focus({ preventScroll: true });
       this.held = true;
       this.follow(event);
     });
     area.addEventListener("pointermove", (event) => this.held && this.follow(event));
     area.addEventListener("pointerup", () => this.letGo());
     area.addEventListener("pointercancel", () => this.letGo());
-    handle.addEventListener("keydown", (event) => this.key(event));
+    slider.addEventListener("keydown", (event) => this.key(event));
   }
 
   /** @param {PointerEvent} event */
   follow(event) {
-    const { x } = this.overlay.axes;
-    const across = event.clientX - this.div.getBoundingClientRect().left - x._offset;
-    const places = this.payload.ranks.map((rank) => Math.abs(x.c2p(x.d2c(rank)) - across));
-    this.wanted = places.indexOf(Math.min(...places));
+    this.wanted = this.handle.nearest(event.clientX - this.div.getBoundingClientRect().left);
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.show(this.wanted);
@@ -103,9 +122,24 @@ class RankChart {
   /** @param {number} place  in the list of ranks */
   show(place) {
     this.place = place;
-    this.overlay.show(place);
+    const rank = this.payload.ranks[place];
+    this.handle.show(place);
     this.words.show(place);
-    this.root.dataset.rank = String(this.payload.ranks[place]);
+    clearTimeout(this.lingering);
+    if (!this.payload.over_live) this.curve.show(place);
+    else if (rank !== chosen.get(this.payload.key)) this.live.show(place);
+    else this.lingering = setTimeout(() => this.live.show(undefined), this.held ? 0 : LINGER);
+    this.root.dataset.rank = String(rank);
+  }
+
+  /** @param {number|undefined} rank  the experiment's */
+  choose(rank) {
+    const place = this.payload ? this.payload.ranks.indexOf(rank) : -1;
+    if (place < 0) return; // a rank of a sweep that is still on its way
+    this.told = rank;
+    if (!this.held && !this.patience) this.show(place); // a hand that is at it already knows better
+    this.root.dataset.told = String(rank);
+    this.root.style.visibility = "";
   }
 
   /**
@@ -118,40 +152,51 @@ class RankChart {
     this.bytes = bytes;
     const payload = await this.kit.unpack(bytes);
     if (this.bytes !== bytes) return; // overtaken by a newer sweep
-    const fresh = payload.run !== this.payload?.run;
     this.payload = payload;
-    this.told = payload.rank;
-    const busy = this.held || this.patience; // a hand that is at it already knows better
-    if (!busy || fresh) this.place = payload.ranks.indexOf(payload.rank);
-    if (fresh) {
-      this.plot.setAttribute("aria-label", payload.alt);
-      await this.draw();
-    } else if (!busy) this.show(this.place);
-    Object.assign(this.root.dataset, { run: payload.run, told: String(payload.rank) });
-    this.root.style.visibility = "";
+    charts.set(payload.key, this);
+    this.place = Math.max(0, payload.ranks.indexOf(chosen.get(payload.key)));
+    this.plot.setAttribute("aria-label", payload.alt);
+    await this.draw();
+    const first = !this.root.dataset.run;
+    this.root.dataset.run = payload.run;
+    // The hand shall see what it moves: the live chart lies just above.
+    if (first && payload.over_live) this.root.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    this.choose(chosen.get(payload.key));
   }
 
   async draw() {
-    const { figure, dark } = this.payload;
+    const { figure, dark, colors, over_live: overLive } = this.payload;
     this.theme = this.kit.readTheme(this.root);
     this.width = this.root.getBoundingClientRect().width;
     this.words.load(this.payload, this.theme);
-    const narrow = this.width < NARROW;
-    this.plot.style.height = narrow ? "560px" : "400px";
-    const layout = this.layout(narrow);
+    if (overLive) this.root.append(this.words.root); // below: the handle stays close to the live chart
+    const narrow = this.width < NARROW && !overLive;
+    const height = narrow ? TALL : this.payload.height;
+    this.plot.style.height = `${height}px`;
+    const layout = this.layout(narrow, height);
     await this.Plotly.react(this.div, this.kit.themedTraces(figure.data, dark, this.theme), layout, this.config);
-    this.overlay.place(this.div._fullLayout, this.payload, this.theme);
+    const { xaxis, yaxis, xaxis2, yaxis2 } = this.div._fullLayout;
+    const color = this.kit.themed(colors.lora, dark, this.theme);
+    this.handle.place({ x: xaxis, y: yaxis }, this.payload, color, this.theme.page);
+    if (overLive) this.live.place(this.payload, color, this.theme.page);
+    else {
+      this.curve.root.setAttribute("transform", `translate(${xaxis2._offset},${yaxis2._offset})`);
+      this.curve.place({ x: xaxis2, y: yaxis2 }, this.payload, color);
+    }
     this.show(this.place);
   }
 
-  /** @param {boolean} narrow */
-  layout(narrow) {
+  /**
+   * @param {boolean} narrow
+   * @param {number} height
+   */
+  layout(narrow, height) {
     const { axis, modebar, ...look } = this.kit.themedLayout(this.theme);
     const { figure, dark } = this.payload;
     const sent = figure.layout;
     const colored = (part) => ({ ...part, color: this.kit.themed(part.color, dark, this.theme) });
-    const layout = { ...look, ...sent, dragmode: false, width: this.width, height: narrow ? 560 : 400 };
-    for (const name of ["xaxis", "xaxis2", "yaxis", "yaxis2"]) {
+    const layout = { ...look, ...sent, dragmode: false, width: this.width, height };
+    for (const name of Object.keys(sent).filter((key) => /^[xy]axis\d*$/.test(key))) {
       const title = { ...sent[name].title, font: { size: this.theme.size } };
       layout[name] = { ...axis, ...sent[name], title, fixedrange: true };
     }
@@ -167,7 +212,7 @@ class RankChart {
     return layout;
   }
 
-  /** Draw again if the theme or the width are not those of the last drawing. */
+  /** Draw again if the theme is not that of the last drawing. */
   dress() {
     if (!this.payload || !this.theme) return;
     if (JSON.stringify(this.kit.readTheme(this.root)) !== JSON.stringify(this.theme)) return this.draw();
@@ -183,9 +228,13 @@ class RankChart {
 
   destroy() {
     clearTimeout(this.patience);
+    clearTimeout(this.lingering);
     cancelAnimationFrame(this.frame);
     cancelAnimationFrame(this.resizing);
     this.watcher.disconnect();
+    if (this.payload && charts.get(this.payload.key) === this) charts.delete(this.payload.key);
+    this.live.show(undefined);
+    this.live.leave();
     this.Plotly.purge(this.div);
     this.root.remove();
   }

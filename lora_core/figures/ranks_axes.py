@@ -1,0 +1,54 @@
+"""What the charts of all ranks share: the axis of ranks, the axis of losses, their legend."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+SCALE = "Cividis"
+"""The order of the ranks, and losses on maps: it rises in lightness for every eye."""
+GAP = "rgba(0, 114, 178, 0.18)"
+"""Between what was trained and the floor: LoRA's hue, thin enough for either theme."""
+LOG_RANKS = 12
+"""From this many ranks on, the rank axis is logarithmic, so that small ranks keep their room."""
+MARGIN = {"l": 62, "r": 14, "t": 10, "b": 44}
+
+
+def rank_axis(ranks: tuple[int, ...]) -> dict[str, object]:
+    """Plotly's axis over these ranks."""
+    last = max(ranks)
+    if last < LOG_RANKS:
+        return {"title": {"text": "Rank"}, "type": "linear", "range": [0.5, last + 0.5], "dtick": 1}
+    ticks = [2**i for i in range(last.bit_length())]
+    ends = [float(np.log10(0.85)), float(np.log10(last * 1.15))]
+    title = {"text": "Rank (log scale)"}
+    return {"title": title, "type": "log", "range": ends, "tickvals": ticks, "ticktext": [*map(str, ticks)]}
+
+
+def loss_axis(low: float, high: float, title: str = "Mean squared error (log scale)") -> dict[str, object]:
+    """Plotly's log axis from ``low`` to ``high``."""
+    ends = [float(np.log10(low)), float(np.log10(high))]
+    decades = ends[1] - ends[0]
+    ticks: dict[str, object] = {"dtick": "D2"} if decades <= 1.2 else {"dtick": 1} if decades < 8 else {}
+    return {"title": {"text": title}, "type": "log", "range": ends, "tickformat": "~g", **ticks}
+
+
+def rank_edges(ranks: tuple[int, ...]) -> list[float]:
+    """The edges between rows of ranks, one more than there are: half way as the rank axis measures it."""
+    values = np.array(ranks, dtype=float)
+    if max(ranks) < LOG_RANKS:
+        return [*(values - 0.5).tolist(), float(values[-1]) + 0.5]
+    logs = np.log(values)
+    between = (logs[1:] + logs[:-1]) / 2 if len(ranks) > 1 else logs[:0]
+    first, last = (2 * logs[0] - between[0], 2 * logs[-1] - between[-1]) if len(ranks) > 1 else (0.0, 1.0)
+    return [float(edge) for edge in np.exp([first, *between, last])]
+
+
+def over_rank(figure: go.Figure, ranks: tuple[int, ...], low: float, high: float) -> go.Figure:
+    """Give a figure the axes of ranks and of losses from ``low`` to ``high``."""
+    return figure.update_layout(
+        margin=MARGIN, showlegend=True, legend=legend(), xaxis=rank_axis(ranks), yaxis=loss_axis(low, high)
+    )
+
+
+def legend() -> dict[str, object]:
+    """A legend above the plot."""
+    return {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}

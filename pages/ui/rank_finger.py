@@ -1,0 +1,55 @@
+"""A rank under the finger on the playground: on request, one sweep, and then a handle that costs no server.
+
+The rank's curve and floor move on the live chart, and its words below, while the handle is dragged; letting
+go of it chooses the rank. Never by itself: a sweep for each visitor's move would starve the room.
+"""
+
+import streamlit as st
+
+from lora_core.bank import Sweep
+from lora_core.experiment import Experiment
+from lora_core.figures.ranks import draw_strip
+from lora_core.figures.ranks_numbers import RanksInfo, ranks_info
+from pages.ui.controls import set_field
+from pages.ui.rank_chart import rank_chart, rank_message
+from pages.ui.rank_sweeps import Plan, grows, problem_of, ranks_plan, trained
+
+TOLERANCE = 0.01
+HEIGHT = 170
+"""Of the strip under the live chart, in CSS pixels."""
+_PICKED = "rank picked by the finger"
+
+
+def follow_finger() -> None:
+    """At the head of the fragment that holds the handle: a chosen rank is the whole page's business."""
+    if st.session_state.pop(_PICKED, False):
+        st.rerun()
+
+
+def draw_finger(experiment: Experiment) -> None:
+    """The toggle below the live chart, off at first, and on request the handle."""
+    wanted = st.toggle(
+        "Rank under the finger", key="rank under the finger",
+        help="Train every rank once, then drag a handle: curve, floor and share follow it at once.",
+    )  # fmt: skip
+    if not wanted:
+        return
+    plan = ranks_plan(experiment)
+    if grows(plan):
+        st.caption("Training every rank of this layer takes longer than a moment. It is done step by step on")
+        st.page_link("pages/1_Every_rank.py", label="Every rank", icon=":material/bar_chart:")
+        return
+    info, message = _packed(plan, trained(plan, "finger"))
+    rank_chart(message, info, experiment.rank, key="finger", on_pick=_pick)
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _packed(plan: Plan, _sweep: Sweep) -> tuple[RanksInfo, bytes]:
+    info = ranks_info(_sweep, problem_of(plan.experiment))
+    figure = draw_strip(info, TOLERANCE)
+    return info, rank_message(figure, info, TOLERANCE, key="finger", height=HEIGHT, over_live=True)
+
+
+def _pick(rank: int) -> None:
+    set_field("rank", rank)
+    st.session_state[_PICKED] = True
