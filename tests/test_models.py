@@ -14,34 +14,20 @@ from hypothesis import strategies as st
 from lora_core.models import (
     CATALOGUE,
     FAMILIES,
-    PEAKS,
     PRESETS,
     PUBLISHED,
     Adapter,
     Family,
     ModelShape,
-    adapter_file_bytes,
-    adapter_memory,
-    compare_memory,
     family_ranks,
-    full_memory,
     head_names,
     lora_code,
     target_names,
 )
-from lora_core.models.memory import optimizer_bytes, weight_bytes
 
-FACTS = json.loads((Path(__file__).parent / "data" / "published_counts.json").read_text(encoding="utf-8"))
-TINY: dict[str, Any] = {
-    "model_type": "llama",
-    "hidden_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "head_dim": 10,
-    "intermediate_size": 100,
-    "vocab_size": 131,
-}
+DATA = Path(__file__).parent / "data"
+FACTS = json.loads((DATA / "published_counts.json").read_text(encoding="utf-8"))
+TINY: dict[str, Any] = json.loads((DATA / "tiny_llama.json").read_text(encoding="utf-8"))
 
 
 def tiny(**changes: Any) -> ModelShape:
@@ -159,6 +145,7 @@ def test_a_fused_matrix_costs_what_q_and_v_cost_apart() -> None:
         assert shape.trainable(4, "qv") == layers * 2 * 4 * (width + width)
 
 
+@settings(deadline=None)
 @given(rank=st.integers(1, 65_536))
 def test_lora_is_linear_in_the_rank_and_never_clamped(rank: int) -> None:
     shape = tiny()
@@ -251,197 +238,6 @@ def test_an_adapter_refuses_what_it_cannot_mean(changes: dict[str, Any], words: 
 def test_a_model_refuses_modules_it_does_not_have(adapter: Adapter, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         tiny().count(adapter)
-
-
-HUGE = 10**4000
-HOSTILE: list[tuple[Any, str]] = [
-    ({"hidden_size": -48}, "hidden_size: -48, expected an integer from 1 to 1048576"),
-    ({"hidden_size": 0}, "hidden_size: 0"),
-    ({"hidden_size": "48"}, "hidden_size: '48'"),
-    ({"hidden_size": 48.0}, r"hidden_size: 48\.0"),
-    ({"hidden_size": math.nan}, "hidden_size: nan"),
-    ({"hidden_size": True}, "hidden_size: True"),
-    ({"hidden_size": [48]}, r"hidden_size: \[48\]"),
-    ({"hidden_size": {"a": {"b": {"c": {}}}}}, "hidden_size: {'a'"),
-    ({"hidden_size": HUGE}, "hidden_size: an integer of about 4001 digits"),
-    ({"hidden_size": None}, "hidden_size: missing"),
-    (
-        {"hidden_size": 50, "head_dim": None},
-        "num_attention_heads: 6, expected a divisor of the hidden size 50",
-    ),
-    ({"vocab_size": 2**30}, "vocab_size: 1073741824, expected an integer from 1 to 16777216"),
-    ({"num_hidden_layers": 10**6}, "num_hidden_layers: 1000000"),
-    ({"num_key_value_heads": 4}, "num_key_value_heads: 4, expected a divisor of the 6 heads"),
-    ({"intermediate_size": [100, 200, 300]}, "intermediate_size: "),
-    ({"tie_word_embeddings": "yes"}, "tie_word_embeddings: 'yes', expected true or false"),
-    ({"attention_bias": 1}, "attention_bias: 1"),
-    ({"model_type": "mamba"}, "model_type: 'mamba', expected one of arcee, bert"),
-    ({"model_type": None}, "model_type: None"),
-    ({"model_type": ["llama"]}, "model_type: "),
-    ({"model_type": "llava", "text_config": {"model_type": "llama"}}, "paste its text_config"),
-    ({"model_type": "mixtral", "num_local_experts": 8}, "num_local_experts: 8, expected a dense model"),
-    ({"model_type": "qwen3_moe", "num_experts": 128}, "num_experts: 128"),
-    ({"model_type": "deepseek_v3", "n_routed_experts": 256}, "n_routed_experts: 256"),
-    ({"architectures": ["LlamaForPreTraining"]}, "architectures: 'LlamaForPreTraining', expected a class"),
-    ({"architectures": "LlamaForCausalLM"}, "architectures: "),
-    ({"architectures": [7]}, "architectures: "),
-    ({"architectures": ["LlamaForSequenceClassification"], "num_labels": 0}, "num_labels: 0"),
-    ({"architectures": ["LlamaForSequenceClassification"], "id2label": []}, "id2label: "),
-]
-
-
-@pytest.mark.parametrize(("changes", "words"), HOSTILE, ids=[words[:40] for _, words in HOSTILE])
-def test_a_hostile_config_gets_one_sentence_naming_the_field(changes: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words) as caught:
-        ModelShape.from_config({**TINY, **changes})
-    assert_one_sentence(str(caught.value))
-
-
-def assert_one_sentence(message: str) -> None:
-    assert "\n" not in message
-    assert len(message) < 700
-    assert ": " in message
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "not JSON, line 1 column 1"),
-        ("{'hidden_size': 48}", "not JSON"),
-        ('{"model_type": "llama",}', "not JSON"),
-        ("[1, 2]", r"config.json: \[1, 2\], expected an object"),
-        ("null", "config.json: None"),
-        ("NaN", "config.json: nan"),
-        ("[" * 100_000, "nested too deeply"),
-        ('{"hidden_size": ' + "9" * 5000 + "}", "thousands of digits"),
-        (json.dumps({**TINY, "hidden_size": math.inf}), "hidden_size: inf"),
-        ('{"a": "' + "x" * 1_000_000 + '"}', "config.json: 1,000,009 characters, at most 1,000,000"),
-    ],
-    ids=["empty", "python", "comma", "list", "null", "nan", "deep", "digits", "infinite", "huge"],
-)
-def test_a_malformed_text_gets_one_sentence(text: str, words: str) -> None:
-    with pytest.raises(ValueError, match=words) as caught:
-        ModelShape.from_json(text)
-    assert_one_sentence(str(caught.value))
-
-
-def test_not_text_and_not_an_object_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"config\.json: bytes, expected text"):
-        ModelShape.from_json(b"{}")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"config: \[\], expected an object"):
-        ModelShape.from_config([])  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="head: 'lmhead', expected one of lm, classification"):
-        ModelShape.from_config(TINY, "lmhead")
-
-
-def test_text_and_dictionary_say_the_same() -> None:
-    for entry in CATALOGUE.values():
-        assert ModelShape.from_json("\ufeff" + json.dumps(dict(entry.config))) == entry.shape()
-
-
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(HUGE),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
-FIELDS = st.sampled_from(sorted({field for entry in CATALOGUE.values() for field in entry.config}))
-
-
-@settings(max_examples=400, deadline=None)
-@given(name=st.sampled_from(sorted(CATALOGUE)), changes=st.dictionaries(FIELDS, ANYTHING, max_size=4))
-def test_any_value_in_any_field_is_counted_or_refused_in_a_sentence(
-    name: str, changes: dict[str, Any]
-) -> None:
-    try:
-        shape = ModelShape.from_config({**CATALOGUE[name].config, **changes})
-    except ValueError as error:
-        assert_one_sentence(str(error))
-    else:
-        assert 0 < shape.trainable(1, "all-linear") < shape.total()
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.text(max_size=200) | ANYTHING.map(lambda value: json.dumps(value) if value != HUGE else "7"))
-def test_any_text_is_refused_in_a_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match=":") as caught:
-        ModelShape.from_json(text)
-    assert "\n" not in str(caught.value)
-
-
-def test_memory_of_full_fine_tuning_is_sixteen_bytes_a_number_in_fp32_and_twelve_in_bf16() -> None:
-    shape = CATALOGUE["Llama 2 7B"].shape()
-    assert full_memory(shape, "fp32", "adamw").total == 16 * shape.total()
-    assert full_memory(shape, "bf16", "adamw").total == 12 * shape.total()
-    assert full_memory(shape, "bf16", "sgd").total == 4 * shape.total()
-
-
-def test_memory_of_lora_and_qlora_by_hand() -> None:
-    shape, adapter = CATALOGUE["Llama 2 7B"].shape(), Adapter(8, ("q_proj", "v_proj"))
-    _, lora, qlora = compare_memory(shape, adapter)
-    assert (lora.frozen, lora.trained, lora.gradients) == (2 * shape.total(), 4 * 4_194_304, 4 * 4_194_304)
-    assert lora.optimizer == 8 * 4_194_304
-    linear = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
-    blocks = linear // 64
-    assert qlora.frozen == linear // 2 + blocks + blocks // 256 * 4 + 2 * (shape.total() - linear)
-    assert 8 * (qlora.frozen - linear // 2 - 2 * (shape.total() - linear)) / linear == pytest.approx(
-        0.127, abs=5e-4
-    )
-
-
-def test_eight_bit_weights_hold_a_byte_a_number_and_a_scale_a_row() -> None:
-    shape = tiny()
-    rows = 3 * (60 + 20 + 20 + 48 + 100 + 100 + 48)
-    linear = 3 * (48 * 60 + 2 * 48 * 20 + 60 * 48 + 3 * 48 * 100)
-    assert weight_bytes(shape.parts, "int8") == linear + 4 * rows + 2 * (shape.total() - linear)
-
-
-def test_eight_bit_adamw_keeps_small_tensors_in_fp32() -> None:
-    assert optimizer_bytes([(4095, 2)], "adamw-8bit") == 2 * 8 * 4095
-    assert optimizer_bytes([(4096, 3)], "adamw-8bit") == 3 * (2 * 4096 + 2 * 4 * 16)
-    assert optimizer_bytes([(4097, 1)], "adamw-8bit") == 2 * 4097 + 2 * 4 * 17
-
-
-def test_trained_biases_and_saved_modules_are_in_the_sums() -> None:
-    shape = tiny(attention_bias=True)
-    adapter = Adapter(4, "qv", bias="lora_only", use_dora=True, modules_to_save=("lm_head",))
-    memory = adapter_memory(shape, adapter, "fp32", trained="fp32")
-    trainable, biases = shape.count(adapter).trainable, 3 * (60 + 20)
-    assert memory.frozen == 4 * (shape.total() - biases)
-    assert memory.trained == memory.gradients == 4 * trainable
-    assert memory.optimizer == 8 * trainable
-
-
-@pytest.mark.parametrize("names", [("precision", "int4"), ("optimizer", "lion"), ("trained", "nf4")])
-def test_memory_refuses_unknown_words(names: tuple[str, str]) -> None:
-    with pytest.raises(ValueError, match=f"{names[0]}: '{names[1]}', expected one of "):
-        adapter_memory(tiny(), Adapter(), **{names[0]: names[1]})
-
-
-def test_published_peaks_differ_by_what_is_counted_here() -> None:
-    """Less the sums counted here, torchtune's four peaks leave 2.06 to 2.27 GB: what no rank touches."""
-    rest = []
-    for fact, peak in zip(FACTS["peaks"], PEAKS, strict=True):
-        assert (fact["rank"], fact["gigabytes"]) == (peak.rank, peak.gigabytes)
-        adapter = Adapter(fact["rank"], tuple(fact["targets"]))
-        shape = CATALOGUE[fact["model"]].shape()
-        memory = adapter_memory(shape, adapter, "bf16", "adamw-bf16", trained="bf16")
-        rest.append(fact["gigabytes"] - memory.total / 1e9)
-    assert min(rest) > 2.0
-    assert max(rest) - min(rest) < 0.25
-
-
-def test_the_checkpoint_of_the_lora_paper_is_36_mib() -> None:
-    """Section 4.2: roughly 35 MB in fp16 for rank 4 on q and v, instead of 350 GB."""
-    shape = CATALOGUE["GPT-3 175B"].shape()
-    assert adapter_file_bytes(shape, Adapter(4, "qv"), "bf16") == 36 * 2**20
-    assert 2 * shape.total() == pytest.approx(350e9, rel=0.01)
-
-
-def test_adapting_the_head_by_name_stores_it_whole() -> None:
-    shape = tiny()
-    plain, head = Adapter(4, "qv"), Adapter(4, ("q_proj", "v_proj", "lm_head"))
-    extra = adapter_file_bytes(shape, head) - adapter_file_bytes(shape, plain)
-    assert extra == 4 * (4 * (48 + 131) + 48 * 131)
 
 
 def test_code_says_only_what_differs_from_peft() -> None:

@@ -28,6 +28,9 @@ from lora_core.models import (
     lora_code,
     target_names,
 )
+from lora_core.models.config import Fields
+from lora_core.models.families import MIXTURE
+from lora_core.models.recipes import CLASS_SIZES, SIZES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
@@ -76,6 +79,7 @@ TINY: dict[str, dict[str, Any]] = {name: GROUPED for name in FAMILIES} | {
     "mt5": T5,
 }
 TINY["llama"] = {**GROUPED, "head_dim": 10}
+TINY["hunyuan_v1_dense"] = {**GROUPED, "head_dim": 10}
 TINY["gemma3_text"] = {**GROUPED, "layer_types": ["full_attention"] * 3}
 
 # One change at a time of what decides a family's size; each must move the count as transformers moves it.
@@ -95,6 +99,10 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
         for name in ("gemma", "gemma2", "gpt2", "opt", "bloom", "falcon")
     ),
     *((name, {"tie_word_embeddings": False}) for name in ("bert", "roberta", "distilbert", "deberta-v2")),
+    *((name, {"attention_bias": False}) for name in ("jais2",)),
+    *((name, {"attention_bias": True}) for name in ("hunyuan_v1_dense", "nanochat", "vaultgemma")),
+    ("cwm", {"mlp_bias": True}),
+    ("jais2", {"mlp_bias": False}),
     ("seed_oss", {"attention_out_bias": True}),
     ("ernie4_5", {"use_bias": True}),
     ("starcoder2", {"use_bias": False}),
@@ -202,11 +210,67 @@ def test_the_encoder_of_t5_alone() -> None:
     assert shape.total() == size(model)
 
 
+LARGER = {
+    "llava": "llama",
+    "llava_next": "mistral",
+    "paligemma": "gemma2",
+    "gemma3": "gemma3_text",
+    "mistral3": "mistral",
+    "internvl": "qwen2",
+    "smolvlm": "llama",
+    "qwen2_vl": "qwen2_vl_text",
+    "qwen2_5_vl": "qwen2_5_vl_text",
+    "qwen3_vl": "qwen3_vl_text",
+    "cohere2_vision": "cohere2",
+}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("larger", LARGER)
+def test_the_text_model_inside_a_larger_one_is_counted_alone(larger: str, tied: bool) -> None:
+    """The embedding, layers and output layer of transformers' model for pictures and text, nothing else."""
+    said = {"model_type": LARGER[larger], **TINY.get(LARGER[larger], GROUPED)}
+    config = AutoConfig.for_model(larger, text_config=said, tie_word_embeddings=tied)
+    with torch.device("meta"):
+        model = transformers.AutoModelForImageTextToText.from_config(config)
+    inner = getattr(model.model, "language_model", None) or model.model.text_model
+    output = 0 if model.lm_head.weight is inner.get_input_embeddings().weight else size(model.lm_head)
+    for raw in (config.to_dict(), {"text_config": said, "tie_word_embeddings": tied}):
+        shape = ModelShape.from_config({**raw, "model_type": larger})
+        assert (shape.total(), shape.inside, shape.head) == (size(inner) + output, larger, Head.LM)
+
+
+@pytest.mark.parametrize("kind", CLASS_SIZES)
+def test_the_sizes_of_classes_are_those_of_transformers(kind: str) -> None:
+    theirs = AutoConfig.for_model(kind).to_dict()
+    assert dict(zip(SIZES, CLASS_SIZES[kind], strict=True)) == {name: theirs[name] for name in SIZES}
+
+
 def test_the_text_config_of_gemma_3_4b_says_only_what_differs_from_its_class() -> None:
     said = {"hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34}
-    shape = ModelShape.from_config({**said, "model_type": "gemma3_text"})
+    text = {**said, "model_type": "gemma3_text"}
+    shape = ModelShape.from_config({"model_type": "gemma3", "text_config": text})
     model = build("gemma3_text", AutoConfig.for_model("gemma3_text", **said), Head.LM)
     assert shape.total() == size(model) == 3_880_263_168
+    with pytest.raises(ValueError, match="num_attention_heads: missing"):
+        ModelShape.from_config(text)
+
+
+def test_the_text_config_of_llava_1_5_has_no_size_at_all() -> None:
+    text = {"model_type": "llama", "max_position_embeddings": 4096, "vocab_size": 32064}
+    shape = ModelShape.from_config({"model_type": "llava", "text_config": text})
+    assert shape.total() == CATALOGUE["Llama 2 7B"].shape().total() + 2 * 64 * 4096
+
+
+def test_mixtures_of_experts_are_told_apart_from_dense_models() -> None:
+    """Whatever transformers' own class gives them, and by name where a config leaves it out."""
+    for name in ("mixtral", "qwen3_moe", "gpt_oss", "deepseek_v3", "olmoe", "granitemoe", "jamba", "llama4"):
+        theirs = AutoConfig.for_model(name).to_dict()
+        with pytest.raises(ValueError, match="expected a dense model, not a mixture of experts"):
+            ModelShape.from_config(theirs)
+    for name in FAMILIES:
+        assert not MIXTURE.search(name)
+        assert Fields(AutoConfig.for_model(name).to_dict()).experts() is None
 
 
 def real_model(name: str) -> tuple[Any, ModelShape]:

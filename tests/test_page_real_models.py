@@ -46,6 +46,19 @@ HOSTILE = {
     "markdown": json.dumps(
         {"model_type": "`x` **b** <img src=x onerror=alert(1)> :material/face: $1$ [a](b)"}
     ),
+    "experts by name": json.dumps({"model_type": "dbrx", "d_model": 6144}),
+    "inside": json.dumps({"model_type": "llava", "text_config": {"model_type": "llama", "vocab_size": -1}}),
+    "inside markdown": json.dumps({"model_type": "llava", "text_config": {"model_type": "`**a**` $x$"}}),
+    "exponent": '{"model_type": "llama", "hidden_size": 1e999}',
+    "not a number": '{"model_type": "llama", "hidden_size": NaN}',
+    "true for a number": json.dumps(QWEN | {"num_hidden_layers": True}),
+    "a fraction": json.dumps(QWEN | {"num_hidden_layers": 36.0}),
+    "thirty levels": '{"hidden_size":' * 30 + "1" + "}" * 30,
+    "other digits": json.dumps(QWEN | {"hidden_size": "\u0664\u0660\u0669\u0666"}),
+    "other digits, bare": '{"model_type": "llama", "hidden_size": \u0664\u0660}',
+    "twice": '{"model_type": "llama", "model_type": "mamba"}',
+    "null bytes": '{"model_type": "lla\x00ma"}',
+    "surrogates": '{"model_type": "\\ud800"}',
     "architecture": json.dumps(QWEN | {"architectures": ["<script>alert(1)</script>"]}),
 }
 
@@ -206,6 +219,17 @@ def test_a_pasted_config_becomes_the_model_and_travels_in_the_link() -> None:
     assert trained(other) == shape.trainable(3)
     put(other, "selectbox", "model_name", "GPT-2")
     assert CONFIG not in other.query_params
+
+
+def test_the_text_model_of_a_larger_one_is_counted_and_said_to_be_alone() -> None:
+    text = {"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240}
+    config = {"model_type": "gemma3", "text_config": text | {"num_hidden_layers": 34}, "vision_config": {}}
+    app = put(open_page(rank="8"), "text_area", CONFIG, json.dumps(config))
+    assert app.metric[1].delta == "of 3,880,263,168"
+    assert "q_proj, v_proj of the text model of your gemma3 trains" in said(app)
+    assert any("Counted is the text model inside gemma3, alone" in each.value for each in app.caption)
+    put(app, "selectbox", "model_name", DEFAULT_MODEL)
+    assert not any("inside gemma3" in each.value for each in app.caption)
 
 
 def test_a_long_config_is_counted_but_stays_out_of_the_link() -> None:

@@ -88,6 +88,10 @@ class Fields:
             {**defaults, **{name: value for name, value in self._config.items() if value is not None}}
         )
 
+    def with_(self, name: str, value: object) -> "Fields":
+        """The same fields with one of them set, unless the value is None."""
+        return self if value is None else Fields({**self._config, name: value})
+
     def integer(self, names: str | tuple[str, ...], limits: Range, default: int | None = None) -> int:
         """The first of `names` that is present (older models spell fields otherwise)."""
         names = (names,) if isinstance(names, str) else names
@@ -140,8 +144,11 @@ class Fields:
 
     def experts(self) -> tuple[str, object] | None:
         """The field that makes this model a mixture of experts, with its value, or None."""
-        for name in EXPERT_FIELDS:
-            value = self._config.get(name)
-            if isinstance(value, list) or (isinstance(value, int) and value > 1):
-                return name, value
+        nested = self._config.get("ffn_config")  # DBRX's place for them
+        places = {"": self._config} | ({"ffn_config.": nested} if isinstance(nested, Mapping) else {})
+        for where, place in places.items():
+            for name in EXPERT_FIELDS:
+                value = place.get(name)
+                if isinstance(value, list) or (isinstance(value, int) and value > 1):
+                    return where + name, value
         return None

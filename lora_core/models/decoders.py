@@ -1,133 +1,17 @@
-"""Decoders built like Llama: one recipe a family, read off the classes of transformers 5.23.
+"""Decoders built like Llama: their matrices, from the fields of a config and the recipe of the family.
 
 Every layer is norms, attention with `heads * head_dim` queries and `kv_heads * head_dim` keys and values
-(grouped-query attention: Ainslie et al. 2023, arXiv 2305.13245), and an MLP, gated or plain. Families differ
-in biases, in the number of norms, in what is fused into one matrix, and in defaults: these are the recipe.
+(grouped-query attention: Ainslie et al. 2023, arXiv 2305.13245), and an MLP, gated or plain. In what a family
+differs is its recipe (`lora_core.models.recipes`).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lora_core.models.config import HEADS, HIDDEN_WIDTH, LAYERS, VOCABULARY, WIDTH, Fields
 from lora_core.models.heads import Head, decoder_head
 from lora_core.models.parts import Family, Part, embedding, linear, norm
-
-Bias = bool | str  # always, never, or as the field of this name says
-TWO_NORMS = ("input_layernorm", "post_attention_layernorm")
-FOUR_NORMS = (*TWO_NORMS, "pre_feedforward_layernorm", "post_feedforward_layernorm")
-AFTER = ("post_attention_layernorm", "post_feedforward_layernorm")
-GLM4_NORMS = (*TWO_NORMS, "post_self_attn_layernorm", "post_mlp_layernorm")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What sets a family apart from Llama; the defaults are Llama's."""
-
-    qkv_bias: Bias = False
-    out_bias: Bias = False
-    mlp_bias: Bias = False
-    set_by_default: tuple[str, ...] = ()  # flags that are true when the config does not have them
-    head_dim: int | None = None  # the class's default; None is hidden_size / num_attention_heads
-    reads_head_dim: bool = True
-    fused_qkv: bool = False
-    out: str = "o_proj"
-    up: tuple[str, ...] = ("gate_proj", "up_proj")  # a name with "gate_up" holds both halves
-    down: str = "down_proj"
-    norms: tuple[str, ...] = TWO_NORMS
-    final: str = "norm"
-    norm_bias: bool = False
-    query_norm: str = ""  # "head": one weight per head entry; "all": one per query or key
-    query_norm_flag: str = ""  # the field that turns it on, if it is a choice
-    refuses: str = ""  # a flag this table cannot count
-    parallel_flag: str = ""  # a field that, when true, leaves only the first norm
-    head_bias: bool = False
-    tied: bool = False
-    defaults: tuple[tuple[str, int], ...] = ()  # of the class, for configs that leave them out
-
-
-LLAMA = Recipe(qkv_bias="attention_bias", out_bias="attention_bias")
-RECIPES: dict[str, Recipe] = {
-    "llama": replace(LLAMA, mlp_bias="mlp_bias"),
-    "mistral": Recipe(),
-    "ministral": Recipe(),
-    "ministral3": Recipe(head_dim=128),
-    "qwen2": Recipe(qkv_bias=True),
-    "qwen3": replace(LLAMA, head_dim=128, query_norm="head"),
-    "gemma": replace(LLAMA, head_dim=256, tied=True),
-    "gemma2": replace(LLAMA, head_dim=256, norms=FOUR_NORMS, tied=True),
-    "gemma3_text": replace(
-        LLAMA,
-        head_dim=256,
-        norms=FOUR_NORMS,
-        query_norm="head",
-        tied=True,
-        # The text_config inside Gemma 3's larger models says only what differs from its class.
-        defaults=(("num_attention_heads", 8), ("num_key_value_heads", 4), ("vocab_size", 262_208)),
-    ),
-    "phi": Recipe(
-        qkv_bias=True,
-        out_bias=True,
-        mlp_bias=True,
-        out="dense",
-        up=("fc1",),
-        down="fc2",
-        norms=("input_layernorm",),
-        final="final_layernorm",
-        norm_bias=True,
-        refuses="qk_layernorm",
-        head_bias=True,
-    ),
-    "phi3": Recipe(fused_qkv=True, up=("gate_up_proj",)),
-    "granite": replace(LLAMA, mlp_bias="mlp_bias"),
-    "olmo": replace(LLAMA, norms=(), final=""),
-    "olmo2": replace(LLAMA, norms=AFTER, query_norm="all"),
-    "olmo3": replace(LLAMA, norms=AFTER, query_norm="all"),
-    "smollm3": replace(LLAMA, mlp_bias="mlp_bias", tied=True),
-    "glm": Recipe(
-        qkv_bias="attention_bias", set_by_default=("attention_bias",), head_dim=128, up=("gate_up_proj",)
-    ),
-    "glm4": Recipe(
-        qkv_bias="attention_bias",
-        set_by_default=("attention_bias",),
-        head_dim=128,
-        up=("gate_up_proj",),
-        norms=GLM4_NORMS,
-    ),
-    "seed_oss": Recipe(
-        qkv_bias="attention_bias",
-        out_bias="attention_out_bias",
-        mlp_bias="mlp_bias",
-        set_by_default=("attention_bias",),
-        head_dim=128,
-    ),
-    "exaone4": Recipe(norms=AFTER, query_norm="head"),
-    "cohere": replace(
-        LLAMA, norms=("input_layernorm",), query_norm="all", query_norm_flag="use_qk_norm", tied=True
-    ),
-    "cohere2": replace(LLAMA, norms=("input_layernorm",), tied=True),
-    "ernie4_5": Recipe(
-        qkv_bias="use_bias", out_bias="use_bias", mlp_bias="use_bias", head_dim=128, tied=True
-    ),
-    "arcee": replace(LLAMA, mlp_bias="mlp_bias", up=("up_proj",)),
-    "nemotron": replace(LLAMA, mlp_bias="mlp_bias", up=("up_proj",), norm_bias=True),
-    "stablelm": Recipe(
-        qkv_bias="use_qkv_bias",
-        norm_bias=True,
-        reads_head_dim=False,
-        refuses="qk_layernorm",
-        parallel_flag="use_parallel_residual",
-    ),
-    "starcoder2": Recipe(
-        qkv_bias="use_bias",
-        out_bias="use_bias",
-        mlp_bias="use_bias",
-        set_by_default=("use_bias",),
-        up=("c_fc",),
-        down="c_proj",
-        norm_bias=True,
-        tied=True,
-    ),
-}
+from lora_core.models.recipes import RECIPES, Bias, Recipe
 
 
 @dataclass(frozen=True)
@@ -161,7 +45,6 @@ def read_attention(fields: Fields, head_dim: int | None, reads_head_dim: bool = 
 def decoder(model_type: str, fields: Fields, head: Head) -> list[Part]:
     """All parts of a decoder of `model_type`, with the head asked for."""
     recipe = RECIPES[model_type]
-    fields = fields.over(dict(recipe.defaults))
     if recipe.refuses and fields.flag(recipe.refuses, False):
         raise ValueError(f"{recipe.refuses}: true, expected false: these norms are not counted here")
     shape = read_attention(fields, recipe.head_dim, recipe.reads_head_dim)
@@ -219,7 +102,7 @@ def _norms(recipe: Recipe, fields: Fields, shape: Attention, root: str, layers: 
         yield norm(f"{root}layers.*.{name}", shape.hidden, layers, bias=recipe.norm_bias)
     if recipe.query_norm and (not recipe.query_norm_flag or fields.flag(recipe.query_norm_flag, False)):
         whole = recipe.query_norm == "all"
-        yield norm(f"{root}layers.*.self_attn.q_norm", shape.queries if whole else shape.head_dim, layers)
-        yield norm(f"{root}layers.*.self_attn.k_norm", shape.keys if whole else shape.head_dim, layers)
+        for name, size in zip(recipe.query_norm_names, (shape.queries, shape.keys), strict=True):
+            yield norm(f"{root}layers.*.self_attn.{name}", size if whole else shape.head_dim, layers)
     if recipe.final:
         yield norm(root + recipe.final, shape.hidden, bias=recipe.norm_bias)

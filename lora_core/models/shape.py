@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lora_core.models.config import Fields, parse
-from lora_core.models.families import family_of
+from lora_core.models.families import FAMILIES, text_model
 from lora_core.models.heads import Head, read_head
 from lora_core.models.parts import Module, Part, named
 from lora_core.models.targets import Adapter, Row, rows
@@ -38,26 +38,34 @@ class Count:
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The parts of one model with one head. Hashable: equal shapes count alike."""
+    """The parts of one model with one head. Hashable: equal shapes count alike.
+
+    `inside` is the family of the larger model whose text model this is, "" where it stands alone.
+    """
 
     model_type: str
     head: Head
     parts: tuple[Part, ...]
+    inside: str = ""
 
     @classmethod
     def from_config(cls, config: Mapping[str, object], head: str | None = None) -> "ModelShape":
         """The shape that a Hugging Face `config.json`, as a dictionary, describes.
 
         `head` is `lm`, `classification`, `token-classification`, `question-answering` or `none`; without it
-        the class named in `architectures` decides.
+        the class named in `architectures` decides. Of a model that also sees or hears, with a `text_config`,
+        the text model is counted, alone.
 
         Raises ValueError, one sentence naming the field, the value and the range: a family that is not
         counted here, a mixture of experts, a missing, hostile or impossible field.
         """
-        fields = Fields(config)
-        model_type, architecture = family_of(fields)
-        kind = read_head(fields, head, architecture.heads)
-        return cls(model_type, kind, named(architecture.build(fields, kind)))
+        found = text_model(Fields(config))
+        architecture = FAMILIES[found.model_type]
+        try:
+            kind = read_head(found.fields, head, architecture.heads)
+            return cls(found.model_type, kind, named(architecture.build(found.fields, kind)), found.inside)
+        except ValueError as error:
+            raise ValueError(f"{found.where}.{error}" if found.where else str(error)) from None
 
     @classmethod
     def from_json(cls, text: str, head: str | None = None) -> "ModelShape":

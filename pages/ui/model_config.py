@@ -46,7 +46,8 @@ def read_model(name: str) -> Model:
         raise ValueError("config.json: nothing is pasted yet under Any config.json")
     config = parse(text)
     shape = ModelShape.from_config(config)
-    return Model(f"your {shape.model_type} model", OWN, config, shape)
+    name = f"the text model of your {shape.inside}" if shape.inside else f"your {shape.model_type} model"
+    return Model(name, OWN, config, shape)
 
 
 def offered_heads(model: Model) -> tuple[Head, ...]:

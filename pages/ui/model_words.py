@@ -39,6 +39,11 @@ def notes(shape: ModelShape, adapter: Adapter, break_even: float) -> list[str]:
     `break_even` is the rank from which LoRA trains more numbers than the matrices it adapts hold.
     """
     found, rows = [], shape.rows(adapter)
+    if shape.inside:
+        found.append(
+            f"Counted is the text model inside {shape.inside}, alone: what sees or hears is left out. "
+            "The code is for that text model; the same names may stand in the other parts too."
+        )
     if _ranks(rows)[-1] > break_even:
         found.append(
             f"From rank {math.floor(break_even) + 1:,} on, LoRA trains more numbers than the matrices it "
