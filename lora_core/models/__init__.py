@@ -8,7 +8,16 @@
 Counts are those of transformers and PEFT, to the integer (Hu et al. 2021, arXiv 2106.09685, section 4.2).
 """
 
-from lora_core.models.catalogue import CATALOGUE, PEAKS, PUBLISHED, Entry, Peak, PublishedCount
+from lora_core.models.catalogue import (
+    CATALOGUE,
+    PEAKS,
+    PUBLISHED,
+    SIZES,
+    Entry,
+    Peak,
+    PublishedCount,
+    PublishedSize,
+)
 from lora_core.models.code import lora_code
 from lora_core.models.families import FAMILIES
 from lora_core.models.heads import Head
@@ -45,6 +54,7 @@ __all__ = [
     "PRESETS",
     "PUBLISHED",
     "RANKS",
+    "SIZES",
     "Adapter",
     "Bias",
     "Count",
@@ -57,6 +67,7 @@ __all__ = [
     "Part",
     "Peak",
     "PublishedCount",
+    "PublishedSize",
     "Row",
     "adapter_file_bytes",
     "adapter_memory",

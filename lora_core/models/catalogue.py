@@ -2,7 +2,7 @@
 
 `catalogue.json` holds the fields of each model's config.json that its size depends on. `published.json`
 holds published counts: those that these shapes reproduce to the integer, and those that they do not, with
-the reason; and measured peaks of training memory. Nothing in them is computed: tests compare them.
+the reason; and peaks and sizes of memory. Nothing in them is computed: tests compare them.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from lora_core.models.memory import adapter_file_bytes, adapter_memory, full_memory
 from lora_core.models.shape import ModelShape
 from lora_core.models.targets import Adapter
 
@@ -80,6 +81,31 @@ class Peak:
     source: str
 
 
+@dataclass(frozen=True)
+class PublishedSize:
+    """Bytes of training or of a checkpoint as a source prints them, all numbers in 16 bits.
+
+    Without a `rank` it is the whole model's; else that of an adapter on q and v.
+    """
+
+    model: str
+    what: str
+    published: str
+    source: str
+    rank: int | None = None
+    reason: str = ""
+
+    def counted(self) -> int:
+        """Bytes, counted anew; training holds weights, gradients and Adam's moments."""
+        shape, training = CATALOGUE[self.model].shape(), self.what.startswith("training")
+        if self.rank is None:
+            return full_memory(shape, "bf16", "adamw-bf16").total if training else 2 * shape.total()
+        adapter = Adapter(self.rank, "qv")
+        if training:
+            return adapter_memory(shape, adapter, "bf16", "adamw-bf16", trained="bf16").total
+        return adapter_file_bytes(shape, adapter, "bf16")
+
+
 def _entry(raw: dict[str, Any]) -> Entry:
     published = raw.get("published", {})
     return Entry(
@@ -105,3 +131,4 @@ CATALOGUE: Final = MappingProxyType({raw["name"]: _entry(raw) for raw in _read("
 _PUBLISHED = _read("published.json")
 PUBLISHED: Final = tuple(PublishedCount(**_tuples(raw)) for raw in _PUBLISHED["counts"])
 PEAKS: Final = tuple(Peak(**_tuples(raw)) for raw in _PUBLISHED["peaks"])
+SIZES: Final = tuple(PublishedSize(**raw) for raw in _PUBLISHED["sizes"])

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from lora_core.figures.models import gigabytes
-from lora_core.models import CATALOGUE, PEAKS, PRESETS, PUBLISHED, Adapter, Peak, adapter_memory
+from lora_core.models import CATALOGUE, PEAKS, PRESETS, PUBLISHED, SIZES, Adapter, Peak, adapter_memory
 
 
 class Line(NamedTuple):
@@ -43,6 +43,7 @@ def draw_published() -> None:
             )
         )
         _draw_peaks()
+        _draw_sizes()
 
 
 @st.cache_data(show_spinner=False, max_entries=1)
@@ -84,6 +85,22 @@ def _draw_peaks() -> None:
             "Counted here, without activations": gigabytes(_counted(peak)),
         }
         for peak in PEAKS
+    ]
+    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+
+
+def _draw_sizes() -> None:
+    source = ", ".join(dict.fromkeys(size.source for size in SIZES))
+    st.caption(f"Sizes printed without saying what they hold, {source}; here all numbers in 16 bits:")
+    rows = [
+        {
+            "Model": size.model,
+            "What": size.what + (f", r = {size.rank}, q, v" if size.rank else ""),
+            "Published": size.published,
+            "Counted here": gigabytes(size.counted()),
+            "Why they differ": f"{size.reason}." if size.reason else "",
+        }
+        for size in SIZES
     ]
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
 
