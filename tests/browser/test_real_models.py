@@ -21,6 +21,9 @@ NONSENSE = {
     '{"a": "' + "x" * 1_000_001 + '"}': "config.json: 1,000,010 characters, at most 1,000,000",
     json.dumps(CONFIG | {"hidden_size": -1}): "hidden_size: -1, expected an integer",
     json.dumps({"model_type": MARKUP}): "model_type: '<img src=x",
+    json.dumps(
+        {"model_type": "llava", "text_config": {"model_type": MARKUP}}
+    ): "text_config.model_type: '<img",
 }
 
 # From a key to the frame in which the numbers and all three pictures have changed.
@@ -86,18 +89,12 @@ def moves(page: Page, count: int = 20) -> list[float]:
     return page.evaluate("answers")
 
 
-def test_the_rank_slider_is_answered_within_three_tenths_of_a_second(tab: Page) -> None:
+def test_the_rank_slider_is_answered_within_three_tenths_of_a_second(tab: Page, within) -> None:
     tab.evaluate(WATCH)
     tab.locator(".st-key-rank input").focus()
     moves(tab, 4)  # until the browser has compiled what it runs
-    for _ in range(3):  # once more if something else on the machine got in between
-        answers = moves(tab)
-        p95 = quantiles(answers, n=20)[-1]
-        print(f"\nslider to all pictures: median {sorted(answers)[10]:.0f} ms, p95 {p95:.0f} ms")
-        if p95 <= 300:
-            break
+    within(300, lambda: quantiles(moves(tab), n=20)[-1], tab, "slider to all pictures, p95 in ms")
     shows(tab, LLAMA.trainable(3))
-    assert p95 <= 300
 
 
 def test_the_pictures_stay_and_are_drawn_anew_in_place(tab: Page) -> None:
