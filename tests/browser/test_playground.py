@@ -278,30 +278,32 @@ def test_nonsense_opens_on_the_default_with_a_clear_word(app, open_page) -> None
     assert page.locator("script", has_text="alert(1)").count() == 0
 
 
-def test_the_first_trained_curve_is_there_within_three_seconds(app, open_page) -> None:
-    times = []
-    for seed in range(3):
+def test_the_first_trained_curve_is_there_within_three_seconds(app, open_page, within) -> None:
+    seeds = iter(range(100))
+
+    def first_curve() -> float:
+        seed = next(seeds)
+        expected = run(Experiment(seed=seed)).fingerprint
         start = time.monotonic()
         page = open_page(f"{app}/?seed={seed}")
-        expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(seed=seed)).fingerprint)
-        times.append(time.monotonic() - start)
-    print(f"\nfirst trained curve on a warm server: {', '.join(f'{each:.2f}' for each in times)} s")
-    assert sorted(times)[1] <= 3
+        expect(page.locator(CHART)).to_have_attribute("data-run", expected)
+        return time.monotonic() - start
+
+    within(3, first_curve, open_page("about:blank"), "first trained curve on a warm server, in s")
 
 
-def test_a_cold_server_shows_a_trained_curve_within_six_seconds(serve, open_page) -> None:
-    times = []
-    for size in ("11", "12"):  # an option that changes nothing here, for a server of its own
+def test_a_cold_server_shows_a_trained_curve_within_six_seconds(serve, open_page, within) -> None:
+    sizes = iter(range(11, 20))  # an option that changes nothing here, for a server of its own
+
+    expected = run(Experiment()).fingerprint
+
+    def first_curve() -> float:
         start = time.monotonic()
-        page = open_page(serve("app.py", "--server.maxUploadSize", size))
-        expect(page.locator(CHART)).to_have_attribute(
-            "data-run", run(Experiment()).fingerprint, timeout=20_000
-        )
-        times.append(time.monotonic() - start)
-        if times[-1] <= 6:
-            break
-    print(f"\nfrom streamlit run to a trained curve: {', '.join(f'{each:.2f}' for each in times)} s")
-    assert min(times) <= 6
+        page = open_page(serve("app.py", "--server.maxUploadSize", str(next(sizes))))
+        expect(page.locator(CHART)).to_have_attribute("data-run", expected, timeout=20_000)
+        return time.monotonic() - start
+
+    within(6, first_curve, open_page("about:blank"), "from streamlit run to a trained curve, in s")
 
 
 def test_an_embedded_playground_shows_the_picture_without_the_sidebar(app, open_page) -> None:
@@ -321,30 +323,35 @@ def test_pins_stay_on_the_chart_and_in_the_link(app, open_page) -> None:
     expect(second.locator(CHART)).to_contain_text("Pinned: rank 3")
 
 
-def test_a_large_layer_paints_within_two_seconds_and_streams(app, open_page) -> None:
+def test_a_large_layer_paints_within_two_seconds_and_streams(app, open_page, within) -> None:
     page = open_page(f"{app}/?in_features=2&out_features=1024&samples=2000")
-    chart, share = page.locator(CHART), page.get_by_test_id("steady-chart")
+    within(2, lambda: large_layer(page), page, "1024 x 1024, slider to share and first loss, in s")
+    chart = page.locator(CHART)
+    early = int(chart.get_attribute("data-epochs") or 0)
+    page.wait_for_function(f"before => document.querySelector('{CHART}').dataset.epochs > before", arg=early)
+    slider(page, "In features").press("Home")
     expect(chart).to_have_attribute("data-state", "paused", timeout=15_000)
+    link = f"{app}/?in_features=1024&out_features=1024&samples=2000&seed=1"
+    start = time.monotonic()
+    page.goto(link)
+    expect(chart).to_have_attribute("data-state", "streaming", timeout=15_000)
+    print(f"1024 x 1024 from a link, the page's own loading included: {time.monotonic() - start:.2f} s")
+
+
+def large_layer(page: Page) -> float:
+    """From 2 to 1024 inputs with the slider: seconds until share chart and loss chart have both changed."""
+    chart, share = page.locator(CHART), page.get_by_test_id("steady-chart")
+    slider(page, "In features").press("Home")
+    expect(chart).to_have_attribute("data-state", "paused", timeout=15_000)
+    page.wait_for_timeout(500)
     small = share.get_attribute("data-run") or ""
     start = time.monotonic()
     slider(page, "In features").press("End")
     expect(share).not_to_have_attribute("data-run", small, timeout=15_000)
     first = time.monotonic() - start
     expect(chart).to_have_attribute("data-state", "streaming", timeout=15_000)
-    curve = time.monotonic() - start
-    early = int(chart.get_attribute("data-epochs") or 0)
-    page.wait_for_timeout(1500)
-    later = int(chart.get_attribute("data-epochs") or 0)
-    pace = (later - early) / 1.5
-    print(f"\n1024 x 1024: share after {first:.2f} s, curve after {curve:.2f} s, {pace:.1f} updates/s")
-    assert later > early
-    slider(page, "In features").press("Home")
-    expect(chart).to_have_attribute("data-state", "paused", timeout=15_000)
-    assert first <= 2
-    start = time.monotonic()
-    page.goto(f"{app}/?in_features=1024&out_features=1024&samples=2000&seed=1")
-    expect(chart).to_have_attribute("data-state", "streaming", timeout=15_000)
-    print(f"1024 x 1024 from a link, the page's own loading included: {time.monotonic() - start:.2f} s")
+    print(f"\nshare after {first:.2f} s", end=", ")
+    return time.monotonic() - start
 
 
 def test_digits_train_and_name_their_accuracy(app, open_page) -> None:
