@@ -1,11 +1,13 @@
 """The pictures of a real model: their numbers against closed forms, their drawing from hand-made numbers."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from lora_core.figures import palette
 from lora_core.figures.models import (
+    RANKS,
     RankCurve,
     RankInfo,
     Tile,
@@ -122,6 +124,14 @@ def test_shares_over_ranks_are_straight_lines_through_the_marker() -> None:
     assert info.share == pytest.approx(24 * mine[0])
     assert info.break_even == 2048  # in * out / (in + out) of a square matrix: half its side
     assert info.ceiling == pytest.approx(2048 * mine[0])
+
+
+def test_every_rank_of_the_curve_is_the_count_at_that_rank_to_the_integer() -> None:
+    """Whatever stays as it is while the rank moves: saved modules, biases, magnitudes, ranks of their own."""
+    for adapter in (WIDE, replace(WIDE, rank_pattern=(("down_proj", 7),))):
+        info = rank_info(LLAMA, adapter)
+        curve = next(curve.share for curve in info.curves if curve.current)
+        assert curve == tuple(100 * LLAMA.count(replace(adapter, rank=rank)).share for rank in RANKS)
 
 
 def test_ranks_are_drawn_on_log_axes_with_labels_where_their_lines_are() -> None:

@@ -136,11 +136,14 @@ def _pieces(row: Row) -> list[tuple[str, int, str, bool]]:
 def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = RANKS) -> RankInfo:
     """The share over ranks: of this configuration, and of every preset at one rank for all modules.
 
-    A rank that `rank_pattern` gives a module stays as it is while the others move.
+    A rank that `rank_pattern` gives a module stays as it is while the others move. What is trained is a
+    straight line in the rank, so two counts give all of them, to the integer.
     """
+    full = shape.total()
 
     def shares(one: Adapter) -> tuple[float, ...]:
-        return tuple(100 * shape.count(replace(one, rank=rank)).share for rank in ranks)
+        first, second = (shape.count(replace(one, rank=rank)).trainable for rank in (1, 2))
+        return tuple(100 * (first + (rank - 1) * (second - first)) / full for rank in ranks)
 
     curves = [RankCurve(words, shares(Adapter(targets=name))) for name, words in PRESETS.items()]
     curves.append(RankCurve("this configuration", shares(adapter), current=True))
@@ -149,7 +152,7 @@ def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = RANKS)
     sides = sum(part.count * (part.in_features + part.out_features) for part in hit)
     share = 100 * shape.count(adapter).share
     return RankInfo(
-        tuple(ranks), tuple(curves), adapter.rank, share, 100 * weights / shape.total(), weights / sides
+        tuple(ranks), tuple(curves), adapter.rank, share, 100 * weights / full, weights / sides
     )
 
 
