@@ -143,7 +143,7 @@ def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = RANKS)
 
     def shares(one: Adapter) -> tuple[float, ...]:
         first, second = (shape.count(replace(one, rank=rank)).trainable for rank in (1, 2))
-        return tuple(100 * (first + (rank - 1) * (second - first)) / full for rank in ranks)
+        return tuple(100 * ((first + (rank - 1) * (second - first)) / full) for rank in ranks)
 
     curves = [RankCurve(words, shares(Adapter(targets=name))) for name, words in PRESETS.items()]
     curves.append(RankCurve("this configuration", shares(adapter), current=True))
