@@ -328,7 +328,7 @@ def unpack(message: bytes) -> dict:
 def test_the_browser_gets_every_kept_matrix(link):
     found = trained(**link)
     info = matrices_info(found)
-    message = unpack(pack(info, run_id=found.fingerprint, opens_at=info.updates[3]))
+    message = unpack(pack(info, run_id=found.fingerprint, epochs=200, opens_at=info.updates[3]))
     assert (message["run"], message["opensAt"]) == (found.fingerprint, 3)
     arrays, (rows, columns, ranks) = message["arrays"], message["sizes"]
     A = arrays["A"].reshape(-1, rows, ranks)
@@ -348,7 +348,7 @@ def test_the_browser_gets_every_kept_matrix(link):
 def test_a_message_of_fifty_adapters_is_small():
     info = matrices_info(trained())
     assert len(info.updates) == 51
-    assert len(pack(info, run_id="0" * 16, opens_at=200)) < 120_000
+    assert len(pack(info, run_id="0" * 16, epochs=200, opens_at=200)) < 120_000
 
 
 def test_no_module_reaches_outside():

@@ -1,20 +1,24 @@
 """The page inside the layer: its sections, and the number of updates that they all look at.
 
-What was chosen on the time machine is kept as ``st.session_state["epoch"]``, None for the last, and in the
-link as ``epoch``, so that it outlives a change of page and of experiment.
+That number, see ``epoch``, is also in the link. A run that takes long is opened while it is trained: the maps
+follow what is done so far, the other sections come at the end.
 """
 
 import time
+from functools import partial
+from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
 
 from lora_core.experiment import Experiment, Task
 from lora_core.figures.inside_matrices import MatricesInfo, matrices_info, nearest, table
+from lora_core.lanes import DIVERGED
 from lora_core.numbers import loss_text, plural
 from lora_core.training import Run
 from pages.ui.caches import finished_run, grown_run, warm_up
 from pages.ui.controls import harmless
+from pages.ui.epoch import EPOCH, choose_epoch, chosen_epoch
 from pages.ui.inside_digits import draw_digits
 from pages.ui.inside_input import draw_input
 from pages.ui.inside_parts import draw_parts
@@ -25,41 +29,51 @@ TICK = 0.25
 """Seconds between two looks at a run that grows."""
 LATEST = 2.0
 """Seconds after which the other sections follow even if the browser has not said that it painted the maps."""
-EPOCH, MACHINE, _OPENED = "epoch", "time machine", "time machine opened"
+SHARE = 0.25
+"""Of the time of a run that grows, what its maps may take."""
+MACHINE, _OPENED, _GROWN = "time machine", "time machine opened", "matrices of a run that grows"
+
+
+class Grown(NamedTuple):
+    """A run as far as it was when its maps were made, the maps, and when they may follow it again."""
+
+    run: Run
+    info: MatricesInfo
+    again: float
 
 
 def show(experiment: Experiment) -> None:
-    """Draw the sections of a trained run, or let it grow first."""
+    """Draw the sections of a trained run, or its maps while it grows."""
     st.header("Inside the layer", anchor=False)
     _take_link()
     warm_up()
     run = finished_run(experiment)
-    if run is not None:
-        _draw(run)
-    else:
-        st.fragment(_grow, run_every=TICK)(experiment)
+    st.fragment(_draw, run_every=TICK if run is None else None)(experiment)
 
 
-def _grow(experiment: Experiment) -> None:
-    run = grown_run(experiment)
-    if run.complete:
-        st.rerun()
-    done = f"{run.updates:,} of {plural(experiment.epochs, 'update')}"
-    st.progress(run.updates / experiment.epochs, f"Training: {done} done. The layer opens at the last.")
-    st.page_link("app.py", label="Watch the loss fall on the playground", icon=":material/tune:")
-
-
-@st.fragment
-def _draw(run: Run) -> None:
+def _draw(experiment: Experiment) -> None:
     """A fragment, so that what the sidebar and the link had to say stays while the epoch moves."""
-    info = _matrices(run.experiment, run)
+    news = st.container()  # always there, so that the maps keep their place
+    run = finished_run(experiment)
+    if run is None:
+        with news:
+            growing = _grow(experiment)
+        grown = _grown_maps(growing)
+        _draw_machine(grown.run, grown.info)
+        return
+    info = _matrices(experiment, run)
+    st.session_state.pop(_GROWN, None)
     _keep_link(info)
     fresh = MACHINE not in st.session_state
     at = _draw_machine(run, info)
     if fresh:
         # The other figures would keep the browser busy for a second before it painted the maps.
         st.fragment(_follow, run_every=LATEST)(time.monotonic())
-        return
+    else:
+        _draw_sections(run, at)
+
+
+def _draw_sections(run: Run, at: int) -> None:
     if run.experiment.task is Task.DIGITS:
         draw_digits(run, at)
     draw_input(run, at)
@@ -75,34 +89,64 @@ def _follow(since: float) -> None:
         st.rerun()
 
 
+def _grow(experiment: Experiment) -> Run:
+    """Train a little further, and say how far the run is."""
+    run = grown_run(experiment)
+    if run.complete:
+        st.rerun()
+    done = f"{run.updates:,} of {plural(experiment.epochs, 'update')}"
+    words = f"Training: {done} done. The other sections follow at the end."
+    st.progress(run.updates / experiment.epochs, words)
+    return run
+
+
+def _grown_maps(run: Run) -> Grown:
+    """The maps of a run that grows, a little behind it where they take long to make."""
+    grown: Grown | None = st.session_state.get(_GROWN)
+    start = time.monotonic()
+    if grown is None or grown.run.experiment != run.experiment or start > grown.again:
+        info = matrices_info(run)
+        seconds = time.monotonic() - start
+        grown = st.session_state[_GROWN] = Grown(run, info, time.monotonic() + seconds / SHARE)
+    return grown
+
+
 def _draw_machine(run: Run, info: MatricesInfo) -> int:
     """The time machine; returns the number of updates that the rest of the page looks at."""
-    at = nearest(info.updates, st.session_state.get(EPOCH))
+    at = nearest(info.updates, chosen_epoch())
     opened = st.session_state.get(_OPENED)
     # The message says where to open, so it may change only with the run, or when the component is new.
     if MACHINE not in st.session_state or opened is None or opened[0] != run.fingerprint:
         opened = st.session_state[_OPENED] = (run.fingerprint, at)
     st.subheader("The matrices after any number of updates", anchor=False)
-    time_machine(_message(run.experiment, opened[1], run, info), key=MACHINE, on_epoch=_choose)
-    index = info.updates.index(at)
-    e, norms = run.experiment, info.norms
-    st.markdown(
-        f"After {plural(at, 'update')} A and B, {e.rank * (e.in_features + e.out_features):,} numbers, "
-        f"make a change of rank {info.ranks['delta'][index]} and norm {loss_text(norms['delta'][index])} "
-        f"to a weight of rank {info.ranks['W0'][index]} and norm {loss_text(norms['W0'][index])}. "
-        f"The loss is {loss_text(info.loss[index])}."
-    )
+    time_machine(
+        _message(run.experiment, run.updates, opened[1], run, info), key=MACHINE,
+        on_epoch=partial(choose_epoch, last=info.updates[-1]),
+    )  # fmt: skip
+    st.markdown(_words(run, info, info.updates.index(at)))
+    wanted = chosen_epoch()
+    if wanted is not None and 0 <= wanted <= run.updates and wanted != at:
+        st.caption(f"Update {wanted:,} was chosen: update {at:,} is the nearest whose A and B were kept.")
     if run.lora.diverged_at is not None:
-        st.caption(f"LoRA diverged at update {run.lora.diverged_at:,}; what it was before is kept.")
+        st.warning(
+            f"LoRA diverged: at update {run.lora.diverged_at:,} its loss was more than {DIVERGED:.0e} times "
+            f"the first, or not a number. The last kept before that is update {info.updates[-1]:,}.",
+            icon=":material/trending_up:",
+        )
     if st.toggle("Every kept update as a table", key="matrices as a table"):
         st.dataframe(pd.DataFrame(table(info)), hide_index=True, height=250)
     return at
 
 
-def _choose() -> None:
-    chosen = st.session_state[MACHINE].get("epoch")
-    if chosen is not None:
-        st.session_state[EPOCH] = int(chosen)
+def _words(run: Run, info: MatricesInfo, index: int) -> str:
+    e, norms, ranks = run.experiment, info.norms, info.ranks
+    return (
+        f"After {plural(info.updates[index], 'update')} A and B, "
+        f"{e.rank * (e.in_features + e.out_features):,} numbers, make a change of rank "
+        f"{ranks['delta'][index]} and norm {loss_text(norms['delta'][index])} to a weight of rank "
+        f"{ranks['W0'][index]} and norm {loss_text(norms['W0'][index])}. "
+        f"The loss is {loss_text(info.loss[index])}."
+    )
 
 
 def _take_link() -> None:
@@ -121,7 +165,7 @@ def _take_link() -> None:
 
 def _keep_link(info: MatricesInfo) -> None:
     """Keep the link in step with the number of updates shown."""
-    text, chosen = st.query_params.get(EPOCH), nearest(info.updates, st.session_state[EPOCH])
+    text, chosen = st.query_params.get(EPOCH), nearest(info.updates, chosen_epoch())
     if chosen == info.updates[-1]:
         if text is not None:
             del st.query_params[EPOCH]
@@ -135,5 +179,8 @@ def _matrices(experiment: Experiment, _run: Run) -> MatricesInfo:
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _message(experiment: Experiment, opens_at: int, _run: Run, _info: MatricesInfo) -> bytes:
-    return pack(_info, run_id=_run.fingerprint, opens_at=opens_at, classes=experiment.task is Task.DIGITS)
+def _message(experiment: Experiment, updates: int, opens_at: int, _run: Run, _info: MatricesInfo) -> bytes:
+    return pack(
+        _info, run_id=_run.fingerprint, epochs=experiment.epochs, opens_at=opens_at,
+        classes=experiment.task is Task.DIGITS,
+    )  # fmt: skip

@@ -27,15 +27,20 @@ def curves(rank: int, epochs: int) -> tuple[LossCurve, LossCurve]:
 
 
 def chart(info: LossInfo, run_id: str, streaming: tuple[int, int] | None = None) -> None:
-    epoch = live_chart(
+    asked = st.query_params.get("report") == "yes"
+    live_chart(
         info,
         run_id=run_id,
         epochs=info.epochs,
         key="chart",
         streaming=streaming,
-        report_epoch=st.query_params.get("report") == "yes",
+        on_epoch=_keep if asked else None,
     )
-    st.text(f"epoch told: {epoch}")
+    st.text(f"epoch told: {st.session_state.get('told')}")
+
+
+def _keep(epoch: int) -> None:
+    st.session_state["told"] = epoch
 
 
 def remembered(now: tuple[int, int]) -> tuple[int, int]:

@@ -447,15 +447,19 @@ def test_reduced_motion_plays_in_still_pictures(app, open_page):
     assert 8 <= len(epochs) <= 14
 
 
-def test_epoch_is_told_to_python_only_when_asked_and_on_release(app, open_page):
+def test_epoch_is_told_to_python_where_a_hand_or_a_playback_comes_to_rest(app, open_page):
     page = open_page(f"{app}/?report=yes")
     expect(page.get_by_text("epoch told: None")).to_be_visible()
     scrub(page).focus()
     page.keyboard.press("Home")
     expect(page.get_by_text("epoch told: 0")).to_be_visible()
     button(page, "Step").click()
-    page.wait_for_timeout(300)
-    expect(page.get_by_text("epoch told: 0")).to_be_visible()
+    button(page, "Step").click()
+    expect(page.get_by_text("epoch told: 2")).to_be_visible()
+    button(page, "Play").click()
+    button(page, "Pause").click()
+    rested = chart(page).get_attribute("data-epoch")
+    expect(page.get_by_text(f"epoch told: {rested}", exact=True)).to_be_visible()
 
 
 def test_finger_on_the_plot_leaves_its_number_until_the_next_move(app, open_page):

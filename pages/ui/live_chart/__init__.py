@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -47,15 +48,16 @@ def live_chart(
     log: bool = True,
     zoom: str = "",
     alt: str | None = None,
-    report_epoch: bool = False,
-) -> int | None:
-    """Show a run that can be played; returns the update chosen on the scrub bar if `report_epoch`, else None.
+    on_epoch: Callable[[int], None] | None = None,
+) -> None:
+    """Show a run that can be played.
 
     `figure` is a `LossInfo`, or a figure whose traces and layout carry the `meta` that `draw_loss` describes
     (then with an `alt` text). `run_id` names the run shown and `epochs` the updates of the complete run;
     `streaming` is (updates done, updates in all) while it is being trained. `height` is the whole
     component's, in CSS pixels. `log` is the axis at first sight. A zoom is kept for as long as `zoom` stays
-    the same string. `report_epoch` costs a rerun each time a hand lets go of the scrub bar.
+    the same string. `on_epoch` is called with the number of updates at which a hand let
+    go of the scrub bar or a playback came to rest, which costs a rerun each time.
     """
     if isinstance(figure, LossInfo):
         alt = alt_text(figure) if alt is None else alt
@@ -70,12 +72,17 @@ def live_chart(
         "log": log,
         "zoom": zoom,
         "alt": alt,
-        "report": report_epoch,
+        "report": on_epoch is not None,
         "dark": palette.DARK,
     }
-    on_change = {"on_epoch_change": lambda: None} if report_epoch else {}
-    result = _component()(key=key, data=pack(figure, header), **on_change)
-    return result.get("epoch") if report_epoch else None
+
+    def told() -> None:
+        epoch = st.session_state[key].get("epoch")
+        if on_epoch is not None and isinstance(epoch, int):
+            on_epoch(epoch)
+
+    on_change = {"on_epoch_change": told} if on_epoch is not None else {}
+    _component()(key=key, data=pack(figure, header), **on_change)
 
 
 def preload() -> None:
@@ -132,14 +139,18 @@ def _component(module: str = "live_chart") -> Any:
 
 @lru_cache(maxsize=1)
 def served() -> tuple[str, str]:
-    """Serve the assets and plotly.js; returns the names of their folders.
+    """Serve the assets and plotly.js; returns the names of their folders."""
+    plotly = declare_component("plotly", path=str(files("plotly") / "package_data"))
+    return served_folder("assets", ASSETS), plotly.name
 
-    The name of the assets' folder carries a hash of its files: a browser that cached the modules of an older
-    version asks for the new ones.
+
+def served_folder(name: str, folder: Path) -> str:
+    """Serve a folder of modules; returns its name there.
+
+    The name carries a hash of the files: a browser that cached the modules of an older version asks for the
+    new ones.
     """
     digest = hashlib.sha256()
-    for path in sorted(ASSETS.iterdir()):
+    for path in sorted(folder.iterdir()):
         digest.update(path.read_bytes())
-    modules = declare_component(f"assets_{digest.hexdigest()[:12]}", path=str(ASSETS))
-    plotly = declare_component("plotly", path=str(files("plotly") / "package_data"))
-    return modules.name, plotly.name
+    return declare_component(f"{name}_{digest.hexdigest()[:12]}", path=str(folder)).name

@@ -3,10 +3,9 @@
 A Streamlit component that owns one persistent element. All kept adapters travel once, as float32; the browser
 multiplies them and paints, so that scrubbing and playing cost the server nothing. Its modules lie in
 `assets/` as they are served, and they share with the live chart what is the same in both: elements, theme,
-clock, keys and the message's format.
+clock, keys, transport and the message's format.
 """
 
-import hashlib
 import json
 import zlib
 from collections.abc import Callable
@@ -16,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from streamlit.components.v1 import declare_component
 
 from lora_core.figures import palette
 from lora_core.figures.inside_matrices import NAMES, MatricesInfo, averaged, label
 from lora_core.numbers import loss_text
-from pages.ui.live_chart import ASSETS as SHARED
+from pages.ui.live_chart import served, served_folder
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -30,26 +28,33 @@ ASSETS = Path(__file__).parent / "assets"
 LOADER = """export default async (component) => {
   const app = document.querySelector('script[src*="static/js/"]').src;
   const load = (path) => import(new URL("../../component/" + path, app).href);
-  const shared = ["dom", "theme", "series", "player", "keys"].map((name) => load(`%s/${name}.js`));
-  const [machine, ...kit] = await Promise.all([load("%s/time_machine.js"), ...shared]);
+  const shared = ["dom", "theme", "series", "player", "keys", "transport"];
+  const loads = shared.map((name) => load(`%s/${name}.js`));
+  const [machine, ...kit] = await Promise.all([load("%s/time_machine.js"), ...loads]);
   return component.data && machine.default(component, Object.assign({}, ...kit));
 };"""
 
 
-def time_machine(message: bytes, *, key: str, on_epoch: Callable[[], None]) -> None:
+def time_machine(message: bytes, *, key: str, on_epoch: Callable[[int], None]) -> None:
     """Show a run's matrices.
 
-    Where a hand lets go, `st.session_state[key]["epoch"]` is the number of updates and `on_epoch` is called.
-    Once the maps are painted for the first time the page is run again.
+    Where a hand lets go or a playback comes to rest, `on_epoch` is called with the number of updates. Once
+    the maps are painted for the first time the page is run again.
     """
-    _component()(key=key, data=message, on_epoch_change=on_epoch, on_painted_change=lambda: None)
+
+    def told() -> None:
+        epoch = st.session_state[key].get("epoch")
+        if isinstance(epoch, int):
+            on_epoch(epoch)
+
+    _component()(key=key, data=message, on_epoch_change=told, on_painted_change=lambda: None)
 
 
-def pack(info: MatricesInfo, *, run_id: str, opens_at: int, classes: bool = False) -> bytes:
+def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes: bool = False) -> bytes:
     """All that the browser needs in one message: a header and float32 arrays, deflated (zlib).
 
-    `opens_at` is the number of updates first shown, one of `info.updates`. With `classes` the outputs are
-    digits, counted from 0. Where A and B hold more numbers
+    `epochs` are the updates of the complete run, `opens_at` is the number of them first shown, one of
+    `info.updates`. With `classes` the outputs are digits, counted from 0. Where A and B hold more numbers
     than their product, the product travels too and is not multiplied again. Format: see `live_chart.pack`.
     """
     arrays = {"W0": info.W0, "A": info.A, "B": info.B}
@@ -64,6 +69,7 @@ def pack(info: MatricesInfo, *, run_id: str, opens_at: int, classes: bool = Fals
     scales = {"light": palette.diverging(), "dark": palette.diverging(dark=True)}
     header = {
         "run": run_id,
+        "epochs": epochs,
         "updates": info.updates,
         "opensAt": info.updates.index(opens_at),
         "sizes": [rows, columns, info.A.shape[2]],
@@ -88,13 +94,6 @@ def pack(info: MatricesInfo, *, run_id: str, opens_at: int, classes: bool = Fals
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Serve the assets and register the component, once a process and inside its first script run."""
-    machine, shared = (_served(name, folder) for name, folder in (("assets", ASSETS), ("shared", SHARED)))
-    return st.components.v2.component("time_machine", js=LOADER % (shared, machine), isolate_styles=False)
-
-
-def _served(name: str, folder: Path) -> str:
-    """The name under which a folder's files are served; it carries their hash, so that no cache is stale."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        digest.update(path.read_bytes())
-    return declare_component(f"{name}_{digest.hexdigest()[:12]}", path=str(folder)).name
+    shared, _ = served()
+    loader = LOADER % (shared, served_folder("machine", ASSETS))
+    return st.components.v2.component("time_machine", js=loader, isolate_styles=False)

@@ -1,5 +1,5 @@
 /**
- * The two ways this component makes elements. Text goes in as text, never as markup.
+ * How this component makes elements and dresses them. Text goes in as text, never as markup.
  */
 
 /**
@@ -59,4 +59,18 @@ export function icon(name) {
 export function iconButton(name, label) {
   const attributes = { type: "button", class: "icon-button", "aria-label": label, title: label };
   return /** @type {HTMLButtonElement} */ (element("button", attributes, icon(name)));
+}
+
+/**
+ * A stylesheet that lies beside a module, once on the page.
+ * @param {string} name
+ * @param {string} module  the module's own URL
+ * @returns {Promise<Event>} when it has come, or has not
+ */
+export function stylesheet(name, module) {
+  const link = element("link", { rel: "stylesheet", href: new URL(name, module).href });
+  return new Promise((resolve) => {
+    for (const type of ["load", "error"]) link.addEventListener(type, resolve);
+    document.head.append(link);
+  });
 }

@@ -6,14 +6,14 @@
  */
 
 import { Chart } from "./chart.js";
-import { element } from "./dom.js";
+import { element, stylesheet } from "./dom.js";
 import { listenForSpace } from "./keys.js";
 import { Player } from "./player.js";
 import { Readout } from "./readout.js";
 import { available, sameBytes, unpack } from "./series.js";
 import { readTheme } from "./theme.js";
 import { Tools } from "./tools.js";
-import { Transport } from "./transport.js";
+import { Transport, transportStyled } from "./transport.js";
 // What those modules import, named here so that all are fetched at once and not one after another.
 import "./labels.js";
 import "./layout.js";
@@ -35,7 +35,7 @@ class LiveChart {
     this.hovered = null;
     this.chart = new Chart(Plotly, (update) => this.hover(update));
     this.readout = new Readout();
-    this.transport = new Transport(this.player, (epoch) => this.report(epoch), signal);
+    this.transport = new Transport(this.player, (epoch) => this.tell(epoch), signal);
     const act = {
       log: (on) => this.setAxis(on ? "log" : "linear"),
       download: (format) => this.chart.download(format),
@@ -56,10 +56,10 @@ class LiveChart {
 
   /**
    * @param {Uint8Array} bytes
-   * @param {(name: string, value: unknown) => void} setStateValue
+   * @param {Tell} setTriggerValue
    */
-  async update(bytes, setStateValue) {
-    this.setStateValue = setStateValue;
+  async update(bytes, setTriggerValue) {
+    this.setTriggerValue = setTriggerValue;
     if (sameBytes(this.bytes, bytes)) return this.dress();
     this.bytes = bytes;
     const payload = await unpack(bytes);
@@ -75,6 +75,7 @@ class LiveChart {
     this.transport.load(last, payload.streaming);
     this.readout.load(payload.figure.data, payload.epochs); // rows now, so that the plot gets its true height
     this.player.load(last);
+    this.transport.settle();
     await this.draw();
     Object.assign(this.root.dataset, { run: payload.run, epochs: String(last) });
     this.root.style.visibility = "";
@@ -139,9 +140,9 @@ class LiveChart {
     this.draw();
   }
 
-  /** @param {number} epoch */
-  report(epoch) {
-    if (this.payload.report) this.setStateValue("epoch", epoch);
+  /** @param {number} epoch  chosen by a hand */
+  tell(epoch) {
+    if (this.payload.report) this.setTriggerValue("epoch", epoch);
   }
 
   toggleFull() {
@@ -154,6 +155,7 @@ class LiveChart {
     this.watcher.disconnect();
     cancelAnimationFrame(this.resizing);
     this.player.destroy();
+    this.transport.destroy();
     this.chart.destroy();
     this.root.remove();
   }
@@ -171,21 +173,18 @@ function leave(parent, chart, call) {
   mounted.delete(parent);
 }
 
-const styled = new Promise((resolve) => {
-  const link = element("link", { rel: "stylesheet", href: new URL("live_chart.css", import.meta.url).href });
-  for (const type of ["load", "error"]) link.addEventListener(type, resolve);
-  document.head.append(link);
-});
+const styled = Promise.all([stylesheet("live_chart.css", import.meta.url), transportStyled]);
 
 /**
- * @param {{parentElement: Node, data: Uint8Array, setStateValue: (name: string, value: unknown) => void}} component
+ * @typedef {(name: string, value: unknown) => void} Tell
+ * @param {{parentElement: Node, data: Uint8Array, setTriggerValue: Tell}} component
  * @param {any} Plotly
  */
-export default async function liveChart({ parentElement, data, setStateValue }, Plotly) {
+export default async function liveChart({ parentElement, data, setTriggerValue }, Plotly) {
   await styled;
   let chart = mounted.get(parentElement);
   if (!chart) mounted.set(parentElement, (chart = new LiveChart(parentElement, Plotly)));
   const call = ++chart.calls;
-  await chart.update(data, setStateValue);
+  await chart.update(data, setTriggerValue);
   return () => setTimeout(() => leave(parentElement, chart, call));
 }

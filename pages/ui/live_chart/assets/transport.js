@@ -2,18 +2,25 @@
  * Play, step, restart, the scrub bar, speed: the controls of a playback, and nothing of what they move.
  */
 
-import { element, icon, iconButton } from "./dom.js";
+import { element, icon, iconButton, stylesheet } from "./dom.js";
 
 const SPEEDS = [0.5, 1, 2, 4];
+/** Milliseconds after which a place that was stepped to counts as chosen. */
+const REST = 600;
+
+/** Settled when its style has come. */
+export const transportStyled = stylesheet("transport.css", import.meta.url);
 
 export class Transport {
   /**
    * @param {import("./player.js").Player} player
-   * @param {(epoch: number) => void} chosen  called when a hand has let go of the scrub bar
+   * @param {(place: number) => void} chosen  called with the place where a hand has let go of the scrub bar, a
+   *   playback has stopped, or buttons have come to rest
    * @param {AbortSignal} signal
    */
   constructor(player, chosen, signal) {
     this.player = player;
+    this.chosen = chosen;
     this.play = iconButton("play", "Play");
     this.step = iconButton("step", "Step");
     this.restart = iconButton("restart", "Restart");
@@ -26,10 +33,11 @@ export class Transport {
     const buttons = element("div", { class: "buttons" }, this.play, this.step, this.restart);
     const parts = [buttons, this.scrub, this.progress, this.count, this.speed];
     this.root = element("div", { class: "transport" }, ...parts);
-    this.listen(chosen, signal);
+    this.listen(signal);
   }
 
-  listen(chosen, signal) {
+  /** @param {AbortSignal} signal */
+  listen(signal) {
     const { player } = this;
     const on = (node, type, act) => node.addEventListener(type, act, { signal });
     on(this.play, "click", () => player.toggle());
@@ -41,17 +49,18 @@ export class Transport {
       if (player.playing) player.pause();
       player.seek(epoch);
     });
-    on(this.scrub, "change", () => chosen(Number(this.scrub.value)));
+    on(this.scrub, "change", () => this.tell());
   }
 
   /**
-   * @param {number} last
-   * @param {[number, number]|null} streaming
+   * @param {number} last  of the places on the scrub bar, from 0
+   * @param {[number, number]|null} streaming  updates done and in all while the run is still trained
    */
-  load(last, streaming) {
+  load(last, streaming = null) {
     this.last = last;
     this.scrub.max = String(last);
-    for (const button of [this.play, this.step, this.restart]) button.disabled = Boolean(streaming);
+    for (const button of [this.play, this.step, this.restart]) button.disabled = Boolean(streaming) || last === 0;
+    this.scrub.disabled = last === 0;
     this.scrub.hidden = Boolean(streaming);
     this.progress.hidden = !streaming;
     if (!streaming) return;
@@ -63,20 +72,49 @@ export class Transport {
   }
 
   /**
-   * @param {number} epoch
+   * @param {number} place  on the scrub bar
    * @param {boolean} playing
+   * @param {string} count  what is written beside the bar
+   * @param {string} spoken  what the bar says to those who hear it
    */
-  show(epoch, playing) {
-    this.scrub.value = String(epoch);
-    this.scrub.style.setProperty("--done", `${(100 * epoch) / Math.max(1, Number(this.scrub.max))}%`);
-    this.scrub.setAttribute("aria-valuetext", `${epoch} of ${this.scrub.max} updates`);
-    this.count.textContent = `${epoch} / ${this.scrub.max}`;
+  show(
+    place,
+    playing,
+    count = `${place} / ${this.scrub.max}`,
+    spoken = `${place} of ${this.scrub.max} updates`,
+  ) {
+    this.scrub.value = String(place);
+    this.scrub.style.setProperty("--done", `${(100 * place) / Math.max(1, Number(this.scrub.max))}%`);
+    this.scrub.setAttribute("aria-valuetext", spoken);
+    this.count.textContent = count;
+    this.place = place;
+    clearTimeout(this.telling);
+    if (!playing && place !== this.told) {
+      this.telling = setTimeout(() => this.tell(), this.showing ? 0 : REST);
+    }
     if (playing === this.showing) return;
     this.showing = playing;
     const name = playing ? "Pause" : "Play";
     this.play.replaceChildren(icon(playing ? "pause" : "play"));
     this.play.setAttribute("aria-label", name);
     this.play.title = `${name} (Space)`;
+  }
+
+  /** What is shown now was not chosen by a hand, and so it is not told. */
+  settle() {
+    clearTimeout(this.telling);
+    this.told = this.place;
+  }
+
+  tell() {
+    clearTimeout(this.telling);
+    if (this.place === this.told) return;
+    this.told = this.place;
+    this.chosen(this.place);
+  }
+
+  destroy() {
+    clearTimeout(this.telling);
   }
 }
 

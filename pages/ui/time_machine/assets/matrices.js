@@ -7,6 +7,7 @@
 /**
  * @typedef {object} Payload
  * @property {string} run  fingerprint of the run shown
+ * @property {number} epochs  updates of the complete run
  * @property {number[]} updates  numbers of updates after which adapters were kept
  * @property {number} opensAt  index of the one to show first
  * @property {[number, number, number]} sizes  cells along inputs, outputs and ranks

@@ -11,17 +11,13 @@ import { History } from "./matrices.js";
 // What those import, named here so that all are fetched at once and not one after another.
 import "./heatmap.js";
 
-const styled = new Promise((resolve) => {
-  const link = document.createElement("link");
-  Object.assign(link, { rel: "stylesheet", href: new URL("time_machine.css", import.meta.url).href });
-  Object.assign(link, { onload: resolve, onerror: resolve });
-  document.head.append(link);
-});
+/** @type {Promise<unknown>|undefined} */
+let styled;
 
 /**
  * @typedef {typeof import("../../live_chart/assets/dom.js") & typeof import("../../live_chart/assets/theme.js")
  *   & typeof import("../../live_chart/assets/series.js") & typeof import("../../live_chart/assets/player.js")
- *   & typeof import("../../live_chart/assets/keys.js")} Kit
+ *   & typeof import("../../live_chart/assets/keys.js") & typeof import("../../live_chart/assets/transport.js")} Kit
  */
 
 const CONTRASTS = [1, 2, 4, 8];
@@ -43,6 +39,7 @@ class TimeMachine {
     const { signal } = this.listeners;
     const { element } = kit;
     this.player = new kit.Player((head, playing) => this.show(playing));
+    this.transport = new kit.Transport(this.player, (place) => this.tell(place), signal);
     this.readout = element("p", { class: "readout" });
     this.note = element("p", { class: "note" });
     this.maps = new Maps(kit, (words) => (this.readout.textContent = words || this.hint), signal);
@@ -52,46 +49,26 @@ class TimeMachine {
       { class: "time-machine", "data-testid": "time-machine" },
       this.maps.root,
       this.scaleBar,
-      this.transport,
+      this.transport.root,
       this.note,
     );
     this.root.style.visibility = "hidden"; // until the first drawing
     parent.appendChild(this.root);
-    kit.listenForSpace(() => !this.play.disabled && this.player.toggle(), signal);
+    kit.listenForSpace(() => !this.transport.play.disabled && this.player.toggle(), signal);
     this.watcher = new ResizeObserver(() => this.maps.fit());
     this.watcher.observe(this.root);
   }
 
   /** @param {AbortSignal} signal */
   build(signal) {
-    const { element, iconButton } = this.kit;
-    const on = (node, type, act) => node.addEventListener(type, act, { signal });
-    this.play = iconButton("play", "Play");
-    this.step = iconButton("step", "Step");
-    this.restart = iconButton("restart", "Restart");
-    this.scrub = /** @type {HTMLInputElement} */ (
-      element("input", { type: "range", min: "0", step: "1", class: "scrub", "aria-label": "Epoch" })
-    );
-    this.count = element("output", { class: "count" });
-    on(this.play, "click", () => this.player.toggle());
-    on(this.step, "click", () => this.player.step());
-    on(this.restart, "click", () => this.player.seek(0));
-    on(this.scrub, "input", () => {
-      const index = Number(this.scrub.value);
-      if (this.player.playing) this.player.pause();
-      this.player.seek(index);
-    });
-    on(this.scrub, "change", () => this.report());
-    const buttons = element("div", { class: "buttons" }, this.play, this.step, this.restart);
-    this.transport = element("div", { class: "transport" }, buttons, this.scrub, this.count);
-
+    const { element } = this.kit;
     this.low = element("span");
     this.high = element("span");
     const bar = element("span", { class: "bar" });
     const choices = CONTRASTS.map((factor) => element("option", { value: String(factor) }, `${factor}×`));
     this.contrast = /** @type {HTMLSelectElement} */ (element("select", { "aria-label": "Contrast" }, ...choices));
     this.contrast.value = String(CONTRAST);
-    on(this.contrast, "change", () => this.paint());
+    this.contrast.addEventListener("change", () => this.paint(), { signal });
     const scale = element("span", { class: "scale" }, this.low, bar, this.high);
     this.scaleBar = element(
       "div",
@@ -104,10 +81,10 @@ class TimeMachine {
 
   /**
    * @param {Uint8Array} bytes
-   * @param {(name: string, value: unknown) => void} setStateValue
+   * @param {Tell} setTriggerValue
    */
-  async update(bytes, setStateValue) {
-    this.setStateValue = setStateValue;
+  async update(bytes, setTriggerValue) {
+    this.setTriggerValue = setTriggerValue;
     if (this.kit.sameBytes(this.bytes, bytes)) return this.dress();
     this.bytes = bytes;
     const payload = /** @type {any} */ (await this.kit.unpack(bytes));
@@ -120,17 +97,14 @@ class TimeMachine {
     this.theme = this.kit.readTheme(this.root);
     this.maps.load(new History(payload));
     const last = payload.updates.length - 1;
-    this.scrub.max = String(last);
-    this.play.disabled = this.step.disabled = this.restart.disabled = this.scrub.disabled = last === 0;
-    this.shown = this.reported = payload.opensAt;
-    this.quiet = true;
+    this.transport.load(last);
     const { playing } = this.player;
     this.player.load(last);
     if (!playing) this.player.seek(payload.opensAt);
-    this.quiet = false;
+    this.transport.settle();
     Object.assign(this.root.dataset, { run: payload.run, epochs: String(payload.updates[last]) });
     this.root.style.visibility = "";
-    if (!this.painted) requestAnimationFrame(() => setTimeout(() => setStateValue("painted", true)));
+    if (!this.painted) requestAnimationFrame(() => setTimeout(() => setTriggerValue("painted", true)));
     this.painted = true;
   }
 
@@ -147,28 +121,13 @@ class TimeMachine {
   /** @param {boolean} playing */
   show(playing) {
     if (!this.payload) return;
-    const stopped = this.playing && !playing;
-    this.playing = playing;
     this.shown = this.player.epoch;
-    const { updates, losses } = this.payload;
+    const { updates, epochs, losses } = this.payload;
     const epoch = updates[this.shown];
     this.paint();
-    this.scrub.value = String(this.shown);
-    const share = this.shown / Math.max(1, updates.length - 1);
-    this.scrub.style.setProperty("--done", `${100 * share}%`);
-    const words = `after ${epoch} of ${updates.at(-1)} updates`;
-    this.scrub.setAttribute("aria-valuetext", words);
-    this.count.textContent = `${words}, loss ${losses[this.shown]}`;
-    const name = playing ? "Pause" : "Play";
-    if (this.play.getAttribute("aria-label") !== name) {
-      this.play.replaceChildren(this.kit.icon(playing ? "pause" : "play"));
-      this.play.setAttribute("aria-label", name);
-      this.play.title = `${name} (Space)`;
-    }
+    const words = `after ${epoch} of ${epochs} updates`;
+    this.transport.show(this.shown, playing, `${words}, loss ${losses[this.shown]}`, words);
     Object.assign(this.root.dataset, { epoch: String(epoch), state: playing ? "playing" : "paused" });
-    clearTimeout(this.telling);
-    // A hand on the scrub bar is heard when it lets go; buttons are heard when they have come to rest.
-    if (!this.quiet && !playing) this.telling = setTimeout(() => this.report(), stopped ? 0 : 600);
   }
 
   paint() {
@@ -182,19 +141,19 @@ class TimeMachine {
     this.high.textContent = `${beyond ? "≥ " : ""}+${numberText(strongest)}`;
   }
 
-  /** Tell the page which epoch was chosen, so that the rest of it follows. */
-  report() {
-    clearTimeout(this.telling);
-    if (this.shown === this.reported) return;
-    this.reported = this.shown;
-    this.setStateValue("epoch", this.payload.updates[this.shown]);
+  /**
+   * Tell the page which epoch was chosen, so that the rest of it follows.
+   * @param {number} place  on the scrub bar
+   */
+  tell(place) {
+    this.setTriggerValue("epoch", this.payload.updates[place]);
   }
 
   destroy() {
-    clearTimeout(this.telling);
     this.listeners.abort();
     this.watcher.disconnect();
     this.player.destroy();
+    this.transport.destroy();
     this.root.remove();
   }
 }
@@ -212,14 +171,16 @@ function leave(parent, machine, call) {
 }
 
 /**
- * @param {{parentElement: Node, data: Uint8Array, setStateValue: (name: string, value: unknown) => void}} component
+ * @typedef {(name: string, value: unknown) => void} Tell
+ * @param {{parentElement: Node, data: Uint8Array, setTriggerValue: Tell}} component
  * @param {Kit} kit
  */
-export default async function timeMachine({ parentElement, data, setStateValue }, kit) {
+export default async function timeMachine({ parentElement, data, setTriggerValue }, kit) {
+  styled ??= Promise.all([kit.stylesheet("time_machine.css", import.meta.url), kit.transportStyled]);
   await styled;
   let machine = mounted.get(parentElement);
   if (!machine) mounted.set(parentElement, (machine = new TimeMachine(parentElement, kit)));
   const call = ++machine.calls;
-  await machine.update(data, setStateValue);
+  await machine.update(data, setTriggerValue);
   return () => setTimeout(() => leave(parentElement, machine, call));
 }
