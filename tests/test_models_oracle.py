@@ -63,6 +63,12 @@ DEBERTA |= {"share_att_key": True, "pos_att_type": "p2c|c2p", "position_biased_i
 TINY: dict[str, dict[str, Any]] = {name: GROUPED for name in FAMILIES} | {
     "gpt2": GPT,
     "gptj": {**GPT, "rotary_dim": 8},
+    "codegen": {**GPT, "rotary_dim": 8},
+    "gpt_bigcode": GPT,
+    "gpt_neo": {
+        **{name: BASE[name] for name in ("hidden_size", "vocab_size", "max_position_embeddings")},
+        **{"num_layers": 3, "num_heads": 6, "attention_types": [[["global"], 3]], "intermediate_size": 100},
+    },
     "bloom": {"hidden_size": 48, "n_layer": 3, "n_head": 6, "vocab_size": 131},
     "falcon": {**BASE, "ffn_hidden_size": 100, "num_kv_heads": 2},
     "opt": {**BASE, "ffn_dim": 100, "word_embed_proj_dim": 32},
@@ -109,6 +115,9 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("stablelm", {"use_qkv_bias": True}),
     ("stablelm", {"use_parallel_residual": True}),
     ("cohere", {"use_qk_norm": True}),
+    ("gpt_bigcode", {"multi_query": False}),
+    ("gpt_neo", {"tie_word_embeddings": False}),
+    ("codegen", {"tie_word_embeddings": True}),
     ("falcon", {"new_decoder_architecture": True}),
     ("falcon", {"multi_query": False}),
     ("falcon", {"parallel_attn": False}),

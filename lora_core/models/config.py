@@ -9,9 +9,11 @@ import json
 import math
 import reprlib
 from collections.abc import Mapping
+from typing import TypeVar
 
 MAX_CHARACTERS = 1_000_000
 Range = tuple[int, int]
+Value = TypeVar("Value", bool, str)
 
 WIDTH: Range = (1, 2**20)
 HIDDEN_WIDTH: Range = (1, 2**22)
@@ -107,19 +109,30 @@ class Fields:
         return value
 
     def flag(self, name: str, default: bool) -> bool:
-        value = self._config.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            raise ValueError(f"{name}: {show(value)}, expected true or false")
-        return value
+        return self._read(name, default, "true or false")
 
     def text(self, name: str, default: str) -> str:
+        return self._read(name, default, "a word")
+
+    def refuse(self, name: str, what: str) -> None:
+        """ValueError where a flag is set, for `what` it adds cannot be counted here."""
+        if self.flag(name, False):
+            raise ValueError(f"{name}: true, expected false: {what} not counted here")
+
+    def divided(self, hidden: int, heads: str | tuple[str, ...] = "num_attention_heads") -> int:
+        """The number of heads; ValueError where they do not divide the hidden size."""
+        count = self.integer(heads, HEADS)
+        if hidden % count:
+            name = heads if isinstance(heads, str) else heads[0]
+            raise ValueError(f"{name}: {count}, expected a divisor of the hidden size {hidden}")
+        return count
+
+    def _read(self, name: str, default: Value, expected: str) -> Value:
         value = self._config.get(name)
         if value is None:
             return default
-        if not isinstance(value, str):
-            raise ValueError(f"{name}: {show(value)}, expected a word")
+        if not isinstance(value, type(default)):
+            raise ValueError(f"{name}: {show(value)}, expected {expected}")
         return value
 
     def words(self, name: str) -> tuple[str, ...]:

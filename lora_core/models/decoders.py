@@ -45,8 +45,8 @@ def read_attention(fields: Fields, head_dim: int | None, reads_head_dim: bool = 
 def decoder(model_type: str, fields: Fields, head: Head) -> list[Part]:
     """All parts of a decoder of `model_type`, with the head asked for."""
     recipe = RECIPES[model_type]
-    if recipe.refuses and fields.flag(recipe.refuses, False):
-        raise ValueError(f"{recipe.refuses}: true, expected false: these norms are not counted here")
+    if recipe.refuses:
+        fields.refuse(recipe.refuses, "these norms are")
     shape = read_attention(fields, recipe.head_dim, recipe.reads_head_dim)
     layers = fields.integer("num_hidden_layers", LAYERS)
     vocabulary = fields.integer("vocab_size", VOCABULARY)

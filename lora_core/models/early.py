@@ -1,12 +1,23 @@
-"""Decoders from before Llama, with names of their own: GPT-2, GPT-J, GPT-NeoX, OPT, BLOOM, Falcon.
+"""Decoders from before Llama, with names of their own: from GPT-2, GPT-J and GPT-NeoX to OPT, BLOOM, Falcon.
 
 Most keep queries, keys and values in one matrix (`c_attn`, `query_key_value`). An adapter of rank r on it
 trains r * (d + 3 d) = 4 r d numbers, as many as rank r on square q and v matrices apart: 2 * r * (d + d).
 GPT-3 has GPT-2's layers (Brown et al. 2020, section 2.1). Read off the classes of transformers 5.23.
 """
 
-from lora_core.models.config import HEADS, HIDDEN_WIDTH, LAYERS, POSITIONS, VOCABULARY, WIDTH, Fields
-from lora_core.models.heads import Head, decoder_head, top
+from lora_core.models.config import HEADS, HIDDEN_WIDTH, POSITIONS, WIDTH, Fields
+from lora_core.models.early_parts import (
+    apart,
+    fused,
+    head_of,
+    inner_width,
+    neox_names,
+    norms_of,
+    plain_mlp,
+    read_body,
+    tables,
+)
+from lora_core.models.heads import Head, decoder_head
 from lora_core.models.parts import Family, Kind, Part, embedding, linear, norm
 
 A, M = Family.ATTENTION, Family.MLP
@@ -14,133 +25,118 @@ A, M = Family.ATTENTION, Family.MLP
 
 def gpt2(fields: Fields, head: Head) -> list[Part]:
     """GPT-2 and GPT-3: learned positions, biases, `Conv1D` layers."""
-    hidden = fields.integer(("n_embd", "hidden_size"), WIDTH)
-    layers = fields.integer(("n_layer", "num_hidden_layers"), LAYERS)
-    vocabulary = fields.integer("vocab_size", VOCABULARY)
-    positions = fields.integer(("n_positions", "max_position_embeddings", "n_ctx"), POSITIONS, 1024)
-    inner = fields.integer("n_inner", HIDDEN_WIDTH, 4 * hidden)
-    _divides(hidden, fields.integer(("n_head", "num_attention_heads"), HEADS))
-    if fields.flag("add_cross_attention", False):
-        raise ValueError("add_cross_attention: true, expected false: cross-attention is not counted here")
-    root = "" if head is Head.NONE else "transformer."
-    layer = f"{root}h.*."
-    tied = fields.flag("tie_word_embeddings", True)
+    fields.refuse("add_cross_attention", "cross-attention is")
+    body = read_body(fields, head)
+    hidden, inner = body.hidden, inner_width(fields, body)
+    matrices = {
+        "attn.c_attn": (hidden, 3 * hidden, A, "qkv"),
+        "attn.c_proj": (hidden, hidden, A, ""),
+        "mlp.c_fc": (hidden, inner, M, ""),
+        "mlp.c_proj": (inner, hidden, M, ""),
+    }
     return [
-        embedding(f"{root}wte", vocabulary, hidden),
-        embedding(f"{root}wpe", positions, hidden),
-        _conv1d(f"{layer}attn.c_attn", hidden, 3 * hidden, layers, A, "qkv"),
-        _conv1d(f"{layer}attn.c_proj", hidden, hidden, layers, A),
-        _conv1d(f"{layer}mlp.c_fc", hidden, inner, layers, M),
-        _conv1d(f"{layer}mlp.c_proj", inner, hidden, layers, M),
-        norm(f"{layer}ln_1", hidden, layers, bias=True),
-        norm(f"{layer}ln_2", hidden, layers, bias=True),
-        norm(f"{root}ln_f", hidden, bias=True),
-        *_head(fields, head, hidden, vocabulary, tied),
+        *tables(fields, body),
+        *(
+            Part(body.layer + name, Kind.CONV1D, family, rows, columns, body.layers, columns, role=role)
+            for name, (rows, columns, family, role) in matrices.items()
+        ),
+        *norms_of(body, "ln_1", "ln_2", last="ln_f"),
+        *head_of(fields, head, body),
+    ]
+
+
+def gpt_bigcode(fields: Fields, head: Head) -> list[Part]:
+    """StarCoder's first version: GPT-2 with one key-value head for all queries."""
+    fields.refuse("add_cross_attention", "cross-attention is")
+    body = read_body(fields, head)
+    shared = fields.flag("multi_query", True)
+    outputs = body.hidden + 2 * (body.hidden // body.heads) if shared else 3 * body.hidden
+    names = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+    return [
+        *tables(fields, body),
+        *fused(body, names, outputs, inner_width(fields, body)),
+        *norms_of(body, "ln_1", "ln_2", last="ln_f"),
+        *head_of(fields, head, body),
+    ]
+
+
+def gpt_neo(fields: Fields, head: Head) -> list[Part]:
+    """GPT-Neo: learned positions, q, k and v apart and without biases."""
+    body = read_body(fields, head)
+    inner = fields.integer("intermediate_size", HIDDEN_WIDTH, 4 * body.hidden)
+    return [
+        *tables(fields, body),
+        *apart(body, "attn.attention.", bias=False, out_bias=True),
+        *plain_mlp(body, "mlp.c_fc", "mlp.c_proj", inner),
+        *norms_of(body, "ln_1", "ln_2", last="ln_f"),
+        *head_of(fields, head, body),
     ]
 
 
 def gptj(fields: Fields, head: Head) -> list[Part]:
     """GPT-J: attention and MLP side by side behind one norm."""
-    hidden = fields.integer(("n_embd", "hidden_size"), WIDTH)
-    layers = fields.integer(("n_layer", "num_hidden_layers"), LAYERS)
-    vocabulary = fields.integer("vocab_size", VOCABULARY)
-    inner = fields.integer("n_inner", HIDDEN_WIDTH, 4 * hidden)
-    _divides(hidden, fields.integer(("n_head", "num_attention_heads"), HEADS))
-    root = "" if head is Head.NONE else "transformer."
-    layer = f"{root}h.*."
-    tied = fields.flag("tie_word_embeddings", False)
-    roles = {"k_proj": "k", "v_proj": "v", "q_proj": "q", "out_proj": ""}
+    body = read_body(fields, head)
     return [
-        embedding(f"{root}wte", vocabulary, hidden),
-        *(
-            linear(f"{layer}attn.{name}", hidden, hidden, layers, A, bias=False, role=role)
-            for name, role in roles.items()
-        ),
-        linear(f"{layer}mlp.fc_in", hidden, inner, layers, M, bias=True),
-        linear(f"{layer}mlp.fc_out", inner, hidden, layers, M, bias=True),
-        norm(f"{layer}ln_1", hidden, layers, bias=True),
-        norm(f"{root}ln_f", hidden, bias=True),
-        *_head(fields, head, hidden, vocabulary, tied, lm_bias=True),
+        embedding(f"{body.root}wte", body.vocabulary, body.hidden),
+        *apart(body, "attn.", bias=False),
+        *plain_mlp(body, "mlp.fc_in", "mlp.fc_out", inner_width(fields, body)),
+        *norms_of(body, "ln_1", last="ln_f"),
+        *head_of(fields, head, body, tied=False, lm_bias=True),
+    ]
+
+
+def codegen(fields: Fields, head: Head) -> list[Part]:
+    """CodeGen: GPT-J with q, k and v in one matrix."""
+    body = read_body(fields, head)
+    names = ("attn.qkv_proj", "attn.out_proj", "mlp.fc_in", "mlp.fc_out")
+    return [
+        embedding(f"{body.root}wte", body.vocabulary, body.hidden),
+        *fused(body, names, 3 * body.hidden, inner_width(fields, body), bias=False, mlp_bias=True),
+        *norms_of(body, "ln_1", last="ln_f"),
+        *head_of(fields, head, body, tied=False, lm_bias=True),
     ]
 
 
 def gpt_neox(fields: Fields, head: Head) -> list[Part]:
     """GPT-NeoX and Pythia."""
-    hidden = fields.integer("hidden_size", WIDTH)
-    layers = fields.integer("num_hidden_layers", LAYERS)
-    vocabulary = fields.integer("vocab_size", VOCABULARY)
-    inner = fields.integer("intermediate_size", HIDDEN_WIDTH)
-    _divides(hidden, fields.integer("num_attention_heads", HEADS))
+    body = read_body(fields, head, "gpt_neox.", "layers")
     bias = fields.flag("attention_bias", True)
-    tied = fields.flag("tie_word_embeddings", False)
-    root = "" if head is Head.NONE else "gpt_neox."
-    layer = f"{root}layers.*."
+    inner = fields.integer("intermediate_size", HIDDEN_WIDTH)
     return [
-        embedding(f"{root}embed_in", vocabulary, hidden),
-        linear(f"{layer}attention.query_key_value", hidden, 3 * hidden, layers, A, bias=bias, role="qkv"),
-        linear(f"{layer}attention.dense", hidden, hidden, layers, A, bias=bias),
-        linear(f"{layer}mlp.dense_h_to_4h", hidden, inner, layers, M, bias=True),
-        linear(f"{layer}mlp.dense_4h_to_h", inner, hidden, layers, M, bias=True),
-        norm(f"{layer}input_layernorm", hidden, layers, bias=True),
-        norm(f"{layer}post_attention_layernorm", hidden, layers, bias=True),
-        norm(f"{root}final_layer_norm", hidden, bias=True),
-        *_head(fields, head, hidden, vocabulary, tied),
+        embedding(f"{body.root}embed_in", body.vocabulary, body.hidden),
+        *fused(body, neox_names("attention"), 3 * body.hidden, inner, bias=bias, mlp_bias=True),
+        *norms_of(body, "input_layernorm", "post_attention_layernorm", last="final_layer_norm"),
+        *head_of(fields, head, body, tied=False),
     ]
 
 
 def bloom(fields: Fields, head: Head) -> list[Part]:
     """BLOOM: ALiBi instead of positions, a norm behind the embedding."""
-    hidden = fields.integer(("hidden_size", "n_embed"), WIDTH)
-    layers = fields.integer(("n_layer", "num_hidden_layers"), LAYERS)
-    vocabulary = fields.integer("vocab_size", VOCABULARY)
-    _divides(hidden, fields.integer(("n_head", "num_attention_heads"), HEADS))
-    root = "" if head is Head.NONE else "transformer."
-    layer = f"{root}h.*."
-    tied = fields.flag("tie_word_embeddings", True)
+    body = read_body(fields, head)
     return [
-        embedding(f"{root}word_embeddings", vocabulary, hidden),
-        norm(f"{root}word_embeddings_layernorm", hidden, bias=True),
-        linear(
-            f"{layer}self_attention.query_key_value", hidden, 3 * hidden, layers, A, bias=True, role="qkv"
-        ),
-        linear(f"{layer}self_attention.dense", hidden, hidden, layers, A, bias=True),
-        linear(f"{layer}mlp.dense_h_to_4h", hidden, 4 * hidden, layers, M, bias=True),
-        linear(f"{layer}mlp.dense_4h_to_h", 4 * hidden, hidden, layers, M, bias=True),
-        norm(f"{layer}input_layernorm", hidden, layers, bias=True),
-        norm(f"{layer}post_attention_layernorm", hidden, layers, bias=True),
-        norm(f"{root}ln_f", hidden, bias=True),
-        *_head(fields, head, hidden, vocabulary, tied),
+        embedding(f"{body.root}word_embeddings", body.vocabulary, body.hidden),
+        norm(f"{body.root}word_embeddings_layernorm", body.hidden, bias=True),
+        *fused(body, neox_names("self_attention"), 3 * body.hidden, 4 * body.hidden),
+        *norms_of(body, "input_layernorm", "post_attention_layernorm", last="ln_f"),
+        *head_of(fields, head, body),
     ]
 
 
 def falcon(fields: Fields, head: Head) -> list[Part]:
     """Falcon: 7B with one shared key-value head, 40B and 180B with groups of them."""
-    hidden = fields.integer("hidden_size", WIDTH)
-    layers = fields.integer("num_hidden_layers", LAYERS)
-    vocabulary = fields.integer("vocab_size", VOCABULARY)
-    heads = fields.integer("num_attention_heads", HEADS)
-    _divides(hidden, heads)
-    size = hidden // heads
-    inner = fields.integer("ffn_hidden_size", HIDDEN_WIDTH, 4 * hidden)
+    body = read_body(fields, head)
+    size = body.hidden // body.heads
+    inner = fields.integer("ffn_hidden_size", HIDDEN_WIDTH, 4 * body.hidden)
     new = fields.flag("new_decoder_architecture", False)
-    multi_query = fields.flag("multi_query", True)
+    groups = 1 if fields.flag("multi_query", True) else body.heads
     if new:
-        outputs = hidden + 2 * fields.integer("num_kv_heads", HEADS, heads) * size
-    else:
-        outputs = hidden + 2 * size if multi_query else 3 * hidden
+        groups = fields.integer("num_kv_heads", HEADS, body.heads)
     bias = fields.flag("bias", False)
-    tied = fields.flag("tie_word_embeddings", True)
-    root = "" if head is Head.NONE else "transformer."
-    layer = f"{root}h.*."
     return [
-        embedding(f"{root}word_embeddings", vocabulary, hidden),
-        linear(f"{layer}self_attention.query_key_value", hidden, outputs, layers, A, bias=bias, role="qkv"),
-        linear(f"{layer}self_attention.dense", hidden, hidden, layers, A, bias=bias),
-        linear(f"{layer}mlp.dense_h_to_4h", hidden, inner, layers, M, bias=bias),
-        linear(f"{layer}mlp.dense_4h_to_h", inner, hidden, layers, M, bias=bias),
-        *(norm(layer + name, hidden, layers, bias=True) for name in _falcon_norms(fields, new)),
-        norm(f"{root}ln_f", hidden, bias=True),
-        *_head(fields, head, hidden, vocabulary, tied),
+        embedding(f"{body.root}word_embeddings", body.vocabulary, body.hidden),
+        *fused(body, neox_names("self_attention"), body.hidden + 2 * groups * size, inner, bias, bias),
+        *norms_of(body, *_falcon_norms(fields, new), last="ln_f"),
+        *head_of(fields, head, body),
     ]
 
 
@@ -153,52 +149,25 @@ def _falcon_norms(fields: Fields, new: bool) -> tuple[str, ...]:
 
 def opt(fields: Fields, head: Head) -> list[Part]:
     """OPT: learned positions with two spare rows; the 350M model embeds in fewer dimensions."""
-    hidden = fields.integer("hidden_size", WIDTH)
-    layers = fields.integer("num_hidden_layers", LAYERS)
-    vocabulary = fields.integer("vocab_size", VOCABULARY)
+    body = read_body(fields, head, "model.decoder.", "layers", bare="decoder.")
+    hidden, root = body.hidden, body.root
     inner = fields.integer("ffn_dim", HIDDEN_WIDTH)
     width = fields.integer("word_embed_proj_dim", WIDTH, hidden)
     positions = fields.integer("max_position_embeddings", POSITIONS) + 2
-    _divides(hidden, fields.integer("num_attention_heads", HEADS))
     bias = fields.flag("enable_bias", True)
-    tied = fields.flag("tie_word_embeddings", True)
     affine = fields.flag("layer_norm_elementwise_affine", True)
     last = fields.flag("do_layer_norm_before", True) and not fields.flag("_remove_final_layer_norm", False)
-    root = "decoder." if head is Head.NONE else "model.decoder."
-    layer = f"{root}layers.*."
-    roles = {"k_proj": "k", "v_proj": "v", "q_proj": "q", "out_proj": ""}
-    norms = [
-        norm(layer + name, hidden, layers, bias=True) for name in ("self_attn_layer_norm", "final_layer_norm")
-    ]
-    norms += [norm(f"{root}final_layer_norm", hidden, bias=True)] if last else []
     narrow = [("project_out", hidden, width), ("project_in", width, hidden)] if width != hidden else []
+    norms = norms_of(
+        body, "self_attn_layer_norm", "final_layer_norm", last="final_layer_norm" if last else ""
+    )
+    tied = fields.flag("tie_word_embeddings", True)
     return [
-        embedding(f"{root}embed_tokens", vocabulary, width),
+        embedding(f"{root}embed_tokens", body.vocabulary, width),
         embedding(f"{root}embed_positions", positions, hidden),
         *(linear(root + name, rows, columns, 1, Family.OTHER, bias=False) for name, rows, columns in narrow),
-        *(
-            linear(f"{layer}self_attn.{name}", hidden, hidden, layers, A, bias=bias, role=role)
-            for name, role in roles.items()
-        ),
-        linear(f"{layer}fc1", hidden, inner, layers, M, bias=bias),
-        linear(f"{layer}fc2", inner, hidden, layers, M, bias=bias),
+        *apart(body, "self_attn.", bias=bias, out_bias=bias),
+        *plain_mlp(body, "fc1", "fc2", inner, bias),
         *(norms if affine else []),
-        *decoder_head(fields, head, width, vocabulary, tied=tied),
+        *decoder_head(fields, head, width, body.vocabulary, tied=tied),
     ]
-
-
-def _conv1d(path: str, rows: int, columns: int, count: int, family: Family, role: str = "") -> Part:
-    return Part(path, Kind.CONV1D, family, rows, columns, count, columns, role=role)
-
-
-def _divides(hidden: int, heads: int) -> None:
-    if hidden % heads:
-        raise ValueError(f"num_attention_heads: {heads}, expected a divisor of the hidden size {hidden}")
-
-
-def _head(
-    fields: Fields, head: Head, hidden: int, vocabulary: int, tied: bool, lm_bias: bool = False
-) -> list[Part]:
-    if head is Head.LM:
-        return decoder_head(fields, head, hidden, vocabulary, tied=tied, bias=lm_bias)
-    return top(fields, head, hidden, sequence="score", tokens="classifier", sequence_bias=False)

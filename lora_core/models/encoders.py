@@ -9,7 +9,6 @@ transform and the embedding turned round, with a bias of its own. Read off the c
 from dataclasses import replace
 
 from lora_core.models.config import (
-    HEADS,
     HIDDEN_WIDTH,
     LAYERS,
     POSITIONS,
@@ -32,11 +31,8 @@ def bert_layers(fields: Fields, layer: str, names: tuple[str, str, str]) -> list
     hidden = fields.integer("hidden_size", WIDTH)
     layers = fields.integer("num_hidden_layers", LAYERS)
     inner = fields.integer("intermediate_size", HIDDEN_WIDTH)
-    heads = fields.integer("num_attention_heads", HEADS)
-    if hidden % heads:
-        raise ValueError(f"num_attention_heads: {heads}, expected a divisor of the hidden size {hidden}")
-    if fields.flag("add_cross_attention", False):
-        raise ValueError("add_cross_attention: true, expected false: cross-attention is not counted here")
+    fields.divided(hidden)
+    fields.refuse("add_cross_attention", "cross-attention is")
     return [
         *(
             linear(f"{layer}attention.self.{name}", hidden, hidden, layers, A, bias=True, role=role)
@@ -116,9 +112,7 @@ def distilbert(fields: Fields, head: Head) -> list[Part]:
     layers = fields.integer(("n_layers", "num_hidden_layers"), LAYERS)
     inner = fields.integer("hidden_dim", HIDDEN_WIDTH)
     vocabulary = fields.integer("vocab_size", VOCABULARY)
-    heads = fields.integer(("n_heads", "num_attention_heads"), HEADS)
-    if hidden % heads:
-        raise ValueError(f"n_heads: {heads}, expected a divisor of dim, {hidden}")
+    fields.divided(hidden, ("n_heads", "num_attention_heads"))
     tied = fields.flag("tie_word_embeddings", True)
     layer = f"{root}transformer.layer.*."
     roles = {"q_lin": "q", "k_lin": "k", "v_lin": "v", "out_lin": ""}

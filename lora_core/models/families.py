@@ -12,7 +12,17 @@ from typing import NamedTuple
 
 from lora_core.models.config import Fields, show
 from lora_core.models.decoders import decoder
-from lora_core.models.early import bloom, falcon, gpt2, gpt_neox, gptj, opt
+from lora_core.models.early import (
+    bloom,
+    codegen,
+    falcon,
+    gpt2,
+    gpt_bigcode,
+    gpt_neo,
+    gpt_neox,
+    gptj,
+    opt,
+)
 from lora_core.models.encoders import bert, deberta_v2, distilbert, roberta
 from lora_core.models.heads import Head
 from lora_core.models.parts import Part
@@ -42,7 +52,10 @@ FAMILIES |= {
     name: Architecture(build, TEXT, "CAUSAL_LM")
     for name, build in {
         "gpt2": gpt2,
+        "gpt_bigcode": gpt_bigcode,
+        "gpt_neo": gpt_neo,
         "gptj": gptj,
+        "codegen": codegen,
         "gpt_neox": gpt_neox,
         "bloom": bloom,
         "falcon": falcon,

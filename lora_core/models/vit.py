@@ -4,7 +4,7 @@ Positions are learned, one for each patch and one for the class token (Dosovitsk
 2010.11929). The names are those of transformers 5, where version 4 said `query`, `key` and `value`.
 """
 
-from lora_core.models.config import HEADS, HIDDEN_WIDTH, LAYERS, WIDTH, Fields, Range
+from lora_core.models.config import HIDDEN_WIDTH, LAYERS, WIDTH, Fields, Range
 from lora_core.models.heads import Head, top
 from lora_core.models.parts import Family, Kind, Part, linear, norm
 
@@ -18,9 +18,7 @@ def vit(fields: Fields, head: Head) -> list[Part]:
     hidden = fields.integer("hidden_size", WIDTH)
     layers = fields.integer("num_hidden_layers", LAYERS)
     inner = fields.integer("intermediate_size", HIDDEN_WIDTH)
-    heads = fields.integer("num_attention_heads", HEADS)
-    if hidden % heads:
-        raise ValueError(f"num_attention_heads: {heads}, expected a divisor of the hidden size {hidden}")
+    fields.divided(hidden)
     side, patch = fields.integer("image_size", PIXELS, 224), fields.integer("patch_size", PIXELS, 16)
     if patch > side:
         raise ValueError(f"patch_size: {patch}, expected at most the image_size {side}")
