@@ -112,13 +112,23 @@ def test_a_layer_of_a_thousand_by_a_thousand_opens():
 
 
 def test_a_long_run_grows_here_too_and_then_opens():
-    app = open_page(in_features="256", out_features="256", epochs="400", seed="5")
-    assert not app.subheader
+    """Its maps are there from the first look, and say no more than has been trained."""
+    app = open_page(in_features="256", out_features="256", epochs="100", seed="5", epoch="16")
+    found = trained(in_features="256", out_features="256", epochs="100", seed="5")
+    opened_at = set()
     for _ in range(60):
         if len(app.subheader) > 1:
             break
+        assert [each.value for each in app.subheader] == HEADINGS[:1]
+        assert "epoch" in app.query_params
+        at = int(re.search(r"After (\d+) updates? A and B", words(app)).group(1))
+        assert f"The loss is {loss_text(found.lora.loss[at])}." in words(app)
+        opened_at.add(at)
         checked(app.run())
+    assert opened_at
+    assert max(opened_at) <= 16
     assert [each.value for each in app.subheader] == HEADINGS
+    assert f"The loss is {loss_text(found.lora.loss[16])}." in words(app)
 
 
 @pytest.mark.parametrize("link", [{}, DIGITS, {"train_bias": "true", "scaling_rule": "rslora"}], ids=str)

@@ -12,16 +12,19 @@ from lora_core.experiment import LIMITS, Experiment
 from lora_core.training import Run
 from pages.ui.caches import finished_run
 from pages.ui.controls import CONTROLS, differences
+from pages.ui.epoch import forget_epoch
 
 MOST_PINS = 3
 _SHOWN, _BEFORE, _PINS = "shown experiment", "experiment before", "pinned experiments"
 
 
 def remember(experiment: Experiment) -> None:
-    """Note the experiment on the screen; the one it replaces becomes the ghost."""
+    """Note the experiment on the screen; the one it replaces becomes the ghost, and the new one is shown to
+    its end."""
     shown = st.session_state.get(_SHOWN)
     if shown is not None and shown != experiment:
         st.session_state[_BEFORE] = shown
+        forget_epoch()
     st.session_state[_SHOWN] = experiment
     if _PINS not in st.session_state:
         st.session_state[_PINS] = _read(st.query_params.get("pins", ""), experiment)

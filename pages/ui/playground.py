@@ -1,6 +1,7 @@
 """The playground's picture: verdict, five numbers, the live loss chart, the trainable share, the formula."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from lora_core.training import Run
 from lora_core.verdict import verdict
 from pages.ui.caches import finished_run, grown_run, kept_run, warm_up
 from pages.ui.controls import set_fields
+from pages.ui.epoch import choose_epoch
 from pages.ui.exports import draw_exports
 from pages.ui.history import draw_pins, ghost, pinned, remember
 from pages.ui.live_chart import live_chart, steady_chart
@@ -106,6 +108,7 @@ def _draw_loss(run: Run) -> None:
     live_chart(
         info, run_id=run.fingerprint, epochs=e.epochs, key="loss", height=HEIGHT,
         streaming=None if run.complete else (run.updates, e.epochs),
+        on_epoch=partial(choose_epoch, last=run.updates),
     )  # fmt: skip
 
 

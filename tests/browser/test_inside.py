@@ -210,3 +210,28 @@ def test_a_phone_shows_all_without_overflow(app, open_page, task, scheme):
     # A and B are zero: zero has the colour of the page.
     zero = {"light": [255, 255, 255], "dark": [14, 17, 23]}[scheme]
     assert page.evaluate(PIXELS, "delta")["data"][:3] == zero
+
+
+def test_the_epoch_chosen_on_the_playground_arrives_here(app, open_page):
+    page = open_page(app)
+    chart = page.get_by_test_id("live-chart")
+    expect(chart).to_be_visible(timeout=20_000)
+    bar = chart.get_by_role("slider", name="Epoch", exact=True)
+    box = bar.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.2, box["y"] + box["height"] / 2)
+    chosen = int(chart.get_attribute("data-epoch"))
+    assert 20 < chosen < 60
+    page.get_by_role("link", name="Inside the layer").click()
+    wait_painted(page, whole=False)
+    kept = min(matrices_info(run(Experiment())).updates, key=lambda update: abs(update - chosen))
+    expect(machine(page)).to_have_attribute("data-epoch", str(kept))
+    page.wait_for_url(f"**epoch={kept}*")
+    # Another rank is shown to its end there, and so here.
+    page.get_by_role("link", name="Playground").click()
+    expect(chart).to_be_visible()
+    before = chart.get_attribute("data-run")
+    page.locator(".st-key-rank").get_by_role("slider").press("ArrowRight")
+    expect(chart).not_to_have_attribute("data-run", before)
+    page.get_by_role("link", name="Inside the layer").click()
+    wait_painted(page, whole=False)
+    expect(machine(page)).to_have_attribute("data-epoch", "200")
