@@ -1,0 +1,85 @@
+"""The handle on the playground without a browser: only on request, one sweep for all ranks, none large."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lora_core import bank
+from lora_core.stacked import Trainer
+from pages.ui import rank_finger
+
+TOGGLE = "rank under the finger"
+
+
+@pytest.fixture
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A number for each seed that any sweep has begun to train."""
+    begun: list[int] = []
+
+    class Counted(Trainer):
+        def __init__(self, experiment, problem) -> None:
+            begun.append(experiment.seed)
+            super().__init__(experiment, problem)
+
+    monkeypatch.setattr(bank, "Trainer", Counted)
+    return begun
+
+
+def opened(**link: str) -> AppTest:
+    app = AppTest.from_file("../app.py", default_timeout=60)
+    for name, value in link.items():
+        app.query_params[name] = value
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def test_no_rank_is_swept_before_it_is_asked_for_and_each_experiment_once(sweeps: list[int]) -> None:
+    app = opened(seed="1001")
+    checked(app.select_slider(key="rank").set_value(5).run())
+    assert not app.toggle(key=TOGGLE).value
+    assert sweeps == []
+    checked(app.toggle(key=TOGGLE).set_value(True).run())
+    assert sweeps == [1001]
+    checked(app.select_slider(key="rank").set_value(7).run())
+    assert sweeps == [1001]
+    checked(app.number_input(key="seed").set_value(1002).run())
+    assert sweeps == [1001, 1002]
+    checked(app.toggle(key=TOGGLE).set_value(False).run())
+    checked(app.number_input(key="seed").set_value(1003).run())
+    assert sweeps == [1001, 1002]
+
+
+def test_the_toggle_is_a_view_and_not_in_the_link() -> None:
+    app = opened(seed="1001", rank="5")
+    before = dict(app.query_params)
+    checked(app.toggle(key=TOGGLE).set_value(True).run())
+    assert dict(app.query_params) == before
+
+
+def test_a_large_layer_is_referred_to_the_page_that_streams_it(sweeps: list[int]) -> None:
+    app = opened(in_features="512", out_features="512", epochs="2000", seed="1001")
+    checked(app.toggle(key=TOGGLE).set_value(True).run())
+    assert any("takes longer than a moment" in each.value for each in app.caption)
+    assert sweeps == []
+
+
+def test_a_rank_that_was_picked_reruns_the_page_once() -> None:
+    app = opened(seed="1001")
+    app.session_state[rank_finger._PICKED] = True
+    app.session_state["rank"] = 9
+    checked(app.run())
+    assert rank_finger._PICKED not in app.session_state
+    assert app.select_slider(key="rank").value == 9
+    assert any(r"64 \times 9" in each.value for each in app.markdown)
+
+
+@pytest.mark.parametrize(
+    "link", [{"task": "digits"}, {"rank": "96"}, {"init": "zero"}, {"train_bias": "true"}]
+)
+def test_every_kind_of_experiment_has_its_handle(link: dict[str, str]) -> None:
+    app = opened(**link)
+    checked(app.toggle(key=TOGGLE).set_value(True).run())
+    assert not app.warning
