@@ -4,6 +4,7 @@ Who may train, and how many results grow and are kept, is decided in ``shared`` 
 """
 
 import gc
+import sys
 from collections.abc import Callable
 
 import streamlit as st
@@ -18,17 +19,22 @@ AT_ONCE = 3e9
 """Multiply-adds that a visitor may wait for: about a third of a second on one core."""
 LARGE = 256 * 256
 """Weights of a layer whose data and floors take long by themselves."""
+SWITCH = 5e-4
+"""Seconds for which a thread keeps the interpreter while another waits for it."""
 
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> bool:
     """Once a process: train once, and take all that is loaded out of the garbage collector's rounds.
 
-    One thread, because the products of a small layer are slower on two, and visitors share the cores.
+    One thread, because the products of a small layer are slower on two, and visitors share the cores. A short
+    switch interval, because torch lets go of the interpreter at each small product: with the usual 5 ms, a run
+    of 0.05 s took 0.4 s beside a few pages that were being drawn.
     """
     import torch
 
     torch.set_num_threads(1)
+    sys.setswitchinterval(SWITCH)
     train_to_the_end(Experiment(epochs=2))
     gc.collect()
     gc.freeze()

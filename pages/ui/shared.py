@@ -45,7 +45,8 @@ class _Growing(Generic[V]):
     """A result in the making; its lock is held by whoever trains it."""
 
     def __init__(self, steps: Iterator[V]) -> None:
-        self.steps, self.lock, self.born = steps, threading.Lock(), time.monotonic()
+        self.steps, self.lock = steps, threading.Lock()
+        self.born = self.trained = time.monotonic()
         self.latest: V | None = None
         self.polished = False
         self.visitors: dict[str, float] = {}
@@ -171,8 +172,9 @@ class Shared(Generic[K, V]):
                         self._polish(growing.latest)
                         growing.polished = True
                 while not growing.latest.complete and time.monotonic() < end:
-                    with QUICK.turn(time.monotonic() + LATER):
+                    with QUICK.turn(growing.trained + LATER):
                         growing.latest = next(growing.steps)
+                    growing.trained = time.monotonic()
         except BusyError:
             if growing.latest is None:
                 raise
@@ -241,7 +243,7 @@ def _visitor(shared: Shared, key: Hashable, name: str) -> tuple[str, Any]:
 
 
 def tell(busy: BusyError, meanwhile: Callable[[], object] | None = None) -> NoReturn:
-    """Say that the room is busy, draw what may stand there meanwhile, and try again until there is a turn."""
+    """Say that the room is busy, draw what may stand there meanwhile, and let the page ask again by itself."""
     st.info(
         f"The room is busy: {max(1, busy.ahead)} are training before you. Yours starts by itself.",
         icon=":material/hourglass_top:",
@@ -253,8 +255,8 @@ def tell(busy: BusyError, meanwhile: Callable[[], object] | None = None) -> NoRe
 
 
 def _again(since: float) -> None:
-    """Called at once, where nothing is to be done, and then every second."""
-    if time.monotonic() - since > 0.5 and len(QUICK) <= QUICK.most // 2:
+    """Called every second; where the page has ticks of its own it is drawn anew before its time has come."""
+    if time.monotonic() - since > 2.5 and len(QUICK) <= QUICK.most // 2:
         st.rerun()
 
 

@@ -18,9 +18,9 @@ import streamlit as st
 
 PATIENCE = 1.0
 """Seconds that a page waits for its turn before it says so."""
-LATER = 0.5
-"""Seconds by which a piece of a stream stands behind what takes a moment."""
-_LOOK = 0.1
+LATER = 2.0
+"""Seconds after its last piece from which a stream no longer stands behind what takes a moment."""
+_LOOK = 0.2
 """Seconds between two looks whether the page that waits is still wanted."""
 
 

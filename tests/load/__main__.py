@@ -1,0 +1,46 @@
+"""What does a crowd do to the server? ``python -m tests.load``, about five minutes for all of it.
+
+Simulated visitors speak Streamlit's own websocket protocol with a server on this machine; the figures are
+printed with the limits that the playground sets itself.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from tests.load.scenarios import SCENARIOS, Figure
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "scenarios", nargs="*", choices=[[], *SCENARIOS], help="only these; all if none is named"
+    )
+    parser.add_argument("--json", type=Path, help="save the figures in this file")
+    parser.add_argument("--check", action="store_true", help="end with 1 where a limit is missed")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found: dict[str, list[Figure]] = {}
+    for name in options.scenarios or SCENARIOS:
+        print(f"{name}: {(SCENARIOS[name].__doc__ or '').strip()}", flush=True)
+        found[name] = asyncio.run(SCENARIOS[name]())
+        print(*found[name], sep="\n", flush=True)
+    if options.json:
+        figures = {
+            name: [each._asdict() | {"met": each.met} for each in some] for name, some in found.items()
+        }
+        text = json.dumps(
+            {"cores": os.cpu_count(), "load": os.getloadavg()[0], "scenarios": figures}, indent=1
+        )
+        options.json.write_text(text + "\n")
+    missed = any(not each.met for some in found.values() for each in some)
+    return int(missed and options.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,263 @@
+"""What a crowd does to the server: each scenario starts one, sends visitors, and returns measured figures.
+
+All traffic stays on 127.0.0.1. Visitors and server share the cores of one machine, so that times hold the
+visitors' own work too.
+"""
+
+import asyncio
+import json
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from statistics import quantiles
+from typing import NamedTuple
+
+from lora_core import Experiment, run
+from tests.load.browser import playing
+from tests.load.server import Report, Server
+from tests.load.visitor import Visitor
+
+LARGE: dict[str, object] = {"in_features": 1024, "out_features": 1024, "samples": 2000}
+"""A layer whose run streams: tens of seconds of one core."""
+RANKS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24, 1, 2)
+
+
+class Figure(NamedTuple):
+    """One measured number and the limits that the playground sets itself."""
+
+    name: str
+    value: float
+    unit: str = ""
+    most: float | None = None
+    least: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether it is within its limits; what is no number never is."""
+        above = self.least is None or self.value >= self.least
+        return above and (self.most is None or self.value <= self.most)
+
+    def __str__(self) -> str:
+        limits = [
+            f"{sign} {limit:g}"
+            for sign, limit in (("<=", self.most), (">=", self.least))
+            if limit is not None
+        ]
+        mark = "" if self.met else "  MISSED"
+        return f"  {self.name:62s}{self.value:10.3g} {self.unit:12s}{' and '.join(limits)}{mark}"
+
+
+async def room(visitors: int = 100, seconds: float = 10) -> list[Figure]:
+    """A room opens one link, each at a moment of its own: one run is trained, and all have its curve."""
+    link = {"seed": 7, "rank": 5}
+    expected = run(Experiment(**link)).fingerprint
+    with Server() as server:
+        await _warm(server)
+        before, work = server.memory(), server.cpu()
+        async with AsyncExitStack() as stay:
+            crowd = [Visitor(server.address, **link) for _ in range(visitors)]
+
+            async def come(visitor: Visitor, at: float) -> float:
+                await asyncio.sleep(at)
+                start = time.monotonic()
+                await stay.enter_async_context(visitor)
+                return await visitor.curve(expected) - start
+
+            times = await _all(come(each, i * seconds / visitors) for i, each in enumerate(crowd))
+            await _all(each.until(lambda v: v.finished > 0) for each in crowd)
+            growth, work = server.memory() - before, server.cpu() - work
+            return [
+                Figure("p95 from the link to the trained curve", p95(times), "s", most=1.5),
+                Figure("slowest of all", max(times), "s"),
+                Figure("runs trained for it", runs_of(server.report(), **link), "", most=1, least=1),
+                Figure("errors", sum(len(each.errors) for each in crowd), "", most=0),
+                Figure("memory a visitor", growth / visitors, "MB", most=3),
+                Figure("processor time a visitor", 1000 * work / visitors, "ms"),
+            ]
+
+
+async def movers(visitors: int = 16, every: float = 2, seconds: float = 30) -> list[Figure]:
+    """Each visitor moves the rank slider of an experiment of its own: every move is a new run."""
+    with Server() as server:
+        await _warm(server)
+        moves = await _move(server, range(visitors), every, seconds)
+        report = server.report()
+    return [
+        Figure("p95 from a moved slider to its curve", p95(moves.times), "s", most=0.8),
+        Figure("median", median(moves.times), "s"),
+        Figure("moves", len(moves.times)),
+        Figure("runs trained", sum(report.trained.values())),
+        Figure("errors", moves.errors, "", most=0),
+    ]
+
+
+async def streams(streaming: int = 8, moving: int = 16, seconds: float = 25) -> list[Figure]:
+    """Some stream a large layer while one plays in a real browser and others move sliders."""
+    with Server() as server:
+        await _warm(server)
+        async with AsyncExitStack() as stay:
+            growing = [Visitor(server.address, **LARGE, seed=i, epochs=2000) for i in range(streaming)]
+            for each in growing:
+                await stay.enter_async_context(each)
+            await _all(each.until(lambda v: v.charts > 1) for each in growing)
+            begun, start = [each.updates for each in growing], time.monotonic()
+            player = asyncio.create_task(playing(server.address, seconds - 5))
+            moves = await _move(server, range(100, 100 + moving), 2, seconds)
+            played = await player
+            pace = [
+                (each.updates - was) / (time.monotonic() - start)
+                for each, was in zip(growing, begun, strict=True)
+            ]
+            errors = moves.errors + sum(len(each.errors) for each in growing)
+    return [
+        Figure("frames a second in the browser that plays", played.rate, "frames/s", least=50),
+        Figure("its longest gap between two frames", played.longest, "ms"),
+        Figure("p95 from a moved slider to its curve", p95(moves.times), "s", most=3),
+        Figure("updates a second of the slowest stream", min(pace), "updates/s", least=0.2),
+        Figure("updates a second of all streams", sum(pace), "updates/s"),
+        Figure("errors", errors, "", most=0),
+    ]
+
+
+async def vanishing(visitors: int = 200, at_once: int = 20) -> list[Figure]:
+    """Visitors who connect and vanish in the middle of a run, every second one of a large layer."""
+    with Server() as server:
+        await _warm(server)
+        await _vanish(server, range(1000, 1000 + visitors // 4), at_once)
+        await _settled(server)
+        threads, memory, start = server.threads(), server.memory(), time.monotonic()
+        await _vanish(server, range(2000, 2000 + visitors), at_once)
+        left = await _settled(server)
+        seconds = time.monotonic() - start
+        async with Visitor(server.address, rank=7) as after:
+            asked = time.monotonic()
+            answered = await after.curve(run(Experiment(rank=7)).fingerprint) - asked
+        growth, more = server.memory() - memory, server.threads() - threads
+    return [
+        Figure("threads of pages left", left, "", most=0),
+        Figure("more threads in all than before", more, "", most=2),
+        Figure("memory more than before", growth, "MB", most=0.3 * visitors + 30),
+        Figure("seconds until all was quiet", seconds, "s"),
+        Figure("the next visitor's curve", answered, "s", most=1.5),
+    ]
+
+
+async def replicas(visitors: int = 12, seconds: float = 12) -> list[Figure]:
+    """How many new curves a second one server process gives, and two: a link needs no server of its own."""
+    rates, curves = [], set()
+    for count in (1, 2):
+        async with AsyncExitStack() as stay:
+            servers = [stay.enter_context(Server()) for _ in range(count)]
+            for each in servers:
+                await _warm(each)
+            moves = await _all(
+                _move(each, range(200, 200 + visitors // count), 0, seconds) for each in servers
+            )
+            rates.append(sum(len(each.times) for each in moves) / seconds)
+            for each in servers:
+                async with Visitor(each.address, rank=9, seed=5) as visitor:
+                    await visitor.curve(run(Experiment(rank=9, seed=5)).fingerprint)
+                    curves.add(visitor.run)
+    return [
+        Figure("new curves a second of one process", rates[0], "curves/s", least=4),
+        Figure("new curves a second of two processes", rates[1], "curves/s"),
+        Figure("what the second adds", 100 * (rates[1] / rates[0] - 1), "%", least=10),
+        Figure("different curves for one link", len(curves), "", most=1),
+    ]
+
+
+SCENARIOS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
+    "room": room,
+    "movers": movers,
+    "streams": streams,
+    "vanishing": vanishing,
+    "replicas": replicas,
+}
+
+
+class Moves(NamedTuple):
+    """What moving sliders took: seconds from each move to its curve, and the errors seen."""
+
+    times: list[float]
+    errors: int
+
+
+async def _move(server: Server, seeds: Iterable[int], every: float, seconds: float) -> Moves:
+    """A visitor for each seed moves the rank at this pace, or as soon as the curve is there if it is 0."""
+    times: list[float] = []
+    errors = 0
+
+    async def visit(place: float, seed: int) -> None:
+        nonlocal errors
+        async with Visitor(server.address, seed=seed, samples=200 + seed % 7) as visitor:
+            await visitor.until(lambda v: v.finished > 0)
+            await asyncio.sleep(place * every)
+            end, step = time.monotonic() + seconds, 0
+            while time.monotonic() < end:
+                before, start = visitor.run, time.monotonic()
+                await visitor.move(rank=RANKS[step % len(RANKS)], lr_ratio=_ratio(step // len(RANKS)))
+                took = await visitor.until(lambda v, b=before: v.run != b and not v.streaming) - start
+                times.append(took)
+                step += 1
+                await asyncio.sleep(max(0.0, every - took))
+            errors += len(visitor.errors)
+
+    listed = list(seeds)
+    await _all(visit(i / len(listed), seed) for i, seed in enumerate(listed))
+    return Moves(times, errors)
+
+
+def _ratio(turn: int) -> str:
+    """A LoRA+ ratio for each time that all ranks have been seen, so that no run is asked for twice."""
+    return ("1", "2", "4", "8", "16", "0.5", "0.25", "0.1")[turn % 8]
+
+
+async def _vanish(server: Server, seeds: Iterable[int], at_once: int) -> None:
+    """A visitor for each seed who cuts the line: some before the first word, some in the middle of a run."""
+    places, chance = asyncio.Semaphore(at_once), random.Random(0)
+
+    async def visit(seed: int, patience: float) -> None:
+        async with places:
+            visitor = Visitor(server.address, seed=seed, **(LARGE if seed % 2 else {}))
+            await visitor.open()
+            await asyncio.sleep(patience)
+            visitor.vanish()
+
+    await _all(visit(seed, chance.uniform(0.02, 1.0)) for seed in seeds)
+
+
+async def _settled(server: Server, seconds: float = 30) -> int:
+    """Wait until no page runs any more; returns how many still did in the end."""
+    end = time.monotonic() + seconds
+    while (left := server.report().scripts) and time.monotonic() < end:
+        await asyncio.sleep(0.25)
+    return left
+
+
+async def _warm(server: Server) -> None:
+    """One visitor opens the default link: torch is loaded, the components are registered."""
+    async with Visitor(server.address) as visitor:
+        await visitor.until(lambda v: v.finished > 0 and bool(v.run))
+
+
+async def _all(tasks: Iterable[Awaitable]) -> list:
+    """Run all of them at once; the first that fails ends the rest."""
+    async with asyncio.TaskGroup() as group:
+        begun = [group.create_task(each) for each in tasks]  # type: ignore[arg-type]
+    return [each.result() for each in begun]
+
+
+def runs_of(report: Report, **link: object) -> int:
+    """How often the run of a link was trained."""
+    return report.trained[json.dumps(Experiment(**link).to_dict(), sort_keys=True)]  # type: ignore[arg-type]
+
+
+def p95(values: list[float]) -> float:
+    """The 95th percentile; what is no list of numbers has none."""
+    return quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else math.nan
+
+
+def median(values: list[float]) -> float:
+    return quantiles(values, n=2)[0] if len(values) > 1 else math.nan
