@@ -15,7 +15,7 @@ from lora_core.numbers import loss_text, percent_text
 from lora_core.theory import floor_at
 from lora_core.training import Run
 from lora_core.verdict import verdict
-from pages.ui.caches import finished_run, grown_run, kept_run, warm_up
+from pages.ui.caches import RUNS, finished_run, grown_run, kept_run, warm_up
 from pages.ui.controls import set_fields
 from pages.ui.epoch import choose_epoch
 from pages.ui.exports import draw_exports
@@ -23,8 +23,6 @@ from pages.ui.history import draw_pins, ghost, pinned, remember
 from pages.ui.live_chart import live_chart, steady_chart
 from pages.ui.rank_finger import draw_finger, follow_finger
 
-TICK = 0.25
-"""Seconds between two looks at a run that grows."""
 _LAST = "last finished experiment"
 HEIGHT = 390
 """Of both charts, in CSS pixels: what 1280 x 720 leaves under a verdict of two lines."""
@@ -37,7 +35,7 @@ def show(experiment: Experiment) -> None:
     run = finished_run(experiment)
     # One place for both, so that the charts of a run that has grown up stay where they are. What has buttons
     # stands outside: a button in a fragment would rerun the fragment alone.
-    st.fragment(_picture, run_every=TICK if run is None else None)(experiment)
+    st.fragment(_picture, run_every=RUNS.tick() if run is None else None)(experiment)
     draw_pins(experiment)
     _draw_formula(experiment)
     if run is not None:

@@ -243,7 +243,7 @@ def _visitor(shared: Shared, key: Hashable, name: str) -> tuple[str, Any]:
 
 
 def tell(busy: BusyError, meanwhile: Callable[[], object] | None = None) -> NoReturn:
-    """Say that the room is busy, draw what may stand there meanwhile, and let the page ask again by itself."""
+    """Say that the room is busy, draw what may stand there meanwhile, and let the page ask again itself."""
     st.info(
         f"The room is busy: {max(1, busy.ahead)} are training before you. Yours starts by itself.",
         icon=":material/hourglass_top:",
