@@ -7,8 +7,8 @@ runs the scripts. They hold only what this experiment needs: no options, no bran
 
 from itertools import pairwise
 
-from lora_core.data import SWAPPED_PAIRS
-from lora_core.experiment import Experiment, Init, Optimizer, ScalingRule, Shift, Task
+from lora_core.experiment import Experiment, Init, Optimizer, ScalingRule, Task
+from lora_core.export.data_lines import data_lines
 from lora_core.export.peft_terms import LAYER, peft_terms
 
 MOST_LINES = 60
@@ -26,7 +26,7 @@ def torch_script(experiment: Experiment) -> str:
     return _joined(
         _opening(experiment, "LoRA beside full fine-tuning", "from torch import nn"),
         [*_constants(experiment), f"SCALING = {_scaling(experiment)}"],
-        _data(experiment),
+        data_lines(experiment),
         _adapter(experiment),
         _linear_layer(experiment),
         [
@@ -62,7 +62,7 @@ def peft_script(experiment: Experiment) -> str:
     return _joined(
         _opening(experiment, "LoRA with PEFT", *imports),
         _constants(experiment),
-        _data(experiment),
+        data_lines(experiment),
         _adapter(experiment),
         _linear_layer(experiment),
         [
@@ -137,14 +137,6 @@ def _scaling(experiment: Experiment) -> str:
     }[experiment.scaling_rule]
 
 
-def _data(experiment: Experiment) -> list[str]:
-    """Lines that make X (n, in), Y (n, out) and the base's ``weight`` (out, in) and ``bias`` (out)."""
-    return [
-        f"draw = torch.Generator().manual_seed({experiment.seed})",
-        *(_digits(experiment) if experiment.task is Task.DIGITS else _drawn(experiment)),
-    ]
-
-
 def _linear_layer(experiment: Experiment) -> list[str]:
     return [
         "def linear_layer():  # with the base's weight and bias",
@@ -152,57 +144,6 @@ def _linear_layer(experiment: Experiment) -> list[str]:
         '    linear.load_state_dict({"weight": weight, "bias": bias})',
         f"    linear.bias.requires_grad_({experiment.train_bias})",
         "    return linear",
-    ]
-
-
-def _drawn(experiment: Experiment) -> list[str]:
-    noise = experiment.task is Task.NOISE
-    return [
-        "X = torch.randn(SAMPLES, IN, generator=draw).double()",
-        f"{'Y' if noise else 'noise'} = torch.randn(SAMPLES, OUT, generator=draw).double()",
-        "weight = torch.empty(OUT, IN).uniform_(-(IN**-0.5), IN**-0.5, generator=draw).double()",
-        "bias = torch.empty(OUT).uniform_(-(IN**-0.5), IN**-0.5, generator=draw).double()",
-        *([] if noise else _taught(experiment)),
-    ]
-
-
-def _taught(experiment: Experiment) -> list[str]:
-    """Lines that make Y from a change of the weight, with singular values ``strength``."""
-    strength = f"(torch.arange(1, size + 1) <= {experiment.shift_rank}).double()"
-    if experiment.shift_rank is None:
-        strength = f"torch.arange(1, size + 1).double() ** -{experiment.decay!r}"
-    return [
-        "# What there is to learn: a change of the weight with these singular values.",
-        f"truth = torch.Generator().manual_seed(({experiment.seed} * 2654435761 + 2 * 0x9E3779B9) % 2**32)",
-        "size = min(IN, OUT)",
-        "left = torch.linalg.qr(torch.randn(IN, size, generator=truth).double())[0]",
-        "right = torch.linalg.qr(torch.randn(OUT, size, generator=truth).double())[0]",
-        f"strength = {strength}",
-        "strength *= (OUT / strength.square().sum()).sqrt()",
-        f"Y = X @ (weight.T + left * strength @ right.T) + bias + {experiment.noise!r} * noise",
-    ]
-
-
-def _digits(experiment: Experiment) -> list[str]:
-    """Lines that make X and Y of the handwritten digits, and fit the base before they are shifted."""
-    pairs = ", ".join(map(str, SWAPPED_PAIRS[: experiment.true_rank]))
-    shifted = {
-        Shift.SWAP: [
-            f"for one, other in [{pairs}]:  # these labels trade names",
-            "    Y[:, [one, other]] = Y[:, [other, one]]",
-        ],
-        Shift.TURN: ["X = X.view(-1, 8, 8).rot90(1, (1, 2)).reshape(-1, 64)  # on their side"],
-        Shift.INVERT: ["X = 1 - X  # light on dark"],
-    }[experiment.shift]
-    return [
-        "pixels, labels = (torch.from_numpy(each) for each in load_digits(return_X_y=True))",
-        "order = torch.randperm(len(labels), generator=draw)[:SAMPLES]",
-        "X, Y = pixels[order] / 16, nn.functional.one_hot(labels[order], 10).double()",
-        "# The base layer: ridge regression on the digits as they are; then they change.",
-        "centred, ridge = X - X.mean(0), 1e-3 * SAMPLES * torch.eye(IN, dtype=torch.float64)",
-        "weight = torch.linalg.solve(centred.T @ centred + ridge, centred.T @ (Y - Y.mean(0))).T",
-        "bias = Y.mean(0) - weight @ X.mean(0)",
-        *shifted,
     ]
 
 
