@@ -1,5 +1,6 @@
 """The figures inside the layer: their numbers against the layer itself, closed forms and autograd."""
 
+import hashlib
 from dataclasses import replace
 from functools import cache
 
@@ -10,6 +11,7 @@ import torch
 
 from lora_core import Experiment, Run, run
 from lora_core.accounting import lora_cost
+from lora_core.data import SWAPPED_PAIRS
 from lora_core.figures import (
     inside_digits,
     inside_flow,
@@ -254,6 +256,13 @@ def test_the_followed_number_adds_up_in_words():
     )
 
 
+def test_an_adapter_that_adds_nothing_is_told_to():
+    words = inside_flow.follow(
+        inside_flow.flow_info(trained("dead").problem, last(trained("dead")), 1.0, 0), ""
+    )
+    assert words.endswith("It adds nothing yet: what comes out is what the base says.")
+
+
 def test_an_input_that_is_not_there_is_named():
     found = trained("default")
     with pytest.raises(ValueError, match="index is 512: it must be from 0 to 511"):
@@ -291,8 +300,9 @@ def test_one_swapped_pair_is_the_picture_of_eight_minus_three():
     """Swapping two targets asks for (w8 - w3) (e3 - e8)^T: rank 1 and nothing else."""
     found = trained("digits")
     info = inside_digits.pictures_info(found.problem, last(found), found.experiment.scaling)
-    twin = inside_digits.twin_info(found.problem, info)
+    twin = inside_digits.twin_info(found.problem, info, pairs=1)
     assert (twin.con, twin.pro) in {(8, 3), (3, 8)}
+    assert f"**{twin.con} minus {twin.pro}**" in inside_digits.twin_words(twin)
     assert abs(twin.agreement) > 0.98
     inked = info.inked
     cosine = twin.picture[inked] @ twin.base[inked]
@@ -300,6 +310,33 @@ def test_one_swapped_pair_is_the_picture_of_eight_minus_three():
     assert cosine > 0.95
     assert np.isnan(twin.picture[~inked]).all()
     assert 45 < inked.sum() < 64
+
+
+def test_of_four_swapped_pairs_the_one_told_apart_most_is_shown():
+    """The ideal change for a swapped pair a, b adds w_b - w_a to a and w_a - w_b to b."""
+    found = trained("four swaps")
+    info = inside_digits.pictures_info(found.problem, last(found), found.experiment.scaling)
+    twin = inside_digits.twin_info(found.problem, info, pairs=4)
+    X = found.problem.X_test.numpy()
+    told = {pair: np.linalg.norm(X @ (delta(found)[:, pair[0]] - delta(found)[:, pair[1]]).numpy())
+            for pair in SWAPPED_PAIRS[:4]}  # fmt: skip
+    assert (twin.pro, twin.con) == max(told, key=told.__getitem__)
+    ideal = 2 * (info.W0[:, twin.con] - info.W0[:, twin.pro])
+    drawn = np.where(info.inked, delta(found).numpy()[:, twin.pro] - delta(found).numpy()[:, twin.con], 0)
+    np.testing.assert_allclose(np.nan_to_num(twin.picture), drawn)
+    assert np.linalg.norm(X @ (drawn - ideal * info.inked)) < 0.25 * np.linalg.norm(X @ ideal)
+    assert twin.agreement > 0.98
+    assert twin.name == f"s·A·B: {twin.pro} minus {twin.con}"
+    assert "with 4 pairs swapped" in inside_digits.twin_words(twin)
+
+
+def test_an_adapter_that_agrees_with_nothing_says_so():
+    found = trained("digits")
+    info = inside_digits.pictures_info(found.problem, last(found), found.experiment.scaling)
+    turned = replace(info, A=-info.A)
+    assert "correlation of **−0.9" in inside_digits.twin_words(
+        inside_digits.twin_info(found.problem, turned, pairs=1)
+    )
 
 
 def test_what_a_layer_says_is_its_largest_output():
@@ -373,12 +410,36 @@ def test_merging_changes_the_weight_and_not_what_the_layer_says(name):
     info = inside_merge.merge_info(e, found.problem, last(found))
     assert info.single.relative < 2e-6
     assert info.double.relative < 1e-14
-    assert info.start == info.trained == info.unmerged
-    assert (info.merged == info.start) == found.dead
-    assert info.start == inside_merge.checksum(found.problem.base.weight.float())
+    start = inside_merge.checksum(found.problem.base.weight.float())
+    assert info.unmerged == start
+    assert (info.merged == start) == found.dead
     cost = lora_cost(e.in_features, e.out_features, e.rank)
     assert (info.before, info.after) == (cost.inference_unmerged, cost.inference_merged)
     assert info.before - info.after == e.rank * (e.in_features + e.out_features)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_training_by_the_plain_loop_leaves_the_frozen_weight_to_the_bit(name):
+    found = trained(name)
+    e = found.experiment
+    info = inside_merge.frozen_info(e, found.problem)
+    assert info.start == info.trained == inside_merge.checksum(found.problem.base.weight.float())
+    assert (info.updates, info.samples) == (
+        (3, 64) if name == "averaged" else (e.epochs, len(found.problem.X))
+    )
+    A, B = factors(last(found))
+    start = [found.lora.snapshots[0].A, factors(found.lora.snapshots[0])[1]]
+    moved = torch.cat([(one - other).flatten() for one, other in zip((A, B), start, strict=True)]).norm()
+    assert info.moved == pytest.approx(float(moved), rel=1e-2)
+    assert (info.moved == 0) == found.dead
+
+
+def test_a_checksum_is_the_one_of_the_bytes():
+    weight = torch.arange(6, dtype=torch.float32).reshape(2, 3)
+    expected = hashlib.sha256(np.arange(6, dtype=np.float32).tobytes()).hexdigest()
+    assert inside_merge.checksum(weight) == expected[:12]
+    weight[1, 2] = torch.nextafter(weight[1, 2], torch.tensor(9.0))
+    assert inside_merge.checksum(weight) != expected[:12]
 
 
 # --- directions ---------------------------------------------------------------------------------------------
@@ -469,7 +530,7 @@ def drawings(name: str, dark: bool) -> dict[str, go.Figure]:
         gallery = inside_digits.gallery_info(problem, snapshot, e.scaling)
         figures |= {
             "pictures": inside_digits.draw_pictures(pictures, dark),
-            "twin": inside_digits.draw_twin(inside_digits.twin_info(problem, pictures), dark),
+            "twin": inside_digits.draw_twin(inside_digits.twin_info(problem, pictures, e.true_rank), dark),
             "gallery": inside_digits.draw_gallery(problem, gallery, [1, 2], dark),
         }
     return figures

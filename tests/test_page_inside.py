@@ -1,8 +1,10 @@
 """The page inside the layer without a browser: its numbers are lora_core's, and no corner breaks it."""
 
+import hashlib
 import json
 import re
 import zlib
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -227,12 +229,108 @@ def test_one_input_is_traced_as_the_layer_answers():
     ) in words(app)
 
 
-def layer_of(found: Run, at: int = 200) -> LoRALayer:
-    layer, snapshot = lora_layer(found.experiment, found.problem, torch.float64), found.lora.snapshots[at]
+def layer_of(found: Run, at: int = 200, dtype: torch.dtype = torch.float64) -> LoRALayer:
+    layer, snapshot = lora_layer(found.experiment, found.problem, dtype), found.lora.snapshots[at]
     with torch.no_grad():
         layer.lora_A.copy_(snapshot.A)
         layer.lora_B.copy_(snapshot.B)
+        if snapshot.bias is not None:
+            layer.linear.bias += snapshot.bias.to(dtype)
     return layer
+
+
+CASES = [
+    {},
+    {"task": "digits", "true_rank": "1", "rank": "1", "train_bias": "true"},
+    {"task": "power-law", "in_features": "12", "out_features": "5", "rank": "8", "scaling_rule": "rslora"},
+    {"init": "original", "optimizer": "sgd", "learning_rate": "0.001", "alpha": "1", "rank": "2"},
+]
+
+
+@pytest.mark.parametrize("link", CASES, ids=str)
+def test_parts_are_told_in_the_layers_numbers(link):
+    """Their overlap, and what none, the switched and all of them do, each from the change written out."""
+    app, found = opened(**link), trained(**link)
+    e, problem, snapshot = found.experiment, found.problem, found.lora.snapshots[200]
+    A, B, X = snapshot.A, snapshot.B, problem.X
+    squares = sum(float((e.scaling * torch.outer(A[:, i], B[i])).norm() ** 2) for i in range(e.rank))
+    change = e.scaling * A @ B
+    told = re.search(r"sum to (\S+), and the square of the sum's norm is (\S+):", words(app)).groups()
+    assert told == (loss_text(squares), loss_text(float(change.norm() ** 2)))
+    rows = table(app, "Held-out loss")
+    assert rows["Norm"] == ["0"] + [loss_text(float(change.norm()))] * 3
+    moved = (X @ change).square().mean().sqrt()
+    assert rows["Outputs move by"] == ["0"] + [loss_text(float(moved))] * 3
+    bias = 0 if snapshot.bias is None else snapshot.bias
+    none = (problem.residual() - bias).square().mean(), (problem.residual_test() - bias).square().mean()
+    assert [rows["Loss"][0], rows["Held-out loss"][0]] == [loss_text(float(each)) for each in none]
+    whole = torch.nn.functional.mse_loss(layer_of(found)(X), problem.Y)
+    assert rows["Loss"][1:] == [loss_text(whole.item())] * 3
+
+
+@pytest.mark.parametrize("link", CASES, ids=str)
+def test_who_moves_first_is_autograds(link):
+    """Gradients of every way to start, by autograd on the layer in float64."""
+    found, ways = trained(**link), table(opened(**link), "Moves")
+    e, problem = found.experiment, found.problem
+    for row, init in enumerate(ways["Init"]):
+        layer = lora_layer(replace(e, init=init), problem, torch.float64)
+        loss = torch.nn.functional.mse_loss(layer(problem.X), problem.Y)
+        loss.backward()
+        norms = [float(each.grad.norm()) for each in (layer.lora_A, layer.lora_B)]
+        told = [ways[column][row] for column in ("Loss", "Gradient of A", "Gradient of B")]
+        assert told == [loss_text(each) for each in (loss.item(), *norms)]
+        if init == e.init:
+            sentence = next(each for each in words(opened(**link)).splitlines() if "gradient of A is" in each)
+            assert all(f" {loss_text(each)}" in sentence for each in norms)
+
+
+@pytest.mark.parametrize("link", CASES, ids=str)
+def test_the_merge_is_told_in_the_layers_numbers(link):
+    app, found = opened(**link), trained(**link)
+    e, weight = found.experiment, found.problem.base.weight.detach().float().numpy()
+    metrics = {each.label: (each.value, each.delta) for each in app.metric}
+    for name, dtype in (("single", torch.float32), ("double", torch.float64)):
+        layer, X = layer_of(found, dtype=dtype), found.problem.X_test.to(dtype)
+        before = layer(X).detach()
+        layer.merge()
+        gap = float((layer(X).detach() - before).abs().max())
+        relative = f"{loss_text(gap / float(before.abs().max()))} of the largest output"
+        told = metrics[f"Largest |merged(x) − adapter(x)|, {name} precision"]
+        assert told == (loss_text(gap), relative)
+        assert gap < (1e-4 if name == "single" else 1e-12)
+        if name == "single":
+            merged = layer.linear.weight.detach().numpy()
+    rows = table(app, "Compared with the start")
+    digests = [hashlib.sha256(each.tobytes()).hexdigest()[:12] for each in (weight, weight, merged, weight)]
+    assert rows[" "] == digests
+    base, extra = e.in_features * e.out_features, e.rank * (e.in_features + e.out_features)
+    assert metrics["Multiply-adds for an input, merged"] == (f"{base:,}", f"unmerged {base + extra:,}")
+
+
+def test_nothing_is_claimed_of_a_change_that_is_zero():
+    for link in ({"init": "zero"}, {"epoch": "0"}):
+        found = words(opened(**link))
+        assert "All of it is zero here, so no part does anything." in found
+        assert "It adds nothing yet: what comes out is what the base says." in found
+        assert "overlap" not in found
+
+
+def test_a_run_that_diverged_says_so():
+    link = {"optimizer": "sgd", "learning_rate": "1", "alpha": "4096"}
+    app, found = opened(**link), trained(**link)
+    assert found.lora.diverged_at == 2
+    (warning,) = [each.value for each in app.warning]
+    assert "LoRA diverged: at update 2 its loss was more than 1,000,000,000 times the first" in warning
+    assert f"The last kept before that is update {max(found.lora.snapshots)}." in warning
+    assert "by autograd on all 256 samples, and diverges." in words(app)
+
+
+def test_an_epoch_between_two_kept_ones_is_told():
+    assert "Update 41 was chosen: update 40 is the nearest whose A and B were kept." in words(
+        opened(epoch="41")
+    )
+    assert "was chosen" not in words(opened(epoch="40"))
 
 
 def test_digits_fixed_and_broken_are_counted_and_can_be_traced():
@@ -302,11 +400,16 @@ def test_directions_are_compared_with_another_rank_start_and_seed():
         phi = subspace_similarity(singular_directions(first), singular_directions(second))
         assert f"{float(phi[-1, -1]):.3f} for those {side}" in words(app)
     assert "drawn at random they would share 0.094 and 0.094" in words(app)
-    (kind,) = [each for each in app.button_group if each.label == "Compare with"]
     for name, note in (("Another start", "another random A"), ("Another seed", "draws other data too")):
-        checked(kind.set_value(name).run())
         (kind,) = [each for each in app.button_group if each.label == "Compare with"]
+        checked(kind.set_value(name).run())
         assert note in words(app)
+    checked(app.number_input(key="other seed 43").set_value(7).run())
+    other = trained(seed="7").lora.snapshots[200]
+    phi = subspace_similarity(singular_directions(one.A), singular_directions(other.A))
+    assert f"{float(phi[-1, -1]):.3f} for those read" in words(app)
+    checked(app.number_input(key="other seed 43").set_value(42).run())
+    assert "φ is 1.000 for those read and 1.000 for those written" in words(app)  # itself
 
 
 def test_angles_to_the_truth_are_the_cores():

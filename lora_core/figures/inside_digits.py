@@ -14,7 +14,7 @@ import torch
 from plotly.subplots import make_subplots
 from torch import Tensor
 
-from lora_core.data import Problem
+from lora_core.data import SWAPPED_PAIRS, Problem
 from lora_core.figures.inside_drawing import PICTURE, ink, largest, signed_axis, signed_text, tiles
 from lora_core.figures.inside_matrices import factors
 from lora_core.figures.inside_parts import is_right
@@ -61,12 +61,14 @@ def pictures_info(problem: Problem, snapshot: Snapshot, scaling: float) -> Pictu
 
 @dataclass(frozen=True, eq=False)
 class TwinInfo:
-    """What the strongest rank looks for, beside what the base already knows.
+    """What the adapter looks for, beside what the base already knows.
 
-    Where ``picture`` (64,), its column of A, is seen, the rank speaks for the digit ``pro`` and against
-    ``con``. ``base`` (64,) is the base's picture of "``con`` minus ``pro``", the columns of W0 subtracted.
-    ``agreement`` is the correlation of what both answer over the held-out digits. NaN in a picture: a pixel
-    inked in fewer than 1 % of the digits, where hardly anything moves A from its random start.
+    Where ``picture`` (64,) is seen, the adapter speaks for the digit ``pro`` and against ``con``. Of one pair
+    swapped it is the strongest rank's column of A. Several ``pairs`` share the ranks, so it is there the
+    change's columns subtracted, ``pro`` minus ``con``, of the pair that these tell apart most. ``base`` (64,)
+    is the base's picture of "``con`` minus ``pro``", the columns of W0 subtracted. ``agreement`` is the
+    correlation of what both answer over the held-out digits. NaN in a picture: a pixel inked in fewer than
+    1 % of the digits, where hardly anything moves A from its random start.
     """
 
     picture: np.ndarray
@@ -74,19 +76,47 @@ class TwinInfo:
     pro: int
     con: int
     agreement: float
+    pairs: int
+
+    @property
+    def name(self) -> str:
+        return "A, strongest rank" if self.pairs == 1 else f"s·A·B: {self.pro} minus {self.con}"
 
 
-def twin_info(problem: Problem, info: PicturesInfo) -> TwinInfo:
-    """Hold the strongest rank against the difference of the two digits that it moves most."""
-    row, column = info.readers[0], info.A[:, 0]
-    pro, con = int(np.argmax(row)), int(np.argmin(row))
+def twin_info(problem: Problem, info: PicturesInfo, pairs: int) -> TwinInfo:
+    """Hold the adapter of so many swapped pairs against the difference of two digits in the base."""
+    X = problem.X_test.numpy()
+    if pairs == 1:
+        row, column = info.readers[0], info.A[:, 0]
+        pro, con = int(np.argmax(row)), int(np.argmin(row))
+    else:
+        differences = [info.delta[:, one] - info.delta[:, other] for one, other in SWAPPED_PAIRS[:pairs]]
+        strongest = int(np.argmax([np.linalg.norm(X @ each) for each in differences]))
+        (pro, con), column = SWAPPED_PAIRS[strongest], differences[strongest]
     base = info.W0[:, con] - info.W0[:, pro]
-    answers = problem.X_test.numpy() @ np.stack([column, base], axis=1)
+    answers = X @ np.stack([column, base], axis=1)
     answers = answers - answers.mean(0)
     length = float(np.linalg.norm(answers[:, 0]) * np.linalg.norm(answers[:, 1]))
     agreement = float(answers[:, 0] @ answers[:, 1]) / length if length > 0 else 0.0
     picture, base = (np.where(info.inked, each, np.nan) for each in (column, base))
-    return TwinInfo(picture, base, pro, con, agreement)
+    return TwinInfo(picture, base, pro, con, agreement, pairs)
+
+
+def twin_words(info: TwinInfo) -> str:
+    """What the two pictures show, in words."""
+    minus = f"{info.con} minus {info.pro}"
+    left = (
+        f"Where its strongest rank sees this picture, the adapter takes from {info.con} and gives to "
+        f"{info.pro}."
+        if info.pairs == 1
+        else f"What the change adds to {info.pro}, less what it adds to {info.con}: with {info.pairs} pairs "
+        "swapped, a column of A may serve several of them."
+    )
+    sign = "−" if info.agreement < 0 else ""
+    return (
+        f"{left} Beside it, what tells the two apart in the base: **{minus}**. Over the held-out digits the "
+        f"two answer with a correlation of **{sign}{abs(info.agreement):.3f}**."
+    )
 
 
 def draw_twin(info: TwinInfo, dark: bool = False) -> go.Figure:
@@ -99,7 +129,7 @@ def draw_twin(info: TwinInfo, dark: bool = False) -> go.Figure:
         )
     )  # fmt: skip
     centres = [(PICTURE + 1) * i + (PICTURE - 1) / 2 for i in range(2)]
-    names = ["A, strongest rank", f"W₀: {info.con} minus {info.pro}"]
+    names = [info.name, f"W₀: {info.con} minus {info.pro}"]
     figure.update_xaxes(tickvals=centres, ticktext=names, showgrid=False, zeroline=False)
     figure.update_yaxes(**_square("x"))
     figure.update_layout(

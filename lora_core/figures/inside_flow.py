@@ -80,8 +80,11 @@ def follow(info: FlowInfo, name: str) -> str:
     numbers = ", ".join(signed_text(value) for value in info.z[:MOST_WRITTEN])
     rest = ", …" if len(info.z) > MOST_WRITTEN else ""
     j = info.followed
+    known = f"All that the adapter knows of this input is z = ({numbers}{rest})."
+    if not info.added.any():
+        return f"{known} It adds nothing yet: what comes out is what the base says."
     return (
-        f"All that the adapter knows of this input is z = ({numbers}{rest}). It moves {name} most: the base "
+        f"{known} It moves {name} most: the base "
         f"says {signed_text(info.base[j])}, the adapter adds {signed_text(info.added[j])}, out comes "
         f"{signed_text(info.y[j])}, and the target is {signed_text(info.target[j])}."
     )

@@ -19,8 +19,9 @@ from lora_core.figures.inside_matrices import factors
 from lora_core.lanes import Snapshot
 from lora_core.training import lora_layer, train_model
 
-PROOF_EPOCHS, PROOF_SAMPLES = 5, 256
-"""Updates and samples of the plain loop that shows W0 untouched."""
+PROOF = 1e9
+"""Multiply-adds of the plain loop that shows W0 untouched, roughly: all samples and updates of a small layer,
+fewer of a large one."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,11 @@ class Gap:
 
 @dataclass(frozen=True)
 class MergeInfo:
-    """The proof: gaps in ``single`` and ``double`` precision; checksums of W0 at the ``start``, ``trained``,
-    ``merged`` and ``unmerged`` again; multiply-adds for an input ``before`` and ``after`` the merge."""
+    """The proof: gaps in ``single`` and ``double`` precision; checksums of W0 when ``merged`` and
+    ``unmerged`` again; multiply-adds for an input ``before`` and ``after`` the merge."""
 
     single: Gap
     double: Gap
-    start: str
-    trained: str
     merged: str
     unmerged: str
     before: int
@@ -47,21 +46,39 @@ class MergeInfo:
 
 
 def merge_info(experiment: Experiment, problem: Problem, snapshot: Snapshot) -> MergeInfo:
-    """Put a snapshot into the layer, merge it and take it out again; train a fresh layer a little."""
-    layer = lora_layer(experiment, problem)
-    start = checksum(layer.linear.weight)
-    X, Y = (each[:PROOF_SAMPLES].float() for each in (problem.X, problem.Y))
-    train_model(
-        layer, X, Y, min(PROOF_EPOCHS, experiment.epochs), experiment.learning_rate,
-        optimizer=experiment.optimizer, lr_ratio=experiment.lr_ratio, verbose=False,
-    )  # fmt: skip
-    trained = checksum(layer.linear.weight)
+    """Put a snapshot into the layer, merge it and take it out again."""
     single, merged, unmerged = _merged(experiment, problem, snapshot, torch.float32)
     double, _, _ = _merged(experiment, problem, snapshot, torch.float64)
     cost = lora_cost(experiment.in_features, experiment.out_features, experiment.rank)
-    return MergeInfo(
-        single, double, start, trained, merged, unmerged, cost.inference_unmerged, cost.inference_merged
-    )
+    return MergeInfo(single, double, merged, unmerged, cost.inference_unmerged, cost.inference_merged)
+
+
+@dataclass(frozen=True)
+class FrozenInfo:
+    """Checksums of W0 at the ``start`` and ``trained`` for so many ``updates`` by the plain loop, on so many
+    ``samples``, which moved A and B by ``moved`` (the norm of both changes)."""
+
+    start: str
+    trained: str
+    updates: int
+    samples: int
+    moved: float
+
+
+def frozen_info(experiment: Experiment, problem: Problem) -> FrozenInfo:
+    """Train a fresh layer by autograd, as far as ``PROOF`` goes, and look at its W0 before and after."""
+    layer, before = (lora_layer(experiment, problem) for _ in range(2))
+    start = checksum(layer.linear.weight)
+    weights = 3 * experiment.in_features * experiment.out_features
+    samples = min(len(problem.X), max(1, int(PROOF / weights)))
+    updates = min(experiment.epochs, max(1, int(PROOF / (weights * samples))))
+    train_model(
+        layer, problem.X[:samples].float(), problem.Y[:samples].float(), updates, experiment.learning_rate,
+        optimizer=experiment.optimizer, lr_ratio=experiment.lr_ratio, verbose=False,
+    )  # fmt: skip
+    moved = [layer.lora_A - before.lora_A, layer.lora_B - before.lora_B]
+    length = float(torch.cat([each.detach().flatten() for each in moved]).norm())
+    return FrozenInfo(start, checksum(layer.linear.weight), updates, samples, length)
 
 
 def checksum(weight: Tensor) -> str:

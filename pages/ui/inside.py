@@ -124,12 +124,16 @@ def _draw_machine(run: Run, info: MatricesInfo) -> int:
         on_epoch=partial(choose_epoch, last=info.updates[-1]),
     )  # fmt: skip
     st.markdown(_words(run, info, info.updates.index(at)))
+    st.caption(
+        "The norm is a matrix's size, the root of the sum of its squared entries; the rank is how many "
+        "directions it has."
+    )
     wanted = chosen_epoch()
     if wanted is not None and 0 <= wanted <= run.updates and wanted != at:
         st.caption(f"Update {wanted:,} was chosen: update {at:,} is the nearest whose A and B were kept.")
     if run.lora.diverged_at is not None:
         st.warning(
-            f"LoRA diverged: at update {run.lora.diverged_at:,} its loss was more than {DIVERGED:.0e} times "
+            f"LoRA diverged: at update {run.lora.diverged_at:,} its loss was more than {DIVERGED:,.0f} times "
             f"the first, or not a number. The last kept before that is update {info.updates[-1]:,}.",
             icon=":material/trending_up:",
         )

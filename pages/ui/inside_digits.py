@@ -25,19 +25,14 @@ def _draw_pictures(run: Run, at: int) -> None:
         "them."
     )
     info = figure.pictures_info(run.problem, snapshot, e.scaling)
-    if e.shift is Shift.SWAP and info.readers[0].any():
-        twin = figure.twin_info(run.problem, info)
+    if e.shift is Shift.SWAP and info.delta.any():
+        twin = figure.twin_info(run.problem, info, e.true_rank)
         left, right = st.columns([0.4, 0.6], vertical_alignment="center")
         left.plotly_chart(
             figure.draw_twin(twin, is_dark()), key="twin",
-            alt="Two pictures of 8 by 8 weights: the strongest column of A, and W0's "
-            f"{twin.con} minus {twin.pro}.",
+            alt=f"Two pictures of 8 by 8 weights: {twin.name}, and W0's {twin.con} minus {twin.pro}.",
         )  # fmt: skip
-        right.markdown(
-            f"Where its strongest rank sees this picture, the adapter takes from {twin.con} and gives to "
-            f"{twin.pro}. Beside it, what tells the two apart in the base: **{twin.con} minus {twin.pro}**. "
-            f"Over the held-out digits the two answer with a correlation of **{twin.agreement:.3f}**."
-        )
+        right.markdown(figure.twin_words(twin))
     st.plotly_chart(
         figure.draw_pictures(info, is_dark()), key="pictures",
         alt="Rows of 8 by 8 pictures: for each digit the columns of W0, of s A B and of their sum; for each "

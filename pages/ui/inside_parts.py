@@ -46,15 +46,20 @@ def draw_parts(run: Run, at: int) -> None:
         ("All", raw, list(range(raw.switches))),
     ]
     st.table(_effects(run, snapshot.bias, rows), border="horizontal")
+    st.caption("Outputs move by: the root of the mean square over the training sample.")
 
 
 def _overlap(raw: figure.Parts, svd: figure.Parts) -> str:
+    opening = "s·A·B is a sum of matrices of rank 1, one for each column of A and row of B."
     squares, norm = float((raw.strength**2).sum()), float((svd.strength**2).sum())
+    if norm == 0:
+        return f"{opening} All of it is zero here, so no part does anything."
+    apart = abs(squares - norm) <= 0.01 * norm
     return (
-        "s·A·B is a sum of matrices of rank 1. As stored, the squares of their norms sum to "
-        f"{loss_text(squares)}, and the square of the sum's norm is {loss_text(norm)}: "
-        + ("the parts hardly overlap. " if abs(squares - norm) <= 0.01 * norm else "the parts overlap. ")
-        + "Those of the SVD never do. Switch parts off to see what each is worth."
+        f"{opening} As stored, the squares of their norms sum to {loss_text(squares)}, and the square of "
+        f"the sum's norm is {loss_text(norm)}: the parts {'hardly overlap' if apart else 'overlap'}. The "
+        "singular value decomposition (SVD) writes the same sum with parts that never do. Switch parts off "
+        "to see what each is worth."
     )
 
 
@@ -86,7 +91,7 @@ def _draw_view(
         )  # fmt: skip
         shown, total = len(outputs.place), outputs.total
         some = "" if shown == total else f": the {shown} of {total} that the whole change moves most"
-        st.caption(f"Below, outputs of held-out input {index}{some}.")
+        st.caption(f"The lower bars are outputs of held-out input {index}{some}.")
     return on
 
 

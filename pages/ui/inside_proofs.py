@@ -1,15 +1,16 @@
 """Inside the layer: who moves first, the merge proven, and directions compared."""
 
 from dataclasses import replace
+from math import isfinite
 
 import pandas as pd
 import streamlit as st
 import torch
 
-from lora_core.experiment import Experiment
+from lora_core.experiment import LIMITS, Experiment, Whole
 from lora_core.figures import inside_geometry, inside_merge, inside_start
 from lora_core.figures.inside_matrices import nearest
-from lora_core.numbers import loss_text, percent_text
+from lora_core.numbers import loss_text, percent_text, plural
 from lora_core.training import Run
 from lora_core.training import run as train_to_the_end
 from pages.ui.caches import AT_ONCE, finished_run, work
@@ -49,11 +50,13 @@ def _first_mover(info: inside_start.StartInfo, dead: bool) -> str:
     if dead:
         return "A dead start: A and B are both zero, so both gradients are exactly 0, and stay so."
     if A == 0:
-        moved = info.moved["A"][1]
+        moved = info.moved["A"]
+        second = (
+            f"; the second moves A too, by {loss_text(moved[2])}." if len(moved) > 2 and moved[2] > 0 else "."
+        )
         return (
             f"B is zero, so the gradient of A is exactly {loss_text(A)} and that of B {loss_text(B)}. The "
-            f"first update moves B by {loss_text(info.moved['B'][1])} and A by {loss_text(moved)}; from the "
-            "second on both move."
+            f"first update moves B by {loss_text(info.moved['B'][1])} and A by {loss_text(moved[1])}{second}"
         )
     return (
         f"Both factors start random, so both move at once: the gradient of A is {loss_text(A)}, that of B "
@@ -70,7 +73,7 @@ def _start(experiment: Experiment, _run: Run) -> tuple[inside_start.StartInfo, l
 def draw_merge(run: Run, at: int) -> None:
     """What merging changes, and what it does not."""
     st.subheader("The merge, proven", anchor=False)
-    info, e = _merge(run.experiment, at, run), run.experiment
+    info, frozen = _merge(run.experiment, at, run), _frozen(run.experiment, run)
     saved = percent_text(1 - info.after / info.before)
     st.markdown(
         f"Merged, the layer takes {info.after:,} multiply-adds for an input instead of {info.before:,}, "
@@ -90,28 +93,40 @@ def draw_merge(run: Run, at: int) -> None:
         "Multiply-adds for an input, merged", f"{info.after:,}", f"unmerged {info.before:,}",
         delta_color="off", delta_arrow="off", border=True,
     )  # fmt: skip
-    epochs = min(inside_merge.PROOF_EPOCHS, e.epochs)
+    steps = f"After {plural(frozen.updates, 'update')} by the plain loop"
+    found = {
+        "At the start": frozen.start, steps: frozen.trained, "Merged": info.merged,
+        "Unmerged again": info.unmerged,
+    }  # fmt: skip
     st.table(
         {
-            "Checksum of W₀ (SHA-256)": [
-                "At the start", f"After {epochs} steps of the plain loop", "Merged", "Unmerged again",
-            ],
-            " ": [info.start, info.trained, info.merged, info.unmerged],
+            "Checksum of W₀ (SHA-256)": list(found),
+            " ": list(found.values()),
             "Compared with the start": [
-                "–", *(_same(each, info.start) for each in (info.trained, info.merged, info.unmerged)),
+                "–",
+                *(_same(each, frozen.start) for each in list(found.values())[1:]),
             ],
         },
         border="horizontal",
-    )  # fmt: skip
+    )
+    of = len(run.problem.X)
+    some = "all" if frozen.samples == of else f"{frozen.samples:,} of"
+    moved = f"moves A and B by {loss_text(frozen.moved)}" if isfinite(frozen.moved) else "diverges"
+    st.caption(f"The plain loop trains the layer by autograd on {some} {of:,} samples, and {moved}.")
 
 
 def _same(one: str, other: str) -> str:
-    return "the same, to the bit" if one == other else "another weight: W₀ + s·A·B"
+    return "the same, to the bit" if one == other else "another weight"
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _merge(experiment: Experiment, at: int, _run: Run) -> inside_merge.MergeInfo:
     return inside_merge.merge_info(experiment, _run.problem, _run.lora.snapshots[at])
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _frozen(experiment: Experiment, _run: Run) -> inside_merge.FrozenInfo:
+    return inside_merge.frozen_info(experiment, _run.problem)
 
 
 @st.fragment
@@ -125,8 +140,9 @@ def draw_geometry(run: Run, at: int) -> None:
 def _draw_phi(run: Run, at: int) -> None:
     e = run.experiment
     st.markdown(
-        "φ(i, j) compares the first i directions of this adapter with the first j of another: 1 where one "
-        "holds the other, 0 where they have nothing in common."
+        "A reads some directions of the input, B writes some of the output. φ(i, j) compares the i strongest "
+        "of this adapter with the j strongest of another: 1 where one holds the other, 0 where they have "
+        "nothing in common."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.segmented_control("Compare with", OTHERS, default=OTHERS[0], required=True, key="compare")
@@ -138,7 +154,7 @@ def _draw_phi(run: Run, at: int) -> None:
         elif kind == OTHERS[1]:
             other, name = _other(e, 1), "another start"
         else:
-            seed = (e.seed + 1) % 2**31
+            seed = _other_seed(e)
             other, name = _other(replace(e, seed=seed), None), f"seed {seed}"
     if other is None:
         st.caption(f"The run with {name} takes longer than a moment: train it on the playground first.")
@@ -152,9 +168,21 @@ def _draw_phi(run: Run, at: int) -> None:
     st.markdown(_phi_words(info, kind, name))
 
 
+def _other_seed(e: Experiment) -> int:
+    """The control for the seed of the other adapter, and its value."""
+    limit = LIMITS["seed"]
+    assert isinstance(limit, Whole)
+    first = e.seed + 1 if e.seed < limit.greatest else limit.least
+    return int(
+        st.number_input("Its seed", limit.least, limit.greatest, first, key=f"other seed {first}", width=160)
+    )
+
+
 def _phi_words(info: inside_geometry.PhiInfo, kind: str, name: str) -> str:
-    if not info.reads.size or not info.writes.size:
-        return "An adapter whose B is zero writes in no direction yet."
+    if not info.reads.size:
+        return "A is zero: it reads no direction."
+    if not info.writes.size:
+        return "B is zero: it writes in no direction yet."
     reads, writes = float(info.reads[-1, -1]), float(info.writes[-1, -1])
     shared = f"Of all directions φ is {reads:.3f} for those read and {writes:.3f} for those written"
     shapes = max(info.reads.shape), max(info.writes.shape)
@@ -196,8 +224,8 @@ def _draw_angles(run: Run, at: int) -> None:
         return
     strongest = "" if run.experiment.shift_rank else "strongest "
     st.markdown(
-        f"Principal angles to the {info.count} {strongest}directions of the change that made the targets: "
-        "0° is found, 90° not yet touched."
+        f"Principal angles to the {strongest}{plural(info.count, 'direction')} of the change that made the "
+        "targets: 0° is found, 90° not yet touched."
     )
     st.plotly_chart(
         inside_geometry.draw_angles(info, at, is_dark()), key="angles",
@@ -208,7 +236,7 @@ def _draw_angles(run: Run, at: int) -> None:
     found = {"Directions": ["read", "written"]}
     for index in range(min(info.reads.shape[1], 8)):
         found[f"Angle {index + 1}"] = [_degrees(each[row, index]) for each in (info.reads, info.writes)]
-    st.caption(f"After {info.updates[row]:,} updates")
+    st.caption(f"After {plural(info.updates[row], 'update')}")
     st.table(pd.DataFrame(found).set_index("Directions"), border="horizontal")
 
 
