@@ -1,10 +1,16 @@
 """The original script: its printed losses to the digit, its four differences, and what mends each."""
 
+import re
+from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from lora_core import run
+from lora_core import make_problem, run
 from lora_core.original import ORIGINAL, OTHER_RANK, Mend, facts, mends, printed_losses
 
 PRINTED = [243.7067, 234.6470, 225.9160, 217.5043, 209.4038, 201.6063, 194.1039, 186.8890, 179.9540, 173.2909]
@@ -37,6 +43,71 @@ def test_each_mend_adds_one_line(found: dict[str, Mend]) -> None:
     for mend in found.values():
         assert [line[0] for line in mend.line.splitlines()].count("+") == 1
         assert [line[0] for line in mend.line.splitlines()].count("-") <= 1
+
+
+SCRIPT = """
+torch.manual_seed(42)
+X = torch.randn(1000, 64)
+y = torch.randn(1000, 10)
+
+class LoRALayer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+        self.linear.weight.requires_grad = False
+        self.lora_A = nn.Parameter(torch.randn(64, 4))
+        self.lora_B = nn.Parameter(torch.randn(4, 10))
+        self.scaling = 1.0
+
+    def forward(self, x):
+        return self.linear(x) + self.scaling * (x @ self.lora_A @ self.lora_B)
+
+model = LoRALayer().to(dtype)
+optimizer = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=0.01)
+losses = []
+for epoch in range(epochs):
+    loss = nn.functional.mse_loss(model(X.to(dtype)), y.to(dtype))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+"""
+
+
+def mended(script: str, line: str) -> str:
+    """A script with a mend's diff applied: each of its old lines is there exactly once."""
+    for old in (each for each in line.splitlines() if each[0] != "+"):
+        new = next(each for each in line.splitlines() if each[0] == "+")
+        (indent,) = re.findall(rf"^( *){re.escape(old[1:])}$", script, re.MULTILINE)
+        kept = f"{indent}{old[1:]}\n" if old[0] == " " else ""
+        script = script.replace(f"{indent}{old[1:]}\n", f"{kept}{indent}{new[1:]}\n")
+    return script
+
+
+def losses_of(script: str, epochs: int, dtype: torch.dtype = torch.float64, **names: Any) -> list[float]:
+    scope = {"torch": torch, "nn": nn, "epochs": epochs, "dtype": dtype, **names}
+    exec(script, scope)
+    return scope["losses"]
+
+
+def test_the_script_as_written_here_prints_its_losses_too() -> None:
+    losses = losses_of(SCRIPT, 10, torch.float32)
+    assert [f"{loss:.4f}" for loss in losses] == [f"{loss:.4f}" for loss in PRINTED]
+
+
+def test_each_line_put_into_the_script_gives_the_curve_that_is_shown(found: dict[str, Mend]) -> None:
+    """The line for the targets names the base layer and a change of rank 4, which the task has."""
+    problem = make_problem(replace(found["targets"].experiment, noise=0.0))
+    names = {"linear": deepcopy(problem.base).float(), "alpha": 4, "rank": OTHER_RANK}
+    names["delta"] = torch.linalg.lstsq(problem.X, problem.residual()).solution.float()
+    assert torch.linalg.matrix_rank(names["delta"], rtol=1e-4) == ORIGINAL.rank
+    wide = SCRIPT.replace("randn(64, 4)", f"randn(64, {OTHER_RANK})").replace(
+        "randn(4, 10)", f"randn({OTHER_RANK}, 10)"
+    )
+    for name, mend in found.items():
+        script, many = (wide if name == "scaling" else SCRIPT), min(len(mend.before), 201)
+        for curve, text in ((mend.before, script), (mend.after, mended(script, mend.line))):
+            np.testing.assert_allclose(losses_of(text, many, **names), curve[:many], rtol=1e-5, err_msg=name)
 
 
 def test_a_frozen_bias_starts_the_same_and_hardly_ends_apart(found: dict[str, Mend]) -> None:
