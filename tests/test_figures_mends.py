@@ -21,6 +21,7 @@ def test_both_curves_are_drawn_pale_before_and_blue_after() -> None:
         ("before", palette.GHOST, [3.0, 2.0]),
         ("after", palette.LORA, [3.0, 1.0]),
     ]
+    assert figure.data[0].line.width > figure.data[1].line.width  # seen where the other lies on it
 
 
 def test_much_the_same_losses_stand_on_a_linear_axis_from_zero() -> None:

@@ -81,8 +81,8 @@ def test_a_text_without_its_number_is_an_error_and_not_a_gap() -> None:
 
 
 def test_arabic_keeps_a_number_in_its_own_direction() -> None:
-    assert Words("ar")("layer.try", doubled="1 / 2").endswith("\u20661 / 2\u2069")
-    assert Words("en")("layer.try", doubled="1 / 2") == "Try rank 1 / 2"
+    assert Words("ar")("layer.try", other="1 / 2").endswith("\u20661 / 2\u2069")
+    assert Words("en")("layer.try", other="1 / 2") == "Try rank 1 / 2"
 
 
 def test_the_page_speaks_the_language_of_the_link(opened: AppTest) -> None:
@@ -177,6 +177,11 @@ def test_each_part_has_something_to_try_that_moves_the_sliders() -> None:
     assert press(app, "Try a trained bias") == replace(default, rank=12, train_bias=True)
     assert press(app, "Try a frozen bias") == replace(default, rank=12)
     assert press(app, "Try the script's experiment") == ORIGINAL
+
+
+def test_a_rank_that_cannot_be_doubled_is_halved() -> None:
+    app = open_page(in_features="2", out_features="2", rank="1024")
+    assert press(app, "Try rank 512").rank == 512
 
 
 @pytest.mark.parametrize("name", ["bias", "start", "targets", "scaling"])

@@ -22,10 +22,12 @@ MOST_TICKS = 5
 def draw_mend(mend: Mend, before: str, after: str, updates: str) -> go.Figure:
     """Draw both curves; the words name them and the axis of updates done."""
     figure = go.Figure(layout={"template": {}})
-    for name, loss, color in ((before, mend.before, palette.GHOST), (after, mend.after, palette.LORA)):
+    # The pale curve is the wider one: it stays to be seen where both are much the same.
+    lines = (before, mend.before, palette.GHOST, 7), (after, mend.after, palette.LORA, 2.5)
+    for name, loss, color, width in lines:
         at = kept(len(loss))
         figure.add_scatter(
-            x=at, y=loss[at], name=name, mode="lines", line={"color": color, "width": 2.5},
+            x=at, y=loss[at], name=name, mode="lines", line={"color": color, "width": width},
         )  # fmt: skip
     levels = [(mend.base, palette.BASE)] if mend.base is not None else []
     levels += zip(mend.floors, (palette.GHOST, palette.LORA), strict=False)

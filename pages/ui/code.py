@@ -77,11 +77,17 @@ def _draw_layer(words: Words, experiment: Experiment) -> None:
         words, "layer", LoRALayer.__init__, rank=e.rank, adapter=e.rank * (e.in_features + e.out_features),
         weights=e.in_features * e.out_features, **{"in": e.in_features, "out": e.out_features},
     )  # fmt: skip
-    greatest = LIMITS["rank"].greatest if isinstance(LIMITS["rank"], Whole) else 1
-    doubled = min(2 * experiment.rank, greatest)
+    other = _another_rank(experiment.rank)
     with column:
         st.table(_tensors(words, e, experiment), border="horizontal", hide_index=True)
-        _try(words("layer.try", doubled=doubled), words("layer.hint"), replace(experiment, rank=doubled))
+        _try(words("layer.try", other=other), words("layer.hint"), replace(experiment, rank=other))
+
+
+def _another_rank(rank: int) -> int:
+    """Twice the rank, or half of it where there is none so high."""
+    limit = LIMITS["rank"]
+    assert isinstance(limit, Whole)
+    return 2 * rank if 2 * rank <= limit.greatest else rank // 2
 
 
 def _tensors(words: Words, *experiments: Experiment) -> pd.DataFrame:
