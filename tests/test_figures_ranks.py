@@ -9,7 +9,8 @@ import torch
 
 from lora_core import Experiment, create_toy_dataset, make_problem, run, sweep, train_model
 from lora_core.figures import ranks_drawn
-from lora_core.figures.ranks import draw_ranks
+from lora_core.figures.ranks import draw_ranks, draw_strip
+from lora_core.figures.ranks_axes import loss_axis, rank_edges
 from lora_core.figures.ranks_beyond import map_info, seeds_info, spectrum_info, truncation
 from lora_core.figures.ranks_numbers import axis_range, knee_words, rank_words, ranks_info, table
 from lora_core.layer import LoRALayer
@@ -144,8 +145,10 @@ def test_the_map_marks_the_best_rate_of_each_row_and_costs_at_most_twelve_runs()
     took = time.process_time() - start
     info = map_info(trained)
     assert info.final.shape == (17, 12)
-    for row, best in zip(info.final, info.best, strict=True):
+    for row, best, near in zip(info.final, info.best, info.near(), strict=True):
         assert row[best] == np.nanmin(row)
+        assert near[best]
+        assert near.tolist() == [value <= 1.05 * row[best] for value in row]
     X, y = create_toy_dataset(experiment.samples, 64, 64)
     train_model(LoRALayer(64, 64, rank=4), X, y, epochs=2, lr=0.01)  # its first optimizer takes a second
     start = time.process_time()
@@ -164,6 +167,48 @@ def test_charts_hold_the_numbers_they_are_given(default) -> None:
     assert len(curves) == 64
     np.testing.assert_allclose(curves[2].y, info.losses[2], rtol=1e-6)
     assert [note.text for note in figure.layout.annotations] == ["true rank 4", "enough: 4"]
+
+
+def test_the_gap_is_shaded_between_trained_and_floor_and_nowhere_else() -> None:
+    wild = replace(SMALL, optimizer="sgd", learning_rate=1.0, alpha=16.0)
+    info = ranks_info(sweep(wild), make_problem(wild))
+    (gap,) = [trace for trace in draw_ranks(info, 0.01).data if trace.name == "left by the optimizer"]
+    finite = [rank for rank, final in zip(info.ranks, info.final, strict=True) if np.isfinite(final)]
+    assert 0 < len(finite) < len(info.ranks)
+    assert sorted(rank for rank in gap.x if rank is not None) == sorted(2 * finite)
+    for rank in finite:
+        heights = [y for x, y in zip(gap.x, gap.y, strict=True) if x == rank]
+        place = info.place(rank)
+        assert heights == [info.final[place], max(info.floor(place), axis_range(info)[0])]
+
+
+def test_the_strip_shows_last_losses_alone_and_carries_every_curve(default) -> None:
+    info = ranks_info(*default)
+    figure = draw_strip(info, 0.01)
+    curves = [trace for trace in figure.data if trace.meta["part"] == "curve"]
+    assert len(curves) == 64
+    assert not any(trace.visible for trace in curves)
+    assert {trace.xaxis or "x" for trace in figure.data} == {"x"}
+    np.testing.assert_allclose(curves[9].y, info.losses[9], rtol=1e-6)
+
+
+@pytest.mark.parametrize("ranks", [(1, 2, 3), (1,), (1, 2, 3, 4, 6, 8, 12, 16), (16,)])
+def test_each_rank_lies_between_its_edges(ranks: tuple[int, ...]) -> None:
+    edges = rank_edges(ranks)
+    assert len(edges) == len(ranks) + 1
+    assert all(low < rank < high for low, rank, high in zip(edges, ranks, edges[1:], strict=False))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.7, 1.4), (0.01, 1.2), (3e-10, 1.0), (1e-30, 1e3)])
+def test_a_loss_axis_has_a_few_ticks_with_short_names(low: float, high: float) -> None:
+    axis = loss_axis(low, high)
+    texts = axis.get("ticktext", [])
+    assert isinstance(texts, list)
+    assert "dtick" in axis or 2 <= len(texts) <= 13
+    assert all(len(text) <= 6 for text in texts)
+    for value, text in zip(axis.get("tickvals", []), texts, strict=True):
+        assert float(text) == pytest.approx(value, rel=1e-12)
+        assert low <= value <= high
 
 
 def test_a_floor_of_zero_lies_at_the_foot_of_the_axis() -> None:

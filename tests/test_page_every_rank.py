@@ -93,7 +93,7 @@ def test_a_large_layer_grows_and_ends_complete() -> None:
     experiment = Experiment(in_features=256, out_features=256, epochs=500)
     assert work(ranks_plan(experiment)) > rank_sweeps.AT_ONCE
     app = open_link(in_features="256", out_features="256", epochs="500")
-    assert said(app) == "Training 14 ranks of this large layer, one after another."
+    assert said(app) == "Training 14 ranks, which takes longer than a moment."
     shares = []
     while said(app).startswith("Training"):
         shares += [each.proto.value for each in app.get("progress")]

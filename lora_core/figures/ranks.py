@@ -67,9 +67,9 @@ def _add_last_losses(figure: go.Figure, info: RanksInfo, low: float) -> None:
     line("full fine-tuning", np.full(count, info.full_final), palette.FULL)
     line("full, held-out", np.full(count, info.full_test), palette.FULL, dash=palette.HELD_OUT_DASH)
     line("floor", floors, palette.LORA, dash=palette.FLOOR_DASH)
+    _add_gap(figure, info, floors)
     line("trained", info.final, palette.LORA, width=2.5)
     figure.data[-1].update(mode="lines+markers", marker={"color": palette.LORA, "size": 5})
-    figure.data[-1].update(fill="tonexty", fillcolor=GAP)
     line("held-out", info.test, palette.LORA, dash=palette.HELD_OUT_DASH)
     zeros = [i for i in range(count) if info.floor(i) < low]
     if zeros:
@@ -79,6 +79,19 @@ def _add_last_losses(figure: go.Figure, info: RanksInfo, low: float) -> None:
             else float(np.log10(info.ranks[zeros[0]])), y=float(np.log10(low)),
             showarrow=False, yanchor="bottom", xanchor="left", font={"color": palette.LORA},
         )  # fmt: skip
+
+
+def _add_gap(figure: go.Figure, info: RanksInfo, floors: Floats) -> None:
+    """Shade what the optimizer left, between trained and floor; where a rank diverged there is nothing."""
+    x, y = [], []
+    finite = np.flatnonzero(np.isfinite(info.final))
+    for run in np.split(finite, np.flatnonzero(np.diff(finite) > 1) + 1):
+        x += [info.ranks[i] for i in [*run, *run[::-1]]] + [None]
+        y += [*info.final[run].tolist(), *floors[run[::-1]].tolist(), None]
+    figure.add_scatter(
+        x=x[:-1], y=y[:-1], name="left by the optimizer", mode="none", fill="toself", fillcolor=GAP,
+        meta={"part": "last"},
+    )  # fmt: skip
 
 
 def _add_curves(figure: go.Figure, info: RanksInfo) -> None:
@@ -101,14 +114,16 @@ def rank_colors(ranks: tuple[int, ...]) -> list[str]:
 
 
 def _mark(figure: go.Figure, info: RanksInfo, rank: int, text: str, color: str, line: int) -> None:
-    log = max(info.ranks) >= LOG_RANKS
+    log, last = max(info.ranks) >= LOG_RANKS, max(info.ranks)
+    inner = rank**2 < last if log else rank < last / 2  # left of the middle: there is room on the right
     figure.add_shape(
         type="line", xref="x", x0=rank, x1=rank, yref="y domain", y0=0, y1=1, layer="below",
         line={"color": color, "width": 1.5, "dash": "dot"},
     )  # fmt: skip
+    side = {"xanchor": "left", "xshift": 4} if inner else {"xanchor": "right", "xshift": -4}
     figure.add_annotation(
-        text=text, xref="x", x=float(np.log10(rank)) if log else rank, xanchor="left", xshift=4,
-        yref="y domain", y=1, yanchor="top", yshift=-8 - 18 * line, showarrow=False, font={"color": color},
+        text=text, xref="x", x=float(np.log10(rank)) if log else rank, **side, yref="y domain", y=0.62,
+        yanchor="top", yshift=-18 * line, showarrow=False, font={"color": color},
     )  # fmt: skip
 
 

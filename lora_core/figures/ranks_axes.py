@@ -27,8 +27,12 @@ def loss_axis(low: float, high: float, title: str = "Mean squared error (log sca
     """Plotly's log axis from ``low`` to ``high``."""
     ends = [float(np.log10(low)), float(np.log10(high))]
     decades = ends[1] - ends[0]
-    ticks: dict[str, object] = {"dtick": "D2"} if decades <= 1.2 else {"dtick": 1} if decades < 8 else {}
-    return {"title": {"text": title}, "type": "log", "range": ends, "tickformat": "~g", **ticks}
+    axis = {"title": {"text": title}, "type": "log", "range": ends}
+    if decades <= 1.2:
+        return {**axis, "dtick": "D1" if decades <= 0.5 else "D2", "tickformat": "~g"}
+    powers = range(int(np.ceil(ends[0])), int(np.floor(ends[1])) + 1, max(1, round(decades / 8)))
+    texts = [f"{10.0**power:g}" if power >= -4 else f"1e{power}" for power in powers]
+    return {**axis, "tickvals": [10.0**power for power in powers], "ticktext": texts}
 
 
 def rank_edges(ranks: tuple[int, ...]) -> list[float]:
@@ -37,9 +41,10 @@ def rank_edges(ranks: tuple[int, ...]) -> list[float]:
     if max(ranks) < LOG_RANKS:
         return [*(values - 0.5).tolist(), float(values[-1]) + 0.5]
     logs = np.log(values)
-    between = (logs[1:] + logs[:-1]) / 2 if len(ranks) > 1 else logs[:0]
-    first, last = (2 * logs[0] - between[0], 2 * logs[-1] - between[-1]) if len(ranks) > 1 else (0.0, 1.0)
-    return [float(edge) for edge in np.exp([first, *between, last])]
+    halves = np.diff(logs) / 2 if len(ranks) > 1 else np.array([0.5])
+    return np.exp(
+        [logs[0] - halves[0], *(logs[:-1] + halves[: len(logs) - 1]), logs[-1] + halves[-1]]
+    ).tolist()
 
 
 def over_rank(figure: go.Figure, ranks: tuple[int, ...], low: float, high: float) -> go.Figure:

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from lora_core.bank import Sweep
 from lora_core.data import Problem
 from lora_core.figures.ranks_numbers import Floats
 from lora_core.geometry import effective_rank, truncate_factors
 from lora_core.theory import knee, target_spectrum, whitened_spectrum
+
+NEAR = 0.05
+"""A learning rate that ends at most this share above the best of its rank is as good in practice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,14 +111,23 @@ class MapInfo:
     final: Floats
     best: tuple[int, ...]
 
+    def near(self) -> NDArray[np.bool_]:
+        """Which cells (row, rate) come within ``NEAR`` of the best of their row."""
+        with np.errstate(invalid="ignore"):
+            least = np.fmin.reduce(self.final, axis=1, keepdims=True)
+            return np.asarray(self.final <= (1 + NEAR) * least)
+
     def words(self) -> str:
-        """Where the ridge lies at the two ends of the ranks, and for full fine-tuning."""
+        """Where the ridge lies at the two ends of the ranks and for full fine-tuning, and how broad it is."""
         rows = ((0, f"rank {self.ranks[0]}"), (-2, f"rank {self.ranks[-1]}"), (-1, "full fine-tuning"))
-        parts = [
-            f"{self.rates[self.best[row]]:g} for {name}" if self.best[row] >= 0 else f"none for {name}"
-            for row, name in rows
-        ]
-        return f"Best learning rate: {parts[0]}, {parts[1]}, {parts[2]}."
+        return f"Best learning rate: {', '.join(f'{self._best(row)} for {name}' for row, name in rows)}."
+
+    def _best(self, row: int) -> str:
+        near = [rate for rate, good in zip(self.rates, self.near()[row], strict=True) if good]
+        if self.best[row] < 0:
+            return "none"
+        best = f"{self.rates[self.best[row]]:g}"
+        return best if len(near) == 1 else f"{best} ({near[0]:g} to {near[-1]:g} end near it)"
 
 
 def map_info(sweep: Sweep) -> MapInfo:

@@ -83,7 +83,8 @@ def draw_seeds(info: SeedsInfo) -> go.Figure:
 
 
 def draw_map(info: MapInfo) -> go.Figure:
-    """Last loss by rank (rows; the top one full fine-tuning) and learning rate; the best of a row marked."""
+    """Last loss by rank (rows; the top one full fine-tuning) and learning rate; in each row a star on
+    the best and dots on what comes near it."""
     rows, rates = [*map(str, info.ranks), "full"], [f"{rate:g}" for rate in info.rates]
     figure = go.Figure(layout={"template": {}})
     figure.add_heatmap(
@@ -91,14 +92,14 @@ def draw_map(info: MapInfo) -> go.Figure:
         text=[[loss_text(value) for value in row] for row in info.final], xgap=1, ygap=1,
         hovertemplate="rank %{y}, learning rate %{x}: %{text}<extra></extra>",
     )  # fmt: skip
+    edge = {"color": "#000000", "width": 1}
+    near = [(rates[j], rows[i]) for i, j in np.argwhere(info.near()) if j != info.best[i]]
     best = [(rates[at], row) for at, row in zip(info.best, rows, strict=True) if at >= 0]
-    figure.add_scatter(
-        x=[x for x, _ in best],
-        y=[y for _, y in best],
-        mode="markers",
-        hoverinfo="skip",
-        marker={"color": "#FFFFFF", "size": 9, "symbol": "star", "line": {"color": "#000000", "width": 1}},
-    )
+    for name, cells, symbol, size in (("near", near, "circle", 5), ("best", best, "star", 10)):
+        figure.add_scatter(
+            x=[x for x, _ in cells], y=[y for _, y in cells], name=name, mode="markers", hoverinfo="skip",
+            marker={"color": "#FFFFFF", "size": size, "symbol": symbol, "line": edge},
+        )  # fmt: skip
     return figure.update_layout(
         margin=MARGIN, showlegend=False, xaxis={"title": {"text": "Learning rate"}, "type": "category"},
         yaxis={"title": {"text": "Rank"}, "type": "category"},

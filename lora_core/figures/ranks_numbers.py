@@ -140,5 +140,5 @@ def axis_range(info: RanksInfo) -> tuple[float, float]:
     low = min(low, float(floors.min())) if floors.size else low
     starts = info.losses[:, 0]
     starts = starts[np.isfinite(starts)]
-    high = max(float(starts.max()) if starts.size else 0.0, info.base, low * 10)
+    high = max(float(starts.max()) if starts.size else 0.0, info.base, low * 1.5)
     return low / (high / low) ** 0.05, high * (high / low) ** 0.04

@@ -45,11 +45,12 @@ def show(experiment: Experiment) -> None:
     leave_for_cell()
     preload()
     warm_up()
-    said = st.container(key="verdict").empty()
+    said = st.container(key="verdict")
     tolerance = _tolerance()
     plan = ranks_plan(experiment)
     if grows(plan):
-        said.markdown(f"### Training {len(plan.ranks)} ranks of this large layer, one after another.")
+        said = said.empty()
+        said.markdown(f"### Training {len(plan.ranks)} ranks, which takes longer than a moment.")
     sweep = trained(plan, "ranks")
     if not sweep.complete:
         st.fragment(_grow, run_every=TICK)(plan, experiment, tolerance)
@@ -101,10 +102,15 @@ def _grow(plan: Plan, experiment: Experiment, tolerance: float) -> None:
     if sweep.complete:
         st.rerun()
     st.progress(sweep.progress, f"{sweep.done} of {sweep.total} ranks trained")
+    st.caption(f"{_memory()} Any other value on the left cancels it.")
     if sweep.done:
         info = ranks_info(sweep, problem_of(plan.experiment))
         message = rank_message(draw_ranks(info, tolerance), info, tolerance, key="ranks growing")
         rank_chart(message, info, experiment.rank, key="ranks growing", on_pick=_pick)
+
+
+def _memory() -> str:
+    return f"What is trained at once holds at most about {bytes_text(BLOCK_BYTES)}."
 
 
 def _draw_notes(info: RanksInfo, experiment: Experiment) -> None:
@@ -114,10 +120,7 @@ def _draw_notes(info: RanksInfo, experiment: Experiment) -> None:
         near = info.ranks[info.place(experiment.rank)]
         notes.append(f"Rank {experiment.rank} is not among the trained ones: the handle stands at {near}.")
     if len(info.ranks) < info.experiment.full_rank:
-        notes.append(
-            f"A layer this large is trained at {len(info.ranks)} ranks, in blocks that hold at most about "
-            f"{bytes_text(BLOCK_BYTES)}."
-        )
+        notes.append(f"A layer this large is trained at {len(info.ranks)} ranks. {_memory()}")
     notes.append(
         f"{len(info.ranks)} ranks, trained together in 32-bit numbers: a run of one rank agrees to about "
         f"0.1 %. Their curves hold {bytes_text(info.losses.nbytes)}. Drag the handle, or click a rank."

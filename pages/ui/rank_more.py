@@ -5,7 +5,7 @@ import streamlit as st
 from lora_core.bank import Sweep
 from lora_core.experiment import Experiment
 from lora_core.figures import ranks_drawn as figures
-from lora_core.figures.ranks_beyond import MapInfo, map_info, seeds_info
+from lora_core.figures.ranks_beyond import NEAR, MapInfo, map_info, seeds_info
 from pages.ui.controls import set_field
 from pages.ui.live_chart import steady_chart
 from pages.ui.rank_chart import click_chart, click_message
@@ -53,9 +53,8 @@ def draw_map(experiment: Experiment) -> None:
         alt = f"Learning rate by rank. {info.words()}"
         message = click_message(figures.draw_map(info), alt=alt, height=460)
         click_chart(message, key="map", on_click=lambda row, column: _open_cell(info, row, column))
-        st.caption(
-            f"{info.words()} A star marks the best of its row. A click opens a cell in the playground."
-        )
+        marks = f"A star marks the best of a row, dots what ends within {100 * NEAR:g} % of it."
+        st.caption(f"{info.words()} {marks} A click opens a cell in the playground.")
 
 
 def _open_cell(info: MapInfo, row: int, column: int) -> None:
