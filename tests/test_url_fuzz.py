@@ -1,0 +1,83 @@
+"""Links that nobody vouches for, drawn by hypothesis: a page opens, says what is wrong, and shows its run."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from lora_core import Experiment, run
+from lora_core.experiment import LIMITS
+from lora_core.verdict import verdict
+from pages.ui.controls import CONTROLS
+
+SMALL = {
+    "in_features": ["2", "7", "16", "64", " 16 ", "+8"],
+    "out_features": ["2", "10", "33", "1e1"],
+    "samples": ["16", "100", "256"],
+    "epochs": ["1", "20", "100"],
+    "rank": ["1", "4", "33", "1024", "007"],
+}
+"""Values of the fields that make a run long; of the others any is quick."""
+NONSENSE = [
+    *("", " ", "-1", "0", "1e99", "nan", "inf", "∞", "٣", "null", "undefined", "[]", "{}", "1,5", "0x10"),
+    *("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "{{7*7}}"),
+    *("`` ` ``", "$x^2$", "**bold** [a](http://example.org)", ":material/home:", ":red[x]", "1_000"),
+    *("../../etc/passwd", "%00", "\x00", "\u202e\u2066", "a" * 3000, "9" * 500, "🦄" * 60),
+]
+
+texts = st.one_of(st.sampled_from(NONSENSE), st.text(max_size=60))
+
+
+def words_of(name: str) -> st.SearchStrategy[str]:
+    """What a link may say of a field: nonsense, or a value that trains in a moment."""
+    if name in SMALL:
+        return st.one_of(st.sampled_from(SMALL[name]), st.sampled_from(NONSENSE))
+    limit = LIMITS[name]
+    ends = [str(getattr(limit, "least", "true")), str(getattr(limit, "greatest", "false"))]
+    names = [str(each) for each in getattr(limit, "kind", ends)]
+    return st.one_of(st.sampled_from([*ends, *names]), texts)
+
+
+links = st.fixed_dictionaries(
+    {},
+    optional={name: words_of(name) for name in CONTROLS}
+    | {"pins": st.one_of(texts, st.just("rank:4~rank:8,learning_rate:0.03~rank:0~:::"))}
+    | {"utm": texts, "embed": texts},
+)
+
+
+def meant(name: str, text: str) -> Any:
+    """The value that a link's word stands for, or None where it is none within the limit."""
+    try:
+        return LIMITS[name].read(name, LIMITS[name].parse(text.strip()))
+    except ValueError:
+        return None
+
+
+@settings(
+    max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+@given(links)
+def test_any_link_opens_on_what_it_says_or_complains(link: dict[str, str]) -> None:
+    app = AppTest.from_file("../app.py", default_timeout=60)
+    for name, text in link.items():
+        app.query_params[name] = text
+    app.run()
+    assert not app.exception, app.exception[0].message
+
+    wrong = [name for name in CONTROLS if name in link and meant(name, link[name]) is None]
+    for name in CONTROLS:
+        value = meant(name, link[name]) if name in link else None
+        assert app.session_state[name] == (getattr(Experiment(), name) if value is None else value)
+    said = [each.value for each in app.warning]
+    assert len(said) == len(wrong)
+    for name, sentence in zip(wrong, said, strict=True):
+        assert sentence.startswith(f"{CONTROLS[name].label} in the link is `")
+        assert sentence.count("`") == 2  # what was sent stays inside its code span
+        assert len(sentence) < 300
+        assert sentence.isprintable()
+
+    shown = Experiment.from_dict({name: app.session_state[name] for name in CONTROLS})
+    assert app.markdown[0].value == f"### {verdict(run(shown)).sentence}"
+    assert not any(each.proto.allow_html for each in app.markdown)
