@@ -11,7 +11,7 @@ from lora_core import Experiment, create_toy_dataset, make_problem, run, sweep, 
 from lora_core.figures import ranks_drawn
 from lora_core.figures.ranks import draw_ranks, draw_strip
 from lora_core.figures.ranks_axes import loss_axis, rank_edges
-from lora_core.figures.ranks_beyond import map_info, seeds_info, spectrum_info, truncation
+from lora_core.figures.ranks_beyond import effective_ranks, map_info, seeds_info, spectrum_info, truncation
 from lora_core.figures.ranks_numbers import axis_range, knee_words, rank_words, ranks_info, table
 from lora_core.layer import LoRALayer
 from lora_core.theory import ideal_delta, knee
@@ -125,10 +125,15 @@ def test_a_cut_adapter_is_its_truncated_svd_and_whole_it_is_the_trained_one(defa
 
 
 def test_the_table_has_a_row_a_rank_and_shares_that_pass_one_at_break_even(default) -> None:
-    rows = table(ranks_info(*default), truncation(*default, tuple(range(1, 65))))
+    every = tuple(range(1, 65))
+    rows = table(ranks_info(*default), truncation(*default, every), effective_ranks(*default, every))
     assert {len(column) for column in rows.values()} == {64}
     assert rows["share_of_full"][31] == 1.0
     assert rows["numbers_trained"][3] == 512
+    for rank in (1, 4, 40):
+        spectrum = spectrum_info(*default, rank)
+        assert rows["rank_used"][rank - 1] == pytest.approx(spectrum.used, rel=1e-9)
+        assert rows["energy_kept"][rank - 1] == pytest.approx(spectrum.energy, rel=1e-9)
 
 
 def test_seeds_find_the_same_knee() -> None:
@@ -166,7 +171,8 @@ def test_charts_hold_the_numbers_they_are_given(default) -> None:
     curves = [trace for trace in figure.data if trace.meta["part"] == "curve"]
     assert len(curves) == 64
     np.testing.assert_allclose(curves[2].y, info.losses[2], rtol=1e-6)
-    assert [note.text for note in figure.layout.annotations] == ["true rank 4", "enough: 4"]
+    names = ["true rank 4", "enough: 4", "rank 1", "rank 64"]
+    assert [note.text for note in figure.layout.annotations] == names
 
 
 def test_the_gap_is_shaded_between_trained_and_floor_and_nowhere_else() -> None:
@@ -190,6 +196,14 @@ def test_the_strip_shows_last_losses_alone_and_carries_every_curve(default) -> N
     assert not any(trace.visible for trace in curves)
     assert {trace.xaxis or "x" for trace in figure.data} == {"x"}
     np.testing.assert_allclose(curves[9].y, info.losses[9], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["bias", "few samples", "digits"])
+def test_the_rank_used_is_that_of_the_spectrum(name: str) -> None:
+    trained, problem = sweep(TASKS[name]), make_problem(TASKS[name])
+    used = effective_ranks(trained, problem, trained.ranks)
+    expected = [spectrum_info(trained, problem, rank).used for rank in trained.ranks]
+    np.testing.assert_allclose(used, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("ranks", [(1, 2, 3), (1,), (1, 2, 3, 4, 6, 8, 12, 16), (16,)])

@@ -20,6 +20,7 @@ def draw_ranks(info: RanksInfo, tolerance: float) -> go.Figure:
     """Last losses over rank (x, y) and every learning curve (x2, y2). ``meta`` of a trace is its part."""
     figure, axis = _last_losses(info, tolerance)
     _add_curves(figure, info)
+    _name_ends(figure, info)
     return figure.update_layout(
         xaxis={"domain": [0, 0.47]},
         xaxis2={"title": {"text": "Updates done (epochs)"}, "domain": [0.53, 1], "anchor": "y2",
@@ -95,15 +96,30 @@ def _add_gap(figure: go.Figure, info: RanksInfo, floors: Floats) -> None:
 
 
 def _add_curves(figure: go.Figure, info: RanksInfo) -> None:
-    for color, losses, rank in zip(rank_colors(info.ranks), info.losses, info.ranks, strict=True):
-        figure.add_scatter(
-            y=losses.astype(np.float32), name=f"rank {rank}", mode="lines", xaxis="x2", yaxis="y2",
-            line={"color": color, "width": 1}, opacity=0.75, meta={"part": "curve"},
-        )  # fmt: skip
-    figure.add_scatter(
-        y=info.full_curve.astype(np.float32), name="full fine-tuning", mode="lines", xaxis="x2", yaxis="y2",
-        line={"color": palette.FULL, "width": 2}, meta={"part": "full"},
-    )  # fmt: skip
+    def curve(y: Floats, name: str, part: str, line: dict[str, object], opacity: float = 1.0) -> dict:
+        return {
+            "type": "scatter", "mode": "lines", "xaxis": "x2", "yaxis": "y2", "y": y.astype(np.float32),
+            "name": name, "meta": {"part": part}, "line": line, "opacity": opacity,
+        }  # fmt: skip
+
+    curves = [
+        curve(losses, f"rank {rank}", "curve", {"color": color, "width": 1}, 0.75)
+        for color, losses, rank in zip(rank_colors(info.ranks), info.losses, info.ranks, strict=True)
+    ]
+    full = curve(info.full_curve, "full fine-tuning", "full", {"color": palette.FULL, "width": 2})
+    figure.add_traces([*curves, full])  # at once: one after another takes three times as long
+
+
+def _name_ends(figure: go.Figure, info: RanksInfo) -> None:
+    """Which of the coloured curves is which: the names of the smallest and the largest rank at their ends."""
+    for place, anchor in ((0, "bottom"), (len(info.ranks) - 1, "top")):
+        final = float(info.final[place])
+        if final > 0 and len(info.ranks) > 1:
+            figure.add_annotation(
+                text=f"rank {info.ranks[place]}", xref="x2", x=info.experiment.epochs, xanchor="right",
+                yref="y2", y=float(np.log10(final)), yanchor=anchor, showarrow=False,
+                font={"color": palette.BASE},
+            )  # fmt: skip
 
 
 def rank_colors(ranks: tuple[int, ...]) -> list[str]:

@@ -53,6 +53,25 @@ def spectrum_info(sweep: Sweep, problem: Problem, rank: int) -> SpectrumInfo:
 
 
 @torch.no_grad()
+def effective_ranks(sweep: Sweep, problem: Problem, ranks: tuple[int, ...]) -> Floats:
+    """The effective rank (rank,) of what each rank has learnt, in outputs; NaN where it diverged.
+
+    Singular values of (X A) B without forming the product: those of the small product of the two QR factors.
+    """
+    X = problem.X.double()
+    root = torch.linalg.qr(X - X.mean(0) if sweep.experiment.train_bias else X, mode="r").R
+    found = []
+    for rank in ranks:
+        A, B, scaling = sweep.adapters[rank]
+        if np.isnan(sweep.loss[sweep.ranks.index(rank), 0, -1]):
+            found.append(np.nan)
+            continue
+        left, right = (torch.linalg.qr(each, mode="r").R for each in (root @ A.double(), B.double().T))
+        found.append(effective_rank(torch.linalg.svdvals(scaling * left @ right.T)))
+    return np.array(found)
+
+
+@torch.no_grad()
 def truncation(sweep: Sweep, problem: Problem, ranks: tuple[int, ...]) -> Floats:
     """The training loss (rank,) of the adapter of the largest rank, cut to each of ``ranks`` by SVD.
 

@@ -115,20 +115,31 @@ def rank_words(info: RanksInfo, place: int, tolerance: float) -> str:
     return f"Rank {rank} is more than needed: it ends at {at}, and rank {enough} can already reach {already}."
 
 
-def table(info: RanksInfo, truncated: Floats | None = None) -> dict[str, Floats | tuple[int, ...]]:
-    """Everything as columns, one row a rank; ``truncated`` (rank,) as ``truncation`` gives it."""
+def table(
+    info: RanksInfo, truncated: Floats | None = None, used: Floats | None = None
+) -> dict[str, Floats | tuple[int, ...]]:
+    """Everything as columns, one row a rank.
+
+    ``truncated`` (rank,) as ``truncation`` gives it and ``used`` (rank,) as ``effective_ranks``.
+    ``energy_kept`` is the share of what there is to learn that the best change of the rank keeps, which its
+    floor tells: (floor(0) - floor(r)) / (floor(0) - the last floor).
+    """
     floors = np.array([info.floor(i) for i in range(len(info.ranks))])
+    to_learn = float(info.floors[0] - info.floors[-1]) or 1.0
     columns: dict[str, Floats | tuple[int, ...]] = {
         "rank": info.ranks,
         "trained_loss": info.final,
         "floor": floors,
         "held_out_loss": info.test,
         "full_loss": np.full(len(floors), info.full_final),
+        "full_held_out_loss": np.full(len(floors), info.full_test),
         "base_loss": np.full(len(floors), info.base),
         "numbers_trained": info.trainable,
         "share_of_full": np.array(info.trainable) / info.full_trainable,
+        "energy_kept": (info.floors[0] - floors) / to_learn,
     }
-    return columns if truncated is None else columns | {"cut_from_largest": truncated}
+    more = {"cut_from_largest": truncated, "rank_used": used}
+    return columns | {name: column for name, column in more.items() if column is not None}
 
 
 def axis_range(info: RanksInfo) -> tuple[float, float]:

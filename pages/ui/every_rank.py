@@ -11,7 +11,7 @@ from lora_core.bank import Sweep
 from lora_core.experiment import Experiment
 from lora_core.figures import ranks_drawn
 from lora_core.figures.ranks import draw_ranks
-from lora_core.figures.ranks_beyond import SpectrumInfo, spectrum_info, truncation
+from lora_core.figures.ranks_beyond import SpectrumInfo, effective_ranks, spectrum_info, truncation
 from lora_core.figures.ranks_numbers import Floats, RanksInfo, knee_words, ranks_info, table
 from lora_core.numbers import bytes_text, loss_text, percent_text
 from lora_core.stacked import BLOCK_BYTES
@@ -73,7 +73,7 @@ def _drawn(plan: Plan, tolerance: float, _sweep: Sweep) -> Drawn:
     heat = click_message(
         ranks_drawn.draw_heat(info), alt="Heat map of the loss by epoch and rank", height=HEIGHT
     )
-    frame = pd.DataFrame(table(info, cut))
+    frame = pd.DataFrame(table(info, cut, effective_ranks(_sweep, problem, info.ranks)))
     csv = frame.to_csv(index=False)
     return Drawn(info, cut, ranks, heat, ranks_drawn.draw_truncation(info, cut), frame, csv)
 
