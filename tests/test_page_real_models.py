@@ -284,6 +284,15 @@ def test_the_verdict_is_right_in_every_corner(adapter: Adapter, words: str) -> N
     assert words in verdict("BERT", BERT, adapter, compare_memory(BERT, adapter))
 
 
+def test_how_little_the_rank_changes_is_said_with_what_was_measured() -> None:
+    (note,) = (each.value for each in open_page(rank="8").caption if "which no rank changes" in each.value)
+    assert note.startswith("99.7 % of LoRA's 16.1 GB are frozen weights")
+    assert note.endswith(
+        "Measured on Llama 2 7B, activations included: 15.57 GB with q, v at rank 8, 17.04 GB with all "
+        "linear layers and the head at rank 64 (torchtune documentation, LoRA tutorial)."
+    )
+
+
 def test_published_counts_are_reproduced_or_explained() -> None:
     found = lines()
     totals = [entry for entry in CATALOGUE.values() if entry.published_total is not None]

@@ -7,6 +7,7 @@ import streamlit as st
 
 from lora_core.figures.models import gigabytes
 from lora_core.models import CATALOGUE, PEAKS, PRESETS, PUBLISHED, SIZES, Adapter, Peak, adapter_memory
+from pages.ui.model_words import peak_words
 
 
 class Line(NamedTuple):
@@ -72,15 +73,11 @@ def lines() -> list[Line]:
 
 
 def _draw_peaks() -> None:
-    least, most = (pick(PEAKS, key=lambda peak: peak.gigabytes) for pick in (min, max))
-    st.caption(
-        f"Measured peaks of memory, activations included: from {least.gigabytes} GB to {most.gigabytes} GB, "
-        f"so little do rank and targets change. {least.source}."
-    )
+    st.caption(f"Measured peaks of memory, activations included, {PEAKS[0].source}:")
     rows = [
         {
             "Model": peak.model,
-            "What": f"r = {peak.rank}, {'q, v' if len(peak.targets) == 2 else 'all linear, head too'}",
+            "What": peak_words(peak),
             "Measured": f"{peak.gigabytes} GB",
             "Counted here, without activations": gigabytes(_counted(peak)),
         }

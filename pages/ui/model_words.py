@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_core.experiment import Experiment, ScalingRule
 from lora_core.figures.models import gigabytes, short
-from lora_core.models import LEFT_OUT, PRESETS, Adapter, Bias, Memory, ModelShape, Row
+from lora_core.models import LEFT_OUT, PEAKS, PRESETS, Adapter, Bias, Memory, ModelShape, Peak, Row
 from lora_core.numbers import percent_text, times_text
 
 
@@ -71,6 +71,20 @@ def frozen_note(memory: Memory) -> str:
         f"{percent_text(memory.frozen / memory.total)} of LoRA's {gigabytes(memory.total)} are frozen "
         f"weights, which no rank changes; {LEFT_OUT}."
     )
+
+
+def measured_note() -> str:
+    """What others have measured of how little the rank changes."""
+    least, most = (pick(PEAKS, key=lambda peak: peak.gigabytes) for pick in (min, max))
+    return (
+        f"Measured on {least.model}, activations included: {least.gigabytes} GB with {peak_words(least)}, "
+        f"{most.gigabytes} GB with {peak_words(most)} ({least.source.split(':')[0]})."
+    )
+
+
+def peak_words(peak: Peak) -> str:
+    """Rank and targets of a measured peak."""
+    return f"{'q, v' if len(peak.targets) == 2 else 'all linear layers and the head'} at rank {peak.rank}"
 
 
 def module_table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -24,7 +24,7 @@ from lora_core.numbers import percent_text
 from pages.ui.live_chart import steady_chart
 from pages.ui.model_controls import Choice, choose, complaints, pick
 from pages.ui.model_published import draw_published
-from pages.ui.model_words import code_notes, frozen_note, module_table, notes, verdict
+from pages.ui.model_words import code_notes, frozen_note, measured_note, module_table, notes, verdict
 
 HEIGHT = 360
 PRECISION_NAMES = {words: name for name, words in PRECISIONS.items()}
@@ -110,7 +110,7 @@ def _draw_memory(shape: ModelShape, adapter: Adapter) -> tuple[Memory, Memory, M
     memories = compare_memory(shape, adapter, PRECISION_NAMES[precision], OPTIMIZER_NAMES[optimizer])
     words = figures.memory_text(memories)
     steady_chart(_memory(memories), key="model_memory_picture", alt=words, height=300)
-    st.caption(frozen_note(memories[1]))
+    st.caption(f"{frozen_note(memories[1])} {measured_note()}")
     return memories
 
 
