@@ -21,7 +21,12 @@ def test_both_curves_are_drawn_pale_before_and_blue_after() -> None:
         ("before", palette.GHOST, [3.0, 2.0]),
         ("after", palette.LORA, [3.0, 1.0]),
     ]
-    assert figure.data[0].line.width > figure.data[1].line.width  # seen where the other lies on it
+    assert figure.data[0].line.width == figure.data[1].line.width
+
+
+def test_a_curve_that_lies_under_the_other_is_wider_than_it() -> None:
+    figure = drawn([244.0, 166.9], [244.0, 166.94])
+    assert figure.data[0].line.width > 2 * figure.data[1].line.width
 
 
 def test_much_the_same_losses_stand_on_a_linear_axis_from_zero() -> None:
