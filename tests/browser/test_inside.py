@@ -3,6 +3,7 @@
 Run with `-s` to see the measured figures.
 """
 
+import re
 import time
 
 import numpy as np
@@ -42,6 +43,15 @@ PIXELS = """name => {
 }"""
 
 
+PLOTTED = """([key, count]) => {
+  const figure = document.querySelector(`.st-key-${key} .js-plotly-plot`);
+  const traces = figure?._fullData;
+  if (traces?.[0].marker.color.filter(color => color !== "rgba(0,0,0,0)").length !== count) return null;
+  const bars = traces.find(trace => trace.name === "With these parts");
+  return {z: traces[1].z.map(row => [...row]), x: [...bars.x], y: [...bars.y]};
+}"""
+
+
 @pytest.fixture(scope="module")
 def app(serve) -> str:
     return serve("app.py")
@@ -72,9 +82,9 @@ def machine(page: Page) -> Locator:
 
 def wait_painted(page: Page, whole: bool = True) -> None:
     """Wait for the maps, and for the sections that follow them."""
-    expect(machine(page)).to_be_visible(timeout=20_000)
+    expect(machine(page)).to_be_visible(timeout=60_000)
     if whole:
-        expect(page.get_by_role("heading", name="Directions")).to_be_attached(timeout=20_000)
+        expect(page.get_by_role("heading", name="Directions")).to_be_attached(timeout=60_000)
 
 
 def scrub(page: Page) -> Locator:
@@ -90,23 +100,23 @@ def say(page: Page, words: str) -> Locator:
     return page.get_by_text(words)
 
 
-def test_fifty_epochs_paint_within_100_ms_each(tab):
+def test_fifty_epochs_paint_within_100_ms_each(tab, within):
     tab.evaluate(SCRUB)  # once through before it counts: the page is still drawing what lies below
-    seen = tab.evaluate(SCRUB)
-    p95 = float(np.percentile(seen["times"], 95))
-    print(f"\nscrub: 51 epochs, p50 {np.median(seen['times']):.1f} ms, p95 {p95:.1f} ms")
-    assert seen["pictures"] == 51
-    assert p95 <= 100
+    within(100, lambda: scrubbed(tab, pictures=51), tab, "scrub of 51 epochs, p95 in ms")
 
 
-def test_a_large_layer_scrubs_as_smoothly(app, open_page):
-    page = open_page(f"{app}/{PAGE}?in_features=512&out_features=512&rank=64&epochs=50&samples=64")
-    wait_painted(page)
+def scrubbed(page: Page, pictures: int) -> float:
+    """Every kept epoch in turn: the 95th percentile of the times to paint, in ms; so many pictures differ."""
     seen = page.evaluate(SCRUB)
-    p95 = float(np.percentile(seen["times"], 95))
-    print(f"\nscrub, 512 x 512, rank 64: p50 {np.median(seen['times']):.1f} ms, p95 {p95:.1f} ms")
-    expect(machine(page)).to_contain_text("one shows the mean of 4 × 4 of W₀")
-    assert p95 <= 100
+    assert seen["pictures"] >= pictures
+    return float(np.percentile(seen["times"], 95))
+
+
+def test_a_large_layer_scrubs_as_smoothly(app, open_page, within):
+    page = open_page(f"{app}/{PAGE}?in_features=256&out_features=192&rank=64&epochs=50&samples=64")
+    wait_painted(page)
+    expect(machine(page)).to_contain_text("one shows the mean of 2 × 2 of W₀")
+    within(100, lambda: scrubbed(page, pictures=20), page, "scrub at 256 x 192, rank 64, p95 in ms")
 
 
 def test_labels_and_colours_are_the_matrices(tab, found):
@@ -176,22 +186,79 @@ def test_a_cell_is_read_under_the_pointer(tab, found):
     assert marked.count() == 5
 
 
-@pytest.mark.parametrize("task", ["low-rank", "power-law", "noise", "digits"])
-def test_every_task_paints_within_two_seconds(app, open_page, task):
-    """From the request of the page, its run not yet trained; the best of three, others being busy too."""
-    firsts = []
-    page = open_page("about:blank")
-    for rank in (2, 5, 6):
+SPREAD = [
+    "task=low-rank&rank=1",
+    "task=power-law&init=gaussian&rank=96&in_features=10&out_features=6",
+    "task=noise&init=original&in_features=2&out_features=2&rank=1024",
+    "task=digits&init=original&rank=96&train_bias=true",
+    "task=digits&init=zero&rank=1&true_rank=5",
+    "in_features=1024&out_features=1024",
+]
+
+
+@pytest.mark.parametrize("link", SPREAD)
+def test_every_corner_paints_within_two_seconds(app, open_page, within, link):
+    """From the request of the page, its run not yet trained."""
+    page, seeds = open_page(app), iter(range(7, 99))  # a browser that has been here before
+
+    def paint() -> float:
         start = time.perf_counter()
-        page.goto(f"{app}/{PAGE}?task={task}&rank={rank}&true_rank=2")
+        page.goto(f"{app}/{PAGE}?{link}&seed={next(seeds)}")
         wait_painted(page, whole=False)
-        firsts.append(time.perf_counter() - start)
+        return time.perf_counter() - start
+
+    within(SECONDS, paint, page, f"{link}, seconds to paint the matrices")
+    if "1024&out" not in link:
         wait_painted(page)
-        whole = time.perf_counter() - start
-        print(f"\n{task}: matrices painted after {firsts[-1]:.2f} s, all sections there after {whole:.2f} s")
-        if firsts[-1] <= SECONDS:
-            break
-    assert min(firsts) <= SECONDS
+    assert page.locator(".stException").count() == 0
+
+
+def test_a_part_switched_off_changes_delta_loss_and_output(app, open_page):
+    page, found = open_page(f"{app}/{PAGE}?rank=4"), run(Experiment(rank=4))
+    wait_painted(page)
+    problem, snapshot = found.problem, found.lora.snapshots[200]
+    U, S, Vh = np.linalg.svd((found.experiment.scaling * snapshot.A @ snapshot.B).numpy())
+    view = page.locator(".st-key-parts-svd-drawn")
+
+    def shows(count: int) -> None:
+        kept = U[:, :count] * S[:count] @ Vh[:count]
+        loss = np.square(problem.residual().numpy() - problem.X.numpy() @ kept).mean()
+        row = page.get_by_role("row", name="SVD, as switched")
+        expect(row.get_by_role("cell").nth(1)).to_have_text(loss_text(loss))
+        expect(view).to_be_visible()
+        drawn = page.wait_for_function(PLOTTED, arg=["parts-svd-drawn", count]).json_value()
+        np.testing.assert_allclose(np.array(drawn["z"]), kept, atol=1e-6)
+        y = problem.base(problem.X_test[0]).detach().numpy() + problem.X_test[0].numpy() @ kept
+        np.testing.assert_allclose(drawn["y"], y[[int(each) - 1 for each in drawn["x"]]], atol=1e-6)
+
+    shows(4)
+    page.get_by_role("button", name="4", exact=True).last.click()
+    shows(3)
+
+
+def test_a_digit_is_traced_where_it_is_chosen(app, open_page):
+    page = open_page(f"{app}/{PAGE}?task=digits&true_rank=1&rank=1")
+    wait_painted(page)
+    expect(page.get_by_text("8 minus 3").last).to_be_attached()
+    trace = page.get_by_role("radio", name=re.compile(r"^Trace \d+$")).nth(2)
+    chosen = trace.inner_text().split()[1]
+    trace.click()
+    expect(page.get_by_role("spinbutton", name="Held-out input")).to_have_value(chosen)
+    expect(page.get_by_text(f"outputs of held-out input {chosen}").first).to_be_attached()
+
+
+def test_pages_can_be_left_while_they_are_computed(app, open_page):
+    """Nothing of a page that was left turns up on another, and the one where it ends is whole."""
+    page = open_page(f"{app}/{PAGE}?in_features=512&out_features=512&seed=3")
+    names = ["Playground", "Inside the layer", "The code", "Inside the layer", "Playground"]
+    for name in names:
+        page.get_by_role("link", name=name, exact=True).first.click()
+        page.wait_for_timeout(250)
+    page.get_by_role("link", name="Inside the layer", exact=True).first.click()
+    wait_painted(page, whole=False)
+    expect(machine(page)).to_have_count(1)
+    expect(page.get_by_test_id("live-chart")).to_have_count(0)
+    assert lines(page, "W0")[0] == "512 × 512"
     assert page.locator(".stException").count() == 0
 
 
