@@ -37,7 +37,7 @@ HOSTILE: list[tuple[Any, str]] = [
     ({"intermediate_size": [100, 200, 300]}, "intermediate_size: "),
     ({"tie_word_embeddings": "yes"}, "tie_word_embeddings: 'yes', expected true or false"),
     ({"attention_bias": 1}, "attention_bias: 1"),
-    ({"model_type": "mamba"}, "model_type: 'mamba', expected one of 50 families such as llama, qwen3"),
+    ({"model_type": "mamba"}, "model_type: 'mamba', expected one of 52 families such as llama, qwen3"),
     ({"model_type": None}, "model_type: None"),
     ({"model_type": ["llama"]}, "model_type: "),
     ({"model_type": "llava", "text_config": {}}, "text_config.model_type: None, expected one of"),

@@ -58,6 +58,9 @@ GPT = {"n_embd": 48, "n_layer": 3, "n_head": 6, "n_positions": 64, "vocab_size":
 GPT |= {"bos_token_id": 1, "eos_token_id": 2}
 T5 = {"d_model": 48, "d_kv": 10, "d_ff": 100, "num_layers": 3, "num_decoder_layers": 2, "num_heads": 6}
 T5 |= {"vocab_size": 131}
+BART = {"d_model": 48, "encoder_layers": 3, "decoder_layers": 2, "encoder_ffn_dim": 100, "vocab_size": 131}
+BART |= {"decoder_ffn_dim": 90, "encoder_attention_heads": 6, "decoder_attention_heads": 4}
+BART |= {"max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 DEBERTA = {"relative_attention": True, "position_buckets": 8, "norm_rel_ebd": "layer_norm"}
 DEBERTA |= {"share_att_key": True, "pos_att_type": "p2c|c2p", "position_biased_input": False}
 TINY: dict[str, dict[str, Any]] = {name: GROUPED for name in FAMILIES} | {
@@ -81,6 +84,8 @@ TINY: dict[str, dict[str, Any]] = {name: GROUPED for name in FAMILIES} | {
     "deberta-v2": {**BASE, **DEBERTA, "conv_kernel_size": 3},
     "distilbert": {"dim": 48, "n_layers": 3, "n_heads": 6, "hidden_dim": 100, **BASE},
     "vit": {**BASE, "image_size": 32, "patch_size": 8},
+    "modernbert": {**BASE, "cls_token_id": 1, "sep_token_id": 2},
+    "bart": BART,
     "t5": T5,
     "mt5": T5,
 }
@@ -127,6 +132,9 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("opt", {"layer_norm_elementwise_affine": False}),
     ("opt", {"word_embed_proj_dim": 48}),
     ("vit", {"qkv_bias": False}),
+    ("modernbert", {"num_hidden_layers": 1}),
+    *(("modernbert", {f"{name}_bias": True}) for name in ("attention", "mlp", "norm")),
+    ("bart", {"decoder_layers": 3}),
     ("t5", {"feed_forward_proj": "gated-gelu"}),
     ("mt5", {"feed_forward_proj": "relu"}),
     ("deberta-v2", {"conv_kernel_size": 0}),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
+from lora_core.models.bart import bart
 from lora_core.models.config import Fields, show
 from lora_core.models.decoders import decoder
 from lora_core.models.early import (
@@ -25,6 +26,7 @@ from lora_core.models.early import (
 )
 from lora_core.models.encoders import bert, deberta_v2, distilbert, roberta
 from lora_core.models.heads import Head
+from lora_core.models.modernbert import modernbert
 from lora_core.models.parts import Part
 from lora_core.models.recipes import CLASS_SIZES, RECIPES, SIZES
 from lora_core.models.t5 import mt5, t5
@@ -71,10 +73,12 @@ FAMILIES |= {
         "camembert": roberta,
         "distilbert": distilbert,
         "deberta-v2": deberta_v2,
+        "modernbert": modernbert,
     }.items()
 }
 FAMILIES |= {
     "vit": Architecture(vit, (Head.NONE, Head.CLASSIFICATION), pictures=True),
+    "bart": Architecture(bart, (Head.LM, Head.NONE), "SEQ_2_SEQ_LM"),
     "t5": Architecture(t5, (Head.LM, Head.NONE), "SEQ_2_SEQ_LM"),
     "mt5": Architecture(mt5, (Head.LM, Head.NONE), "SEQ_2_SEQ_LM"),
 }
