@@ -3,8 +3,9 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lora_core import Experiment, make_problem, sweep
+from lora_core import Experiment, bank, make_problem, sweep
 from lora_core.figures.ranks_numbers import knee_words, ranks_info
+from lora_core.stacked import Trainer
 from pages.ui import rank_sweeps
 from pages.ui.rank_sweeps import map_plan, ranks_plan, seeds_plan, work
 
@@ -101,6 +102,31 @@ def test_a_large_layer_grows_and_ends_complete() -> None:
     assert said(app).startswith("You need rank 4")
     assert len(set(shares)) > 2
     assert shares == sorted(shares)
+
+
+def test_another_value_cancels_a_growing_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    updates: list[int] = []
+
+    class Watched(Trainer):
+        def _train(self, stack):
+            steps = super()._train(stack)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    return end.value
+                updates.append(self.experiment.seed)
+                yield
+
+    monkeypatch.setattr(bank, "Trainer", Watched)
+    app = open_link(in_features="256", out_features="256", epochs="2000", seed="71")
+    checked(app.run())
+    assert set(updates) == {71}
+    checked(app.number_input(key="seed").set_value(72).run())
+    updates.clear()
+    checked(app.run())
+    assert set(updates) == {72}
+    assert any("Any other value on the left cancels it" in each.value for each in app.caption)
 
 
 def test_plans_leave_out_what_does_not_change_them() -> None:

@@ -293,6 +293,9 @@ def test_the_playground_has_the_handle_on_request(app, open_page, within) -> Non
     page.get_by_role("slider", name="Rank handle").press("ArrowLeft")
     page.wait_for_url("**/*rank=63*")
     expect(slider(page, "Rank")).to_have_attribute("aria-valuetext", "63")
+    page.get_by_text("Rank under the finger").click()
+    expect(chart).to_have_count(0)
+    expect(over).to_have_count(0)
 
 
 def check_ends(page: Page, loss: float) -> None:
