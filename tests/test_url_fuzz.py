@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
@@ -23,7 +23,7 @@ NONSENSE = [
     *("", " ", "-1", "0", "1e99", "nan", "inf", "∞", "٣", "null", "undefined", "[]", "{}", "1,5", "0x10"),
     *("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "{{7*7}}"),
     *("`` ` ``", "$x^2$", "**bold** [a](http://example.org)", ":material/home:", ":red[x]", "1_000"),
-    *("../../etc/passwd", "%00", "\x00", "\u202e\u2066", "a" * 3000, "9" * 500, "🦄" * 60),
+    *("../../etc/passwd", "%00", "\x00", "\u202e\u2066", "a" * 3000, "9" * 500, "🦄" * 60, "1e999", "-inf"),
 ]
 
 texts = st.one_of(st.sampled_from(NONSENSE), st.text(max_size=60))
@@ -59,6 +59,8 @@ def meant(name: str, text: str) -> Any:
     max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 @given(links)
+@example({"seed": "1e999"})
+@example({"seed": "-inf", "rank": "nan", "alpha": "inf"})
 def test_any_link_opens_on_what_it_says_or_complains(link: dict[str, str]) -> None:
     app = AppTest.from_file("../app.py", default_timeout=60)
     for name, text in link.items():
