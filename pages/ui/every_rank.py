@@ -79,8 +79,9 @@ def _drawn(plan: Plan, tolerance: float, _sweep: Sweep) -> Drawn:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _spectrum(plan: Plan, rank: int, _sweep: Sweep) -> SpectrumInfo:
-    return spectrum_info(_sweep, problem_of(plan.experiment), rank)
+def _spectrum(plan: Plan, rank: int, _sweep: Sweep) -> tuple[SpectrumInfo, go.Figure]:
+    found = spectrum_info(_sweep, problem_of(plan.experiment), rank)
+    return found, ranks_drawn.draw_spectrum(found)
 
 
 def _tolerance() -> float:
@@ -139,7 +140,7 @@ def _draw_details(plan: Plan, drawn: Drawn, sweep: Sweep, experiment: Experiment
     with second:
         st.markdown(f"**What rank {info.ranks[place]} has learnt**")
         if np.isfinite(info.final[place]):
-            _draw_spectrum(_spectrum(plan, info.ranks[place], sweep))
+            _draw_spectrum(*_spectrum(plan, info.ranks[place], sweep))
         else:
             st.caption("This rank diverged: there is no change to look at.")
     with third:
@@ -151,12 +152,12 @@ def _draw_details(plan: Plan, drawn: Drawn, sweep: Sweep, experiment: Experiment
     _draw_table(drawn)
 
 
-def _draw_spectrum(found: SpectrumInfo) -> None:
+def _draw_spectrum(found: SpectrumInfo, figure: go.Figure) -> None:
     words = (
         f"Rank paid {found.rank}, effective rank used {found.used:.3g}. The best change of this rank keeps "
         f"{percent_text(found.energy)} of what there is to learn."
     )
-    steady_chart(ranks_drawn.draw_spectrum(found), key="spectrum", alt=f"Spectrum. {words}", height=HEIGHT)
+    steady_chart(figure, key="spectrum", alt=f"Spectrum. {words}", height=HEIGHT)
     st.caption(words)
 
 
