@@ -240,6 +240,10 @@ def test_a_long_config_is_counted_but_stays_out_of_the_link() -> None:
     assert trained(app) == ModelShape.from_config(config).trainable(3)
     assert len(json.dumps(config)) > MOST_IN_A_LINK
     assert CONFIG not in app.query_params
+    (remark,) = (each.value for each in app.caption if "The link does not carry" in each.value)
+    assert f"{len(json.dumps(config, separators=(',', ':'))):,} characters, at most 2,000." in remark
+    put(app, "text_area", CONFIG, json.dumps(QWEN))
+    assert not any("The link does not carry" in each.value for each in app.caption)
 
 
 @pytest.mark.parametrize("content", [json.dumps(QWEN).encode(), b"\xff\xfe\x00", b"{", b"x" * 1_100_000])

@@ -21,12 +21,16 @@ _TROUBLE = "trouble with a config.json"
 
 
 class Model(NamedTuple):
-    """A model as the page shows it: its name in a sentence, its config and whence that is, its shape."""
+    """A model as the page shows it: its name in a sentence, its config and whence that is, its shape.
+
+    `remark` says what the link cannot carry, if anything.
+    """
 
     name: str
     source: str
     config: Mapping[str, object]
     shape: ModelShape
+    remark: str = ""
 
 
 def read_model(name: str) -> Model:
@@ -69,14 +73,24 @@ def draw_config() -> None:
         )
 
 
-def write_link(name: str, model: Model) -> None:
-    """Keep the pasted config in the link while it is the model shown and short enough."""
+def write_link(name: str, model: Model) -> str:
+    """Keep the pasted config in the link while it is the model shown and short enough.
+
+    Returns a sentence where the link cannot carry it, "" otherwise.
+    """
     text = json.dumps(model.config, separators=(",", ":")) if name == model.source == OWN else ""
     if text and len(text) <= MOST_IN_A_LINK:
         if st.query_params.get(CONFIG) != text:
             st.query_params[CONFIG] = text
-    elif CONFIG in st.query_params:
+        return ""
+    if CONFIG in st.query_params:
         del st.query_params[CONFIG]
+    if not text:
+        return ""
+    return (
+        f"The link does not carry this config.json: {len(text):,} characters, at most {MOST_IN_A_LINK:,}. "
+        "Whoever opens it has to paste the file again."
+    )
 
 
 def _take_paste() -> None:

@@ -135,8 +135,7 @@ def _choose_model(places: Places, last: Model) -> Model:
         model = model._replace(shape=ModelShape.from_config(model.config, heads[head]))
     except ValueError as error:
         model = _still(last, error)
-    write_link(name, model)
-    return model
+    return model._replace(remark=write_link(name, model))
 
 
 def _still(last: Model, error: ValueError) -> Model:

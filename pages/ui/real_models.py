@@ -66,7 +66,7 @@ def show(experiment: Experiment) -> None:
         if wrong:
             st.warning("\n\n".join(wrong), icon=":material/error:")
     with remarks:
-        for note in notes(shape, adapter, info.break_even):
+        for note in filter(None, [choice.model.remark, *notes(shape, adapter, info.break_even)]):
             st.caption(note)
 
 
