@@ -501,6 +501,8 @@ def test_angles_are_those_between_the_whole_matrices(task):
 def test_a_task_without_a_true_change_has_no_angles():
     assert inside_geometry.angles_info(trained("digits")) is None
     assert np.isnan(inside_geometry.angles_info(trained("dead")).reads).all()
+    assert not inside_geometry.angles_info(trained("dead")).known
+    assert inside_geometry.angles_info(trained("default")).known
 
 
 # --- drawings -----------------------------------------------------------------------------------------------
@@ -579,6 +581,34 @@ def test_the_drawn_flow_holds_the_numbers_of_the_flow():
     assert "<b>B</b> 3 × 64, × 2.67" in words
     domains = [axis.domain for axis in figure.select_yaxes()]
     assert all(0 <= low < high <= 1 for low, high in domains)
+
+
+@pytest.mark.parametrize(("rank", "beside"), [(20, True), (60, False)])
+def test_z_is_named_where_there_is_room(rank, beside):
+    """At its side, or above it where it is as wide as its path."""
+    found = run(Experiment(rank=rank, epochs=2))
+    figure = inside_flow.draw_flow(inside_flow.flow_info(found.problem, last(found), 1.0, 0))
+    words = [each.text for each in figure.layout.annotations]
+    assert (f"<b>z</b><br>{rank} numbers" in words) == beside
+    assert (f"<b>z</b>, {rank} numbers" in words) != beside
+    domains = [axis.domain for axis in figure.select_yaxes()]
+    assert all(0 <= low < high <= 1 for low, high in domains)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "text"), [(8, "8"), (8 / 3, "2.67"), (8 / 1024, "0.00781"), (4096 / 3, "1,365")]
+)
+def test_the_scaling_is_written_as_a_person_would(scaling, text):
+    assert inside_matrices.scaling_text(scaling) == text
+
+
+def test_where_b_is_zero_the_map_of_directions_says_so():
+    start = trained("default").lora.snapshots[0]
+    figure = inside_geometry.draw_phi(inside_geometry.phi_info(start, start), ("a", "b"))
+    (words,) = [each for each in figure.layout.annotations if "zero" in each.text]
+    assert words.text == "B is zero:<br>no directions"
+    assert (words.xref, words.yref) == ("x2", "y2")
+    assert [trace.xaxis for trace in figure.data] == ["x", "x2"]  # Plotly drops an axis without a trace
 
 
 def test_maps_count_from_one_and_digits_from_zero():

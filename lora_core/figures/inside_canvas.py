@@ -12,9 +12,13 @@ import plotly.graph_objects as go
 from lora_core.figures import palette
 from lora_core.figures.inside_drawing import ink, shade, signed_axis, signed_text
 from lora_core.figures.inside_matrices import block_mean, block_size
+from lora_core.numbers import plural
 
 LINE, STRIP, TRAPEZOID, NUMBER, GAP = 20, 16, 56, 20, 10
 """Heights in pixels: of a line of words, a strip, a trapezoid, a written number, a gap."""
+
+_WIDE = 0.5
+"""Share of its path from which z is named above and not at its side."""
 
 Span = tuple[float, float]
 """From where to where, as shares of the width."""
@@ -64,11 +68,16 @@ class FlowCanvas:
         span, height = (middle - half, middle + half), NUMBER * (len(z) if written else 1)
         size = 1 if written else block_size(len(z))
         cells = z[:, None] if written else block_mean(z[None], 1, size)
+        wide = share > _WIDE  # no room beside it
+        count = plural(len(z), "number")
+        if wide:
+            self.write(f"<b>z</b>, {count}", span[0], self.at + LINE / 2, "left", self.lora)
+            self.at += LINE
+        else:
+            self.write(f"<b>z</b><br>{count}", span[0] - 0.01, self.at + height / 2, "right", self.lora)
         self._cells(cells, span, self.at, height, ("z", 1, size))
         for k, value in enumerate(z if written else ()):
             self.write(signed_text(value), middle, self.at + (k + 0.5) * NUMBER, "center")
-        words = f"<b>z</b><br>{len(z)} number{'s' if len(z) > 1 else ''}"
-        self.write(words, span[0] - 0.01, self.at + height / 2, "right", self.lora)
         self.at += height
 
     def trapezoid(self, path: Span, above: float, below: float, text: str) -> None:

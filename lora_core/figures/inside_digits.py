@@ -22,6 +22,7 @@ from lora_core.lanes import Snapshot
 
 MOST_RANKS = 10
 """Columns of A drawn, the strongest ones."""
+_RANKS = "A, ranks"
 INKED = 0.01
 """A pixel inked in fewer than this share of the digits hardly moves anything."""
 MOST_SHOWN = 10
@@ -147,13 +148,13 @@ def draw_pictures(info: PicturesInfo, dark: bool = False) -> go.Figure:
         ("W₀", tiles(W0), digits),
         ("s·A·B", tiles(delta), digits),
         ("Sum", tiles(W0 + delta), digits),
-        ("A", _padded(tiles(A)), [str(rank + 1) for rank in info.ranks]),
+        (_RANKS, _padded(tiles(A)), [str(rank + 1) for rank in info.ranks]),
     ]
     figure = make_subplots(rows=len(rows), cols=1, vertical_spacing=0.09)
     for number, (name, picture, labels) in enumerate(rows, 1):
-        kind = "rank" if name == "A" else "digit"
+        kind = "rank" if name == _RANKS else "digit"
         words = [[_pixel(x, y, labels, kind) for x in range(picture.shape[1])] for y in range(PICTURE)]
-        axis = "coloraxis2" if name == "A" else "coloraxis"
+        axis = "coloraxis2" if name == _RANKS else "coloraxis"
         figure.add_trace(
             go.Heatmap(
                 z=picture, coloraxis=axis, text=words, name=name, hoverongaps=False,
@@ -163,16 +164,17 @@ def draw_pictures(info: PicturesInfo, dark: bool = False) -> go.Figure:
         )  # fmt: skip
         ticks = [(PICTURE + 1) * i + (PICTURE - 1) / 2 for i in range(len(labels))]
         figure.update_xaxes(
-            tickvals=ticks, ticktext=labels, showgrid=False, zeroline=False, row=number, col=1,
-            title={"text": {"A": "Rank", "Sum": "Digit"}.get(name, ""), "standoff": 2},
+            tickvals=ticks, ticktext=labels, showgrid=False, zeroline=False, row=number, col=1
         )  # fmt: skip
         figure.update_yaxes(title=name, **_square(f"x{number if number > 1 else ''}"), row=number, col=1)
-    bar = {"len": 0.74, "y": 1.0, "yanchor": "top"}
+    bar = {"orientation": "h", "len": 0.46, "y": -0.12, "yanchor": "top", "nticks": 5}
     figure.update_layout(
-        height=440, margin={"l": 44, "r": 8, "t": 8, "b": 48},
-        coloraxis=signed_axis(largest(W0, delta, W0 + delta), dark, "Weight", **bar),
-        coloraxis2=signed_axis(largest(A), dark, "", len=0.24, y=0.0, yanchor="bottom"),
+        height=490, margin={"l": 44, "r": 8, "t": 8, "b": 100},
+        coloraxis=signed_axis(largest(W0, delta, W0 + delta), dark, "W₀, s·A·B, sum", x=0.24, **bar),
+        coloraxis2=signed_axis(largest(A), dark, "A", x=0.76, **bar),
     )  # fmt: skip
+    for axis in (figure.layout.coloraxis, figure.layout.coloraxis2):
+        axis.colorbar.title.side = "bottom"
     return figure
 
 

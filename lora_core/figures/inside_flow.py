@@ -15,7 +15,7 @@ import torch
 from lora_core.data import Problem
 from lora_core.figures.inside_canvas import GAP, FlowCanvas
 from lora_core.figures.inside_drawing import largest, signed_text
-from lora_core.figures.inside_matrices import factors
+from lora_core.figures.inside_matrices import factors, scaling_text
 from lora_core.lanes import Snapshot
 
 MOST_WRITTEN = 8
@@ -112,7 +112,7 @@ def draw_flow(info: FlowInfo, dark: bool = False, classes: bool = False) -> go.F
     top = canvas.at
     canvas.trapezoid(_RIGHT, 1.0, waist, f"<b>A</b> {inputs} × {ranks}")
     canvas.waist(info.z, _RIGHT, waist, written)
-    canvas.trapezoid(_RIGHT, waist, 1.0, f"<b>B</b> {ranks} × {outputs}, × {info.scaling:.3g}")
+    canvas.trapezoid(_RIGHT, waist, 1.0, f"<b>B</b> {ranks} × {outputs}, × {scaling_text(info.scaling)}")
     canvas.block(_LEFT, top, f"<b>W₀</b>, b frozen<br>{inputs} × {outputs}")
     canvas.at += GAP
     row = canvas.at

@@ -73,10 +73,14 @@ def draw_phi(info: PhiInfo, names: tuple[str, str], dark: bool = False) -> go.Fi
                 row=1, col=column,
             )  # fmt: skip
         else:
+            # Plotly draws no axes without a trace, and would put the words elsewhere.
+            figure.add_trace(go.Scatter(x=[0.5], y=[0.5], opacity=0, showlegend=False), row=1, col=column)
             figure.add_annotation(
-                text="B is zero:<br>no directions yet", showarrow=False, x=0.5, y=0.5,
-                xref=("x domain", "x2 domain")[column - 1], yref=("y domain", "y2 domain")[column - 1],
+                text=f"{'AB'[column - 1]} is zero:<br>no directions", showarrow=False, x=0.5, y=0.5,
+                row=1, col=column,
             )  # fmt: skip
+            figure.update_xaxes(showticklabels=False, row=1, col=column)
+            figure.update_yaxes(showticklabels=False, row=1, col=column)
         step = whole_ticks(max(phi.shape))
         figure.update_xaxes(
             title=f"j, {names[1]}", showgrid=False, zeroline=False, dtick=step, row=1, col=column
@@ -112,6 +116,11 @@ class AnglesInfo:
     reads: np.ndarray
     writes: np.ndarray
     count: int
+
+    @property
+    def known(self) -> bool:
+        """Whether there was ever a change to compare."""
+        return bool(np.isfinite(self.reads).any())
 
 
 def angles_info(run: Run) -> AnglesInfo | None:

@@ -111,6 +111,11 @@ def averaged(info: MatricesInfo) -> str:
     return f"Too large for a cell each: one shows the mean of {', '.join(parts)}. Norms and ranks are exact."
 
 
+def scaling_text(scaling: float) -> str:
+    """The factor s as a person writes it: 8, 2.67, 0.00781, 1,365."""
+    return f"{scaling:,.0f}" if scaling >= 1000 else f"{scaling:.3g}"
+
+
 def table(info: MatricesInfo) -> dict[str, list[float]]:
     """Norms and ranks as columns, a row for each kept number of updates."""
     symbols = dict(zip(NAMES, ("W0", "A", "B", "s A B", "W0 + s A B"), strict=True))

@@ -16,7 +16,7 @@ from lora_core.figures.inside_matrices import MatricesInfo, matrices_info, neare
 from lora_core.lanes import DIVERGED
 from lora_core.numbers import loss_text, plural
 from lora_core.training import Run
-from pages.ui.caches import finished_run, grown_run, warm_up
+from pages.ui.caches import RUNS, finished_run, grown_run, warm_up
 from pages.ui.controls import harmless
 from pages.ui.epoch import EPOCH, choose_epoch, chosen_epoch
 from pages.ui.inside_digits import draw_digits
@@ -25,8 +25,6 @@ from pages.ui.inside_parts import draw_parts
 from pages.ui.inside_proofs import draw_geometry, draw_merge, draw_start
 from pages.ui.time_machine import pack, time_machine
 
-TICK = 0.25
-"""Seconds between two looks at a run that grows."""
 LATEST = 2.0
 """Seconds after which the other sections follow even if the browser has not said that it painted the maps."""
 SHARE = 0.25
@@ -45,10 +43,14 @@ class Grown(NamedTuple):
 def show(experiment: Experiment) -> None:
     """Draw the sections of a trained run, or its maps while it grows."""
     st.header("Inside the layer", anchor=False)
+    st.markdown(
+        "A LoRA layer is a frozen weight W₀ and a change s·A·B, made of two thin matrices A and B. "
+        "Training moves only these two." + (" Here it moves the bias too." if experiment.train_bias else "")
+    )
     _take_link()
     warm_up()
     run = finished_run(experiment)
-    st.fragment(_draw, run_every=TICK if run is None else None)(experiment)
+    st.fragment(_draw, run_every=RUNS.tick() if run is None else None)(experiment)
 
 
 def _draw(experiment: Experiment) -> None:

@@ -22,7 +22,7 @@ def _draw_pictures(run: Run, at: int) -> None:
     st.markdown(
         "An input is a picture, so each column of the weight is one too: what the layer looks for when it "
         "says that digit. Pixels inked in fewer than 1 % of the digits are left out: hardly anything moves "
-        "them."
+        "them. The numbers under a row are digits, those under A its ranks."
     )
     info = figure.pictures_info(run.problem, snapshot, e.scaling)
     if e.shift is Shift.SWAP and info.delta.any():

@@ -222,6 +222,9 @@ def _draw_angles(run: Run, at: int) -> None:
             "This task was not made by a change of weights, so there is no true subspace to compare with."
         )
         return
+    if not info.known:
+        st.caption("The change is zero at every update that was kept: it has no direction to compare.")
+        return
     strongest = "" if run.experiment.shift_rank else "strongest "
     st.markdown(
         f"Principal angles to the {strongest}{plural(info.count, 'direction')} of the change that made the "

@@ -17,7 +17,7 @@ import numpy as np
 import streamlit as st
 
 from lora_core.figures import palette
-from lora_core.figures.inside_matrices import NAMES, MatricesInfo, averaged, label
+from lora_core.figures.inside_matrices import NAMES, MatricesInfo, averaged, label, scaling_text
 from lora_core.numbers import loss_text
 from pages.ui.live_chart import served, served_folder
 
@@ -77,7 +77,7 @@ def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes
         "block": info.block,
         "output": ["digit", 0] if classes else ["output", 1],
         "scaling": info.scaling,
-        "scalingText": f"{info.scaling:.3g}",
+        "scalingText": scaling_text(info.scaling),
         "scale": info.scale,
         "labels": {name: [label(info, name, i) for i in range(len(info.updates))] for name in NAMES},
         "losses": [loss_text(float(loss)) for loss in info.loss],
