@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from tests.load.scenarios import SCENARIOS, Figure
+from tests.load.server import Server
 
 
 def main() -> int:
@@ -28,7 +29,8 @@ def main() -> int:
     found: dict[str, list[Figure]] = {}
     for name in options.scenarios or SCENARIOS:
         print(f"{name}: {(SCENARIOS[name].__doc__ or '').strip()}", flush=True)
-        found[name] = asyncio.run(SCENARIOS[name]())
+        with Server() as server:
+            found[name] = asyncio.run(SCENARIOS[name](server))
         print(*found[name], sep="\n", flush=True)
     if options.json:
         figures = {
