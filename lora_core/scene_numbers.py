@@ -122,7 +122,8 @@ NUMBERS: dict[str, Number] = {
         lambda run: _ratio(_floor(run, -1), _floor(run)),
     ),
     "knee": Number(
-        Unit.RANK, "the least rank within 1 % of the base loss", lambda run: float(_knee(run))
+        Unit.RANK, "the least rank that leaves at most 1 % of the base loss to gain",
+        lambda run: float(_knee(run)),
     ),
     "full_rank": Number(Unit.RANK, "the greatest rank of the layer", lambda run: run.experiment.full_rank),
     "break_even": Number(

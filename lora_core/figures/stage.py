@@ -18,7 +18,7 @@ from lora_core.figures.ranks_numbers import RanksInfo, axis_range
 from lora_core.theory import knee
 
 GUESS = "Our guess"
-THICKER = 1.6
+THICKER = 2
 """Lines for the back row, as many times as thick as on the other pages."""
 
 
@@ -38,6 +38,7 @@ def draw_scene(
         figure.data = ()
         figure.layout.shapes, figure.layout.annotations = (), ()
         figure.layout.meta["floors"] = []
+    figure.layout.yaxis.nticks = 6  # large words need room
     if ends is not None:
         _widen(figure, *ends)
     _add_level(figure, f"Base: {format_loss(base, 3)}", base, palette.BASE, "solid", 3)
@@ -65,7 +66,7 @@ def draw_scene_ranks(info: RanksInfo, *, revealed: bool, guess: float | None) ->
             line={"color": color, "width": 4, **style}, meta={"part": name},
         )  # fmt: skip
 
-    middle, found = max(info.ranks) ** 0.6, 0
+    found = 0
     line("Base", np.full(len(x), info.base), palette.BASE)
     if revealed:
         floors = [max(info.floor(place), low) for place in range(len(x))]
@@ -76,11 +77,10 @@ def draw_scene_ranks(info: RanksInfo, *, revealed: bool, guess: float | None) ->
         found = knee(info.floors)
         if found:
             style = {"color": palette.LORA, "dash": "solid", "width": 3}
-            _add_rank(figure, info, found, f"Enough: {found}", style, 0.98, left=found > middle)
+            _add_rank(figure, info, found, f"Enough: {found}", style, 0.98, guess)
     if guess is not None:
         style = {"color": palette.INK, "dash": "dot", "width": 4}
-        left = guess > middle if not found or guess == found else guess < found and guess > 3
-        _add_rank(figure, info, guess, f"{GUESS}: {guess:g}", style, 0.82, left=left)
+        _add_rank(figure, info, guess, f"{GUESS}: {guess:g}", style, 0.82, found or None)
     axis = {"automargin": True}
     return figure.update_layout(
         showlegend=True, hovermode=False, margin={"l": 0, "r": 12, "t": 0, "b": 0},
@@ -121,12 +121,26 @@ def _add_level(figure: go.Figure, text: str, value: float, color: str, dash: str
 
 
 def _add_rank(
-    figure: go.Figure, info: RanksInfo, rank: float, text: str, style: dict[str, Any], top: float, left: bool
+    figure: go.Figure,
+    info: RanksInfo,
+    rank: float,
+    text: str,
+    style: dict[str, Any],
+    top: float,
+    other: float | None,
 ) -> None:
-    """A line up the chart at a rank, named near its top, on its left or its right."""
+    """A line up the chart at a rank, named near its top, on the side away from the line at ``other``."""
     place = float(np.log10(rank)) if max(info.ranks) >= LOG_RANKS else rank
+    left = _on_left(rank, other, max(info.ranks))
     figure.add_shape(type="line", xref="x", x0=rank, x1=rank, yref="paper", y0=0, y1=1, line=style)
     figure.add_annotation(
         text=text, xref="x", x=place, yref="paper", y=top, yanchor="top", showarrow=False,
         xanchor="right" if left else "left", xshift=-8 if left else 8, font={"color": style["color"]},
     )  # fmt: skip
+
+
+def _on_left(rank: float, other: float | None, last: int) -> bool:
+    """Whether a name stands left of its line; near the ends of the axis only one side has room."""
+    if other is None or other == rank:
+        return rank > last**0.6
+    return rank > 3 if rank < other else rank > last**0.85

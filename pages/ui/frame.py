@@ -60,6 +60,11 @@ def begin(title: str) -> Experiment:
     return experiment
 
 
+def arriving(title: str) -> bool:
+    """Whether the visitor comes to this page from another one, or from a link; call it before ``begin``."""
+    return bool(st.session_state.get(_PAGE) != title)
+
+
 def take_over(title: str, experiment: Experiment) -> None:
     """Open a page on an experiment of its own, not on that of the page before; call it before ``begin``."""
     st.session_state[_PAGE] = title

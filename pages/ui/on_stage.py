@@ -4,6 +4,9 @@ Everything is drawn for the back row by the style that comes with the keys' comp
 before the talk stands below the fold.
 """
 
+from dataclasses import replace
+
+import numpy as np
 import streamlit as st
 
 from lora_core.experiment import Experiment
@@ -25,6 +28,7 @@ from pages.ui.on_stage_place import (
     middle,
     perform,
     remember_guess,
+    settle,
     write_link,
 )
 from pages.ui.on_stage_talk import draw_talk, facts_of, plain, prefetch
@@ -38,12 +42,12 @@ HEIGHT = 400
 
 def show(experiment: Experiment) -> None:
     """Draw the scene of the moment, with the experiment that the sidebar holds."""
+    stage = current()
+    settle(stage, experiment)
     preload()
     warm_up()
-    stage = current()
     scene = stage.scene
     facts = facts_of(scene)
-    stage_keys(stage, experiment)
     with st.container(key="stage_question"):
         place = f"{stage.place + 1}/{len(stage.talk.scenes)}"
         st.markdown(f"## :gray[{place}] {plain(facts.filled(scene.question))}")
@@ -55,8 +59,9 @@ def show(experiment: Experiment) -> None:
             _draw_answer(stage, facts, experiment)
         else:
             _draw_guess(stage)
+    stage_keys(stage, experiment)
     _draw_buttons(stage)
-    write_link(stage)
+    write_link(stage, experiment)
     draw_talk(stage)
     prefetch(stage)
 
@@ -93,7 +98,10 @@ def _info(scene: Scene, run: Run) -> LossInfo:
     beside = scene.beside if e == scene.experiment else scene.experiment
     other = None if beside is None else finished_run(beside)
     pins = [] if beside is None or other is None else [(name_of(beside, e).capitalize(), other)]
-    return loss_info(run, run.floors, rank=e.rank, epochs=e.epochs, pins=pins)
+    known = run.problem.floors_known  # those of a large layer take longer than its first paint may
+    floors = run.floors if known else np.array([np.nan])
+    info = loss_info(run, floors, rank=e.rank, epochs=e.epochs, pins=pins)
+    return info if known else replace(info, floors=())
 
 
 def _draw_ranks(stage: Stage, experiment: Experiment) -> None:
@@ -127,8 +135,9 @@ def _draw_guess(stage: Stage) -> None:
     if guess is None:
         says = [choice.says for choice in scene.choices]
         st.segmented_control(
-            "Our guess", says, default=before if before in says else None, key=key, on_change=remember_guess
-        )
+            "Our guess", says, default=before if before in says else None, key=key, format_func=plain,
+            on_change=remember_guess,
+        )  # fmt: skip
     else:
         st.select_slider(
             "Our guess", guess.options, value=before if before in guess.options else middle(guess), key=key,
@@ -166,10 +175,11 @@ def _draw_buttons(stage: Stage) -> None:
         ("up", f"Higher {what}", ":material/add:", False),
         ("present", "Show all" if stage.hidden else "Present", ":material/co_present:", False),
     )
-    with st.container(key="stage_buttons", horizontal=True):
+    with st.container(key="stage_buttons", horizontal=True, vertical_alignment="center"):
         for act, label, icon, disabled in buttons:
             st.button(
                 label, key=f"stage {act}", icon=icon, disabled=disabled, on_click=perform, args=(act,),
                 type="primary" if act == "reveal" else "secondary",
             )  # fmt: skip
-        st.caption("Press **?** for the keys, **Q** for a code that phones can read.")
+        with st.container(key="stage_hint"):
+            st.caption("Press **?** for the keys, **Q** for a code that phones can read.")

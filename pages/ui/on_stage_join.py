@@ -94,7 +94,7 @@ def read_address(text: str) -> str:
 
     :raises ValueError: what is no address of a web page.
     """
-    text = text.strip().rstrip("/")
+    text = text.strip()
     whole = text if "://" in text else f"http://{text}"
     try:
         parts = urlsplit(whole)
@@ -105,7 +105,7 @@ def read_address(text: str) -> str:
         raise ValueError(
             f"Address for phones is `{harmless(text)}`: it must be a web address, as in http://192.168.1.20:8501."
         )
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
 def is_local(base: str) -> bool:

@@ -12,9 +12,10 @@ from typing import Any
 
 import streamlit as st
 
+from lora_core.experiment import Experiment
 from lora_core.scenes import Guess, Scene, Talk, own_talk
 from pages.ui.controls import CONTROLS, RANKS, harmless, set_field, set_fields
-from pages.ui.frame import complain, take_over
+from pages.ui.frame import arriving, complain, take_over
 
 HIDEABLE = ("sidebar", "buttons", "numbers", "playback")
 """Parts of the page that a link's ``hide`` may name, by commas."""
@@ -42,6 +43,8 @@ class Stage:
     trouble_address: str = ""
     written: str = ""
     acted: bool = False
+    taking: str = ""
+    """The scene whose experiment has yet to arrive in the controls."""
 
     @property
     def scene(self) -> Scene:
@@ -84,18 +87,38 @@ def arrive(title: str) -> None:
     A link that names a scene may carry fields of its own; one that names none opens the scene's experiment.
     A run that a key started does not read the link: it may still be that of the scene before.
     """
-    stage = current()
-    acted, stage.acted = stage.acted, False
-    link, bare = st.query_params.get("scene", ""), not any(name in st.query_params for name in CONTROLS)
-    if not acted and (not link or link != stage.written):
+    stage, link = current(), st.query_params.get("scene", "")
+    bare = not any(name in st.query_params for name in CONTROLS)
+    if arriving(title) or (link and link != stage.written and not stage.acted):
         found = _take_link(stage, link)
         if bare or not found:
             take_over(title, stage.scene.experiment)
+            stage.taking = stage.name
+    elif stage.taking == stage.name:
+        take_over(title, stage.scene.experiment)
+        stage.taking = ""
     _take_hidden(stage)
 
 
-def write_link(stage: Stage) -> None:
-    """Let the address say where the talk stands."""
+def settle(stage: Stage, experiment: Experiment) -> None:
+    """Once more, where the controls did not take the scene's experiment.
+
+    On the browser's Back, Streamlit puts every control that the address does not name at its default.
+    """
+    if stage.taking == stage.name and experiment != stage.scene.experiment:
+        st.rerun()
+    stage.taking = ""
+
+
+def write_link(stage: Stage, experiment: Experiment) -> None:
+    """Let the address say where the talk stands.
+
+    One that names no scene is left as it is until something has happened: a new address would be a new entry
+    in the browser's history, and Back would lead to the same page.
+    """
+    happened, stage.acted = stage.acted or experiment != stage.scene.experiment, False
+    if "scene" not in st.query_params and not happened:
+        return
     stage.written = stage.link
     if st.query_params.get("scene") != stage.link:
         st.query_params["scene"] = stage.link
@@ -145,12 +168,12 @@ def guess_key(scene: Scene) -> str:
 def remember_guess() -> None:
     """Keep what the guess widget of the present scene holds: the widget itself is gone in the next scene."""
     stage = current()
-    value = st.session_state.get(guess_key(stage.scene))
+    value, guess = st.session_state.get(guess_key(stage.scene)), stage.scene.guess
     stage.acted = True
     if value is None:
         stage.guesses.pop(stage.name, None)
-    else:
-        stage.guesses[stage.name] = value
+    elif guess is None or stage.guess is not None or value != middle(guess):
+        stage.guesses[stage.name] = value  # a slider that comes up where it always does is nobody's guess
 
 
 def middle(guess: Guess) -> float:

@@ -12,7 +12,7 @@ from lora_core.experiment import Experiment
 from lora_core.scene_numbers import Facts
 from lora_core.scenes import Scene, Talk, check, own_talk, read_talk
 from pages.ui import rank_sweeps
-from pages.ui.caches import AT_ONCE, finished_run, work
+from pages.ui.caches import AT_ONCE, finished_run, grown_run, work
 from pages.ui.controls import harmless
 from pages.ui.on_stage_join import draw_address
 from pages.ui.on_stage_place import HIDEABLE, Stage, current, open_talk, perform
@@ -21,12 +21,11 @@ _UPLOAD, _HIDDEN = "talk file", "stage hidden"
 
 
 def facts_of(scene: Scene) -> Facts:
-    """The scene's numbers, trained now where they are not yet."""
-    run = finished_run(scene.experiment)
-    beside = None if scene.beside is None else finished_run(scene.beside)
-    if run is None or (scene.beside is not None and beside is None):
-        raise ValueError(f"scene {scene.name}: experiment is too large for a stage.")
-    return Facts(run, beside)
+    """The scene's numbers, trained now where they are not yet.
+
+    Where the room is busy the page ends here, with a notice and another try.
+    """
+    return Facts(grown_run(scene.experiment), None if scene.beside is None else grown_run(scene.beside))
 
 
 def plain(text: str) -> str:
@@ -44,7 +43,11 @@ def checked_talk(text: str) -> Talk:
         for name, experiment in (("experiment", scene.experiment), ("beside", scene.beside)):
             if experiment is not None:
                 _check_size(scene, name, experiment)
-        check(scene, facts_of(scene))
+        run = finished_run(scene.experiment)
+        beside = None if scene.beside is None else finished_run(scene.beside)
+        if run is None or (scene.beside is not None and beside is None):
+            raise ValueError("others are training at this moment: open the file once more.")
+        check(scene, Facts(run, beside))
     return talk
 
 
@@ -56,11 +59,12 @@ def prefetch(stage: Stage) -> None:
     scenes, place = stage.talk.scenes, stage.place
     pause = st.empty()
     for scene in scenes[place + 1 :] + scenes[:place]:
-        pause.empty()
-        facts_of(scene)
+        for experiment in filter(None, (scene.experiment, scene.beside)):
+            pause.empty()
+            finished_run(experiment)
         if scene.view == "ranks":
             pause.empty()
-            rank_sweeps.trained(rank_sweeps.ranks_plan(scene.experiment), "stage")
+            rank_sweeps.SWEEPS.finished(rank_sweeps.ranks_plan(scene.experiment))
 
 
 def draw_talk(stage: Stage) -> None:

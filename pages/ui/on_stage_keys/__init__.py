@@ -5,16 +5,15 @@ needs several for one act: the key of a remote, an arrow, a letter. So one table
 the page does is sent to Python as numbered acts, and what only the browser does stays there.
 """
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamlit as st
-from streamlit.components.v1 import declare_component
 
 from lora_core.experiment import Experiment
 from pages.ui.live_chart import ASSETS as SHARED
+from pages.ui.live_chart import served_folder
 from pages.ui.on_stage_join import join
 from pages.ui.on_stage_place import Stage, perform_from_keys
 
@@ -82,13 +81,5 @@ def _take_acts() -> None:
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Serve the assets and register the component, once a process and inside its first script run."""
-    stage, shared = (_served(name, folder) for name, folder in (("stage", ASSETS), ("shared", SHARED)))
-    return st.components.v2.component("stage_keys", js=LOADER % (stage, shared), isolate_styles=False)
-
-
-def _served(name: str, folder: Path) -> str:
-    """The name under which a folder's files are served; it carries their hash, so that no cache is stale."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        digest.update(path.read_bytes())
-    return declare_component(f"{name}_{digest.hexdigest()[:12]}", path=str(folder)).name
+    modules = served_folder("stage", ASSETS), served_folder("shared", SHARED)
+    return st.components.v2.component("stage_keys", js=LOADER % modules, isolate_styles=False)
