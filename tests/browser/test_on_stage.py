@@ -1,0 +1,482 @@
+"""The stage in a real browser: a talk on keys alone, words for the back row, and a code that phones open.
+
+The pictures of the scenes are kept in the folder that STAGE_PICTURES names, else in pytest's own. Run with
+`-s` to see the measured figures.
+"""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import quantiles
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from lora_core import Experiment, run
+from lora_core.scene_numbers import Facts
+from lora_core.scenes import Scene, own_talk
+
+TALK = own_talk().scenes
+CHART = "[data-testid=live-chart][data-run], [data-testid=steady-chart][data-run]"
+PRESENTER = "hide=sidebar,buttons"
+
+# From a key to the frame in which another chart stands there.
+WATCH = """chart => {
+  window.answers = [];
+  const shown = () => document.querySelector(chart)?.dataset.run;
+  let since, before;
+  const look = () => {
+    const now = since === undefined ? before : shown();
+    if (now && now !== before) {
+      const start = since;
+      since = undefined;
+      setTimeout(() => answers.push(performance.now() - start));
+    }
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+  addEventListener("keydown", () => {
+    before = shown();
+    since = performance.now();
+  }, true);
+}"""
+
+# Every word in the main part that can be seen, with its size in CSS pixels.
+WORDS = """() => {
+  const found = [];
+  const main = document.querySelector("[data-testid=stMain]");
+  const walker = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode, parent = node.parentElement, text = node.textContent.trim();
+    const style = getComputedStyle(parent), box = parent.getBoundingClientRect();
+    const seen = parent.checkVisibility({visibilityProperty: true, opacityProperty: true});
+    const icon = /Symbols|Icons/.test(style.fontFamily);
+    const visible = text && seen && !icon && box.width > 2 && box.height > 2;
+    if (visible) found.push([text, parseFloat(style.fontSize)]);
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    """What is looked for here comes after a training, and others may be using the machine."""
+    expect.set_options(timeout=15_000)
+    yield
+    expect.set_options(timeout=5_000)
+
+
+@pytest.fixture(scope="module")
+def app(serve) -> str:
+    return serve("app.py")
+
+
+@pytest.fixture(scope="module")
+def stage(app) -> str:
+    return f"{app}/On_stage"
+
+
+@pytest.fixture
+def on_stage(stage, open_page) -> Callable[..., Page]:
+    """`on_stage(query)` is a tab on the stage, with the keyboard listened to."""
+
+    def opened(query: str = "", **options: object) -> Page:
+        page = open_page(
+            "about:blank", **options
+        )  # not `ready` at once: the first visit trains the whole talk
+        page.goto(f"{stage}?{query}" if query else stage)
+        return listening(page)
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def tab(stage, open_shared_page) -> Page:
+    """A tab that the tests of single keys use one after another; each begins at its own scene."""
+    page = listening(open_shared_page(f"{stage}?scene=one-short"))
+    trained_to_the_end(page)
+    return page
+
+
+def listening(page: Page) -> Page:
+    expect(page.locator("[data-testid=stage][data-done]")).to_be_attached()
+    expect(page.locator(CHART)).to_be_visible()
+    return page
+
+
+def trained_to_the_end(page: Page) -> None:
+    """No scene of the talk is being trained any more."""
+    idle = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
+    expect(idle).to_be_attached(timeout=30_000)
+
+
+def facts(scene: Scene) -> Facts:
+    return Facts(run(scene.experiment), scene.beside and run(scene.beside))
+
+
+def at_scene(page: Page, place: int) -> None:
+    question = facts(TALK[place]).filled(TALK[place].question)
+    expect(page.locator(".st-key-stage_question")).to_have_text(f"{place + 1}/{len(TALK)} {question}")
+
+
+def revealed(page: Page, scene: Scene) -> None:
+    """The scene's sentence is there, and its run in the chart."""
+    expect(page.locator(".st-key-verdict")).to_have_text(facts(scene).filled(scene.sentence))
+    if scene.view == "loss":
+        expect(page.locator(CHART)).to_have_attribute("data-run", run(scene.experiment).fingerprint)
+    else:
+        expect(page.locator(CHART).get_by_text("LoRA, trained")).to_be_visible()
+
+
+def asked(page: Page, scene: Scene) -> None:
+    """The scene's chart is there, and nothing of its run is in it."""
+    chart = page.locator(CHART)
+    expect(chart).to_have_count(1)
+    if scene.view == "loss":
+        expect(chart).to_have_attribute("data-run", f"before-{run(scene.experiment).fingerprint}")
+    else:
+        expect(chart.get_by_text("Base", exact=True)).to_be_visible()
+    expect(chart.locator(".scatterlayer .trace")).to_have_count(int(scene.view == "ranks"))
+
+
+def go(page: Page, place: int) -> None:
+    """To a scene on keys, from wherever the test before has left."""
+    page.keyboard.press("Home")
+    for _ in range(place):
+        page.keyboard.press("n")
+    at_scene(page, place)
+
+
+def overlay(page: Page, name: str) -> Locator:
+    return page.locator(f"dialog.{name}[open]")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    folder = Path(os.environ.get("STAGE_PICTURES") or tmp_path_factory.mktemp("stage"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080)])
+def test_the_whole_talk_on_keys_alone(on_stage, pictures: Path, width: int, height: int) -> None:
+    page = on_stage(viewport={"width": width, "height": height})
+    at_scene(page, 0)
+    page.keyboard.press("h")
+    expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+    expect(page.locator(".st-key-stage_buttons")).to_be_hidden()
+    for place, scene in enumerate(TALK):
+        at_scene(page, place)
+        asked(page, scene)
+        page.keyboard.press("ArrowUp" if scene.guess else "2")
+        page.wait_for_url(f"**scene={scene.name}~*")
+        readable(page, height)
+        page.screenshot(path=pictures / f"{height}-{place + 1:02}-{scene.name}-asked.png")
+        page.keyboard.press("Enter")
+        revealed(page, scene)
+        said = page.locator(".st-key-stage_below p").first
+        expect(said).to_contain_text("Our guess: ")
+        readable(page, height)
+        page.screenshot(path=pictures / f"{height}-{place + 1:02}-{scene.name}-told.png")
+        if place == 2:
+            plays(page)
+        page.keyboard.press("PageDown" if place % 2 else "n")
+    at_scene(page, len(TALK) - 1)  # the last scene stays
+    page.keyboard.press("PageUp")
+    revealed(page, TALK[-2])  # and what was revealed is remembered
+    print(f"\npictures of the talk: {pictures}")
+
+
+def readable(page: Page, height: int) -> None:
+    """No word is smaller than 24 px at 720 lines, and nothing lies outside the window."""
+    least = 24 * height / 720
+    small = [(text, size) for text, size in page.evaluate(WORDS) if size < least - 0.01]
+    assert not small
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight <= innerHeight + 1")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def plays(page: Page) -> None:
+    """Space plays and pauses, S steps, the arrows move the rank and bring it back."""
+    chart = page.locator("[data-testid=live-chart]")
+    page.keyboard.press("Space")
+    expect(chart).to_have_attribute("data-state", "playing")
+    page.keyboard.press("Space")
+    expect(chart).to_have_attribute("data-state", "paused")
+    before = int(chart.get_attribute("data-epoch") or 0)
+    page.keyboard.press("s")
+    expect(chart).to_have_attribute("data-epoch", str(before + 1))
+    page.keyboard.press("ArrowUp")
+    expect(chart).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
+    page.keyboard.press("ArrowDown")
+    expect(chart).to_have_attribute("data-run", run(Experiment(rank=3)).fingerprint)
+
+
+def test_a_scene_is_painted_within_four_tenths_of_a_second(on_stage, within) -> None:
+    page = on_stage(f"scene=original-start&{PRESENTER}")
+    trained_to_the_end(page)
+    page.evaluate(WATCH, CHART)
+    revealed_too = ["Enter"]
+
+    def walk() -> float:
+        """There and back through the talk, revealing it the first time: p95 in ms of key to painted."""
+        times: dict[str, list[float]] = {"Enter": [], "PageDown": [], "PageUp": []}
+        steps = len(TALK) - 1
+        for key in [*revealed_too, *["PageDown", *revealed_too] * steps, *["PageUp"] * steps]:
+            times[key].append(answer(page, key))
+        revealed_too.clear()
+        for key, values in times.items():
+            if values:
+                print(f"\n{key}: median {sorted(values)[len(values) // 2]:.0f} ms, most {max(values):.0f} ms")
+        return quantiles([each for values in times.values() for each in values], n=20)[-1]
+
+    within(400, walk, page, "key to scene painted, p95 in ms")
+
+
+def answer(page: Page, key: str) -> float:
+    before = len(page.evaluate("answers"))
+    page.keyboard.press(key)
+    page.wait_for_function("count => answers.length > count", arg=before)
+    page.wait_for_timeout(80)
+    return float(page.evaluate("answers.at(-1)"))
+
+
+def read_code(page: Page) -> str:
+    """What a phone's camera would read from the screen."""
+    page.keyboard.press("q")
+    expect(overlay(page, "code")).to_be_visible()
+    found = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.screenshot())))
+    assert len(found) == 1
+    assert found[0].format == zxingcpp.BarcodeFormat.QRCode
+    code = overlay(page, "code").locator("svg").bounding_box()
+    assert code is not None
+    assert code["height"] >= 0.8 * page.viewport_size["height"]  # big
+    expect(overlay(page, "code").locator(".link")).to_have_text(found[0].text)
+    return str(found[0].text)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_code_opens_the_same_run_on_a_phone(app, on_stage, open_page, scheme: str) -> None:
+    page = on_stage("scene=knee~20~revealed", color_scheme=scheme)
+    page.keyboard.press("ArrowUp")  # not the scene's own experiment, but the one on the screen
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
+    link = read_code(page)
+    assert link == f"{app}/?rank=5"
+    phone = open_page(link, viewport={"width": 400, "height": 800})
+    expect(phone.locator(CHART).first).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_before_the_reveal_the_code_lets_a_phone_guess(app, on_stage, open_page) -> None:
+    page = on_stage("scene=one-short")
+    secret = page.locator(CHART).get_attribute("data-run")
+    assert secret == f"before-{run(Experiment()).fingerprint}"
+    link = read_code(page)
+    assert link == f"{app}/On_stage?scene=one-short"
+    phone = open_page(link, viewport={"width": 400, "height": 800})
+    expect(phone.locator(CHART)).to_have_attribute("data-run", secret or "")
+    expect(phone.get_by_role("slider", name="Our guess")).to_be_visible()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 400
+    phone.get_by_role("button", name="Reveal").click()
+    expect(phone.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
+
+
+def test_every_rank_is_joined_on_its_own_page(on_stage) -> None:
+    page = on_stage("scene=every-rank~revealed")
+    found = urlsplit(read_code(page))
+    assert found.path == "/Every_rank"
+    assert parse_qs(found.query) == {"true_rank": ["10"], "rank": ["10"], "seed": ["7"]}
+
+
+def test_an_address_for_phones_goes_into_the_code(on_stage) -> None:
+    page = on_stage("scene=knee~revealed")
+    page.keyboard.press("q")
+    expect(overlay(page, "code")).to_contain_text("Phones cannot reach this address.")
+    page.keyboard.press("q")
+    page.get_by_text("Phones in the room", exact=True).click()
+    page.get_by_label("Address for phones", exact=True).fill("10.0.0.5:8501")
+    page.get_by_label("Address for phones", exact=True).press("Enter")
+    expect(page.locator("dialog.code")).to_have_attribute("data-link", "http://10.0.0.5:8501/?rank=4")
+    page.get_by_label("Address for phones", exact=True).blur()
+    assert read_code(page) == "http://10.0.0.5:8501/?rank=4"
+    expect(overlay(page, "code")).not_to_contain_text("cannot reach")
+
+
+def test_no_key_steals_typing(tab: Page) -> None:
+    page = tab
+    go(page, 2)
+    page.get_by_text("Phones in the room", exact=True).click()
+    field = page.get_by_label("Address for phones", exact=True)
+    field.press_sequentially("npqfhsbv?12.")
+    field.press("PageDown")
+    expect(field).to_have_value("npqfhsbv?12.")
+    page.get_by_test_id("stSidebar").get_by_text("Task", exact=True).first.click()
+    seed = page.get_by_label("Seed", exact=True)
+    seed.focus()
+    seed.press("ArrowUp")
+    expect(seed).to_have_value("43")
+    at_scene(page, 2)
+    assert page.locator("dialog[open]").count() == 0
+    expect(page.get_by_test_id("stSidebar")).to_be_visible()
+
+
+def test_a_slider_in_use_keeps_its_arrows_until_it_is_let_go(tab: Page) -> None:
+    page = tab
+    go(page, 2)
+    slider = page.get_by_role("slider", name="Our guess")
+    before = float(slider.get_attribute("aria-valuenow") or slider.input_value())
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**scene=one-short~*")
+    at_scene(page, 2)
+    after = float(slider.get_attribute("aria-valuenow") or slider.input_value())
+    assert after == before + 1
+    box = slider.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_function("!document.activeElement.closest('[data-testid=stMain] *')")
+    page.keyboard.press("ArrowRight")
+    at_scene(page, 3)
+
+
+def test_keys_with_ctrl_and_alt_are_the_browsers(tab: Page) -> None:
+    page = tab
+    go(page, 2)
+    for key in ("Control+p", "Alt+ArrowRight", "Control+f", "Meta+n"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(500)
+    at_scene(page, 2)
+    assert page.evaluate("document.fullscreenElement") is None
+
+
+def test_presses_in_quick_succession_all_count(tab: Page) -> None:
+    page = tab
+    go(page, 0)
+    for key in ("n", "PageDown", "ArrowRight", "n", "p", "Enter"):
+        page.keyboard.press(key)
+    at_scene(page, 3)
+    revealed(page, TALK[3])
+    page.keyboard.press("End")
+    at_scene(page, len(TALK) - 1)
+    page.keyboard.press("Home")
+    at_scene(page, 0)
+
+
+def test_help_black_screen_and_full_screen(tab: Page) -> None:
+    page = tab
+    go(page, 2)
+    page.keyboard.press("?")
+    keys = overlay(page, "help")
+    expect(keys).to_contain_text("Page Down")
+    expect(keys).to_contain_text("Next scene")
+    assert all(size >= 24 for size in keys.locator("dd").evaluate_all(SIZES))
+    page.keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+    page.keyboard.press("b")
+    expect(overlay(page, "blank")).to_be_visible()
+    page.keyboard.press("n")  # a key that goes on brings the page back
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    at_scene(page, 3)
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement === document.documentElement")
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement === null")
+
+
+SIZES = "nodes => nodes.map(node => parseFloat(getComputedStyle(node).fontSize))"
+
+
+def test_the_link_says_what_is_hidden_and_the_chart_takes_the_room(stage, on_stage) -> None:
+    page = on_stage("scene=knee~revealed&hide=sidebar,buttons")
+    chart = page.locator("[data-testid=live-chart] .figure")
+    expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+    expect(page.locator("[data-testid=live-chart] .readout")).to_be_visible()
+    some = chart.bounding_box()
+    page.goto(f"{stage}?scene=knee~revealed&hide=sidebar,buttons,numbers,playback")
+    listening(page)
+    for hidden in (".readout", ".transport"):
+        expect(page.locator(f"[data-testid=live-chart] {hidden}")).to_be_hidden()
+    more = chart.bounding_box()
+    assert some is not None
+    assert more is not None
+    assert more["width"] > 0.95 * 1280
+    assert more["height"] > some["height"] + 60
+    page.keyboard.press("h")
+    expect(page.get_by_test_id("stSidebar")).to_be_visible()
+    expect(page.locator("[data-testid=live-chart] .transport")).to_be_visible()
+
+
+def test_a_reload_a_visit_elsewhere_and_back_keep_the_place(on_stage) -> None:
+    page = on_stage()
+    at_scene(page, 0)
+    for key in ("n", "n", "n", "ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    revealed(page, TALK[3])
+    page.wait_for_url("**scene=knee~*~revealed*")
+    page.reload()
+    revealed(page, TALK[3])
+    guessed = page.locator(".st-key-stage_below p").first.text_content()
+    assert guessed is not None
+    assert guessed.startswith("Our guess: ")
+    page.get_by_role("link", name="Playground").click()
+    expect(page.locator(CHART).first).to_have_attribute("data-run", run(TALK[3].experiment).fingerprint)
+    expect(page.locator(".st-key-verdict")).to_contain_text("Rank 4 is enough")
+    assert page.evaluate("document.documentElement.className") == ""
+    page.go_back()
+    revealed(page, TALK[3])
+    expect(page.locator(".st-key-stage_below p").first).to_have_text(guessed)
+    page.get_by_role("link", name="Every rank").click()
+    page.wait_for_url("**/Every_rank?*")
+    page.get_by_role("link", name="On stage").click()
+    revealed(page, TALK[3])
+
+
+def test_back_leaves_the_stage_in_one_step(app, open_page) -> None:
+    page = open_page(app)
+    page.get_by_role("link", name="On stage").click()
+    at_scene(page, 0)
+    listening(page)
+    for place in range(1, 4):
+        page.keyboard.press("n")
+        at_scene(page, place)
+    page.go_back()
+    expect(page.locator(".st-key-loss")).to_be_visible()
+    assert urlsplit(page.url).path == "/"
+
+
+def test_a_link_may_carry_another_experiment_in_a_scene(on_stage) -> None:
+    page = on_stage("scene=knee~revealed&rank=6&seed=5")
+    changed = Experiment(rank=6, seed=5)
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(changed).fingerprint)
+    page.keyboard.press("PageDown")
+    at_scene(page, 4)
+    page.keyboard.press("Enter")
+    revealed(page, TALK[4])
+
+
+def test_a_talk_comes_back_from_its_own_download(on_stage, tmp_path) -> None:
+    page = on_stage("scene=knee")
+    page.get_by_text("A talk of your own", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download this talk").click()
+    text = download.value.path().read_text(encoding="utf-8")
+    assert text == own_talk().text
+    file = tmp_path / "talk.toml"
+    file.write_text(text.replace("Twice the rank: {rank}", "Two times the rank: {rank}"), encoding="utf-8")
+    page.locator("input[type=file]").set_input_files(file)
+    expect(page.get_by_role("button", name="Back to the playground's talk")).to_be_visible()
+    at_scene(page, 0)
+    for _ in range(4):
+        page.keyboard.press("n")
+    expect(page.locator(".st-key-stage_question")).to_contain_text("Two times the rank: 8")
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(text.replace("knee = true_rank", "knee > true_rank"), encoding="utf-8")
+    page.locator("input[type=file]").set_input_files(wrong)
+    expect(page.get_by_test_id("stAlert").filter(has_text="was not opened")).to_contain_text(
+        "scene knee: claims"
+    )
+    expect(page.locator(".st-key-stage_question")).to_contain_text("Two times the rank: 8")

@@ -1,0 +1,337 @@
+"""The stage without a browser: every scene, every guess and reveal, every key's act, and files gone wrong."""
+
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lora_core import run
+from lora_core.experiment import Experiment
+from lora_core.scene_numbers import Facts
+from lora_core.scenes import Scene, own_talk
+from lora_core.verdict import verdict
+from pages.ui.controls import CONTROLS
+from pages.ui.on_stage_join import is_local, read_address
+from pages.ui.on_stage_keys import KEYS
+from pages.ui.on_stage_place import ACTS, Stage
+from pages.ui.on_stage_talk import checked_talk, plain
+
+TALK = own_talk().scenes
+OWN = """
+[one]
+title = "One"
+question = "How low does it get?"
+experiment = { in_features = 8, out_features = 6, epochs = 20 }
+guess = { number = "final_loss", from = 0.001, to = 10 }
+sentence = "It gets to {final_loss}."
+
+[two]
+title = "Two"
+question = "![x](http://x) <b>*How*</b> $low$?"
+experiment = { in_features = 8, out_features = 6, epochs = 20, rank = 2 }
+choices = [{ says = "Low", when = "final_loss < 1" }, { says = "_High_", when = "final_loss >= 1" }]
+sentence = "It gets to {final_loss}."
+"""
+
+
+def opened(**link: str) -> AppTest:
+    """The stage as a link opens it."""
+    app = AppTest.from_file("../app.py", default_timeout=30)
+    app.run()
+    app.query_params.update(link)
+    return checked(app.switch_page("pages/3_On_stage.py").run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def press(app: AppTest, act: str) -> AppTest:
+    return checked(app.button(key=f"stage {act}").click().run())
+
+
+def stage(app: AppTest) -> Stage:
+    found: Stage = app.session_state["stage"]
+    return found
+
+
+def shown(app: AppTest) -> Experiment:
+    return Experiment.from_dict({name: app.session_state[name] for name in CONTROLS})
+
+
+def words(app: AppTest) -> list[str]:
+    return [each.value for each in app.markdown]
+
+
+def facts(scene: Scene) -> Facts:
+    return Facts(run(scene.experiment), scene.beside and run(scene.beside))
+
+
+def upload(app: AppTest, content: bytes) -> AppTest:
+    return checked(app.file_uploader(key="talk file").upload("talk.toml", content, "application/toml").run())
+
+
+@pytest.fixture(scope="module")
+def talk() -> AppTest:
+    """One visit, at its first scene; tests of this module walk on in it."""
+    return opened()
+
+
+def test_the_whole_talk_every_scene_guessed_and_revealed(talk: AppTest) -> None:
+    for place, scene in enumerate(TALK):
+        found = facts(scene)
+        assert words(talk)[0] == f"## :gray[{place + 1}/{len(TALK)}] {plain(found.filled(scene.question))}"
+        assert shown(talk) == scene.experiment
+        sentence = f"### {plain(found.filled(scene.sentence))}"
+        assert sentence not in words(talk)
+        if scene.guess is None:
+            said = scene.choices[-1].says
+            checked(talk.button_group(key=f"guess {scene.name}").set_value(said).run())
+            right = scene.right_choice(found).says
+            mark = ":material/check:" if said == right else ":material/close:"
+            answer = f"Our guess: **{plain(said)}** {mark} · It is **{plain(right)}**"
+        else:
+            value = scene.guess.options[3]
+            checked(talk.select_slider(key=f"guess {scene.name}").set_value(value).run())
+            truth = found.text(scene.guess.number)
+            answer = f"Our guess: **{plain(scene.guess.text(value))}** · It is **{plain(truth)}**"
+        assert answer not in words(talk)
+        press(talk, "reveal")
+        assert answer in words(talk)
+        assert sentence in words(talk)
+        if place < len(TALK) - 1:
+            press(talk, "next")
+    assert talk.button(key="stage next").disabled
+
+
+def test_guesses_and_reveals_are_remembered_back_and_forth(talk: AppTest) -> None:
+    for scene in reversed(TALK[:-1]):
+        press(talk, "previous")
+        assert any(each.startswith("Our guess: ") for each in words(talk))
+        assert f"### {plain(facts(scene).filled(scene.sentence))}" in words(talk)
+    press(talk, "reveal")  # hidden again: the guess is on the slider, the sentence is gone
+    assert not any(each.startswith("###") for each in words(talk))
+    guess = TALK[0].guess
+    assert guess is not None
+    assert talk.select_slider(key=f"guess {TALK[0].name}").value == guess.options[3]
+    assert stage(talk).link == f"original-start~{guess.options[3]:g}"
+
+
+def test_every_answer_and_both_ends_of_every_slider_can_be_guessed() -> None:
+    app = opened()
+    for scene in TALK:
+        ends = [choice.says for choice in scene.choices]
+        if scene.guess is not None:
+            ends = [scene.guess.least, scene.guess.greatest]
+        for end in ends:
+            if scene.guess is None:
+                checked(app.button_group(key=f"guess {scene.name}").set_value(end).run())
+            else:
+                checked(app.select_slider(key=f"guess {scene.name}").set_value(end).run())
+            assert stage(app).guess == end
+            press(app, "reveal")
+            said = plain(end) if isinstance(end, str) else plain(scene.guess.text(end))
+            assert any(f"Our guess: **{said}**" in each for each in words(app))
+            press(app, "reveal")
+        if scene != TALK[-1]:
+            press(app, "next")
+
+
+def test_without_a_guess_the_truth_is_told_all_the_same() -> None:
+    app = press(opened(scene="one-short"), "reveal")
+    assert "No guess · It is **0.204**" in words(app)
+
+
+def test_before_the_reveal_higher_and_lower_move_the_guess_and_after_it_the_rank() -> None:
+    app = opened(scene="one-short")
+    guess = stage(app).scene.guess
+    assert guess is not None
+    middle = len(guess.options) // 2
+    press(app, "up")
+    assert stage(app).guess == app.select_slider(key="guess one-short").value == guess.options[middle + 1]
+    for _ in range(2):
+        press(app, "down")
+    assert stage(app).guess == guess.options[middle - 1]
+    press(press(app, "reveal"), "up")
+    assert shown(app) == Experiment(rank=4)
+    assert stage(app).guess == guess.options[middle - 1]
+    assert f"### {plain(verdict(run(Experiment(rank=4))).sentence)}" in words(app)
+    press(app, "down")
+    assert f"### {plain(facts(TALK[2]).filled(TALK[2].sentence))}" in words(app)
+
+
+def test_a_choice_goes_round_and_a_number_chooses() -> None:
+    app = opened(scene="zero-b")
+    says = [choice.says for choice in stage(app).scene.choices]
+    for expected in (says[0], says[1], says[2], says[0]):
+        assert stage(press(app, "up")).guess == expected
+    assert stage(press(app, "down")).guess == says[2]
+    checked(app.button(key="stage reveal").click().run())
+    assert any(says[2] in each for each in words(app))
+
+
+def test_a_hand_on_the_sidebar_shows_that_run_and_the_next_scene_is_itself_again() -> None:
+    app = press(opened(scene="one-short"), "reveal")
+    checked(app.number_input(key="seed").set_value(7).run())
+    assert f"### {plain(verdict(run(Experiment(seed=7))).sentence)}" in words(app)
+    press(app, "next")
+    assert shown(app) == TALK[3].experiment
+
+
+@pytest.mark.parametrize(
+    ("link", "name", "guess", "revealed"),
+    [
+        ("knee", "knee", None, False),
+        ("knee~20", "knee", 20.0, False),
+        ("knee~20~revealed", "knee", 20.0, True),
+        ("knee~revealed", "knee", None, True),
+        ("knee~21.5", "knee", None, False),
+        ("zero-b~2~revealed", "zero-b", "Exactly at its base", True),
+        ("zero-b~4", "zero-b", None, False),
+        ("zero-b~nan~~x", "zero-b", None, False),
+    ],
+)
+def test_a_link_opens_a_scene_with_its_guess_and_its_reveal(
+    link: str, name: str, guess: Any, revealed: bool
+) -> None:
+    app = opened(scene=link)
+    found = stage(app)
+    assert (found.name, found.guess, found.is_revealed) == (name, guess, revealed)
+    assert shown(app) == found.scene.experiment
+    assert app.query_params["scene"] == found.link
+
+
+def test_a_link_with_nonsense_opens_the_first_scene_and_says_so() -> None:
+    app = opened(scene="<script>alert(1)</script>", hide="sidebar,walls")
+    assert stage(app).name == TALK[0].name
+    told = [each.value for each in app.warning if "scene" in each.value or "hidden" in each.value]
+    assert told[0] == "`<script>alert(1)</script>` is no scene of this talk: here is The original script."
+    assert told[1] == "`walls` cannot be hidden: there are sidebar, buttons, numbers, playback."
+    assert app.query_params["hide"] == "sidebar"
+
+
+def test_what_is_hidden_stands_in_the_link() -> None:
+    app = opened(scene="knee")
+    press(app, "present")
+    assert app.query_params["hide"] == "sidebar,buttons"
+    press(app, "present")
+    assert "hide" not in app.query_params
+    checked(app.button_group(key="stage hidden").set_value(["playback"]).run())
+    assert app.query_params["hide"] == "playback"
+
+
+def test_the_list_of_scenes_jumps() -> None:
+    app = checked(opened().button(key="to swapped-digits").click().run())
+    assert stage(app).name == "swapped-digits"
+    assert app.button(key="to swapped-digits").disabled
+    assert shown(app).task == "digits"
+
+
+def test_a_talk_of_ones_own_takes_the_stage_and_goes_again() -> None:
+    app = upload(opened(scene="knee"), OWN.encode())
+    assert not app.error
+    assert words(app)[0] == "## :gray[1/2] How low does it get?"
+    assert shown(app).in_features == 8
+    press(app, "next")
+    # Nothing of it is markup: no picture is fetched, no tag made.
+    assert words(app)[0] == r"## :gray[2/2] \!\[x\]\(http\://x\) \<b\>\*How\*\</b\> \$low\$?"
+    press(app, "reveal")
+    back = next(button for button in app.button if button.label == "Back to the playground's talk")
+    checked(back.click().run())
+    assert stage(app).talk is own_talk()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\xff\xfe", "the talk is no UTF-8 text."),
+        (b"", "the talk has 0 scenes: it must have from 1 to 40."),
+        (b"[one", "the talk is no TOML"),
+        (OWN.replace("= 20 }", "= 20, rank = 0 }", 1).encode(), "scene one: experiment.rank is 0: "),
+        (OWN.replace('"Low"', '"Low", until = 3').encode(), "scene two: choices is"),
+        (OWN.replace("to = 10", "to = 0.01").encode(), "scene one: guess: final_loss is computed as"),
+        (OWN.replace("8,", "1024,").replace("20 ", "2000 ").encode(), "scene one: experiment is too large"),
+    ],
+)  # fmt: skip
+def test_a_bad_file_keeps_the_talk_and_says_why(content: bytes, told: str) -> None:
+    app = upload(opened(scene="knee"), content)
+    assert told in app.error[0].value
+    assert (stage(app).talk, stage(app).name) == (own_talk(), "knee")
+    assert shown(app) == TALK[3].experiment
+    upload(app, OWN.encode())
+    assert not app.error
+
+
+def test_the_download_is_the_talk_and_opens_again() -> None:
+    app = opened()
+    assert checked_talk(own_talk().text) == own_talk()
+    assert app.get("download_button")
+
+
+def test_acts_of_the_keyboard_are_done_once_each_and_in_order() -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from pages.ui.on_stage_place import current, perform_from_keys
+
+        for first, acts in st.session_state["sent"]:
+            perform_from_keys(first, acts)
+        st.write(current().name, current().done)
+
+    app = AppTest.from_function(page)
+    # The second message repeats the first act, which was not yet known to be done; the third arrives again.
+    app.session_state["sent"] = [(0, ["next"]), (0, ["next", "next", "next"]), (0, ["next", "next", "next"])]
+    checked(app.run())
+    assert stage(app).name == "knee"
+    assert stage(app).done == 3
+
+
+def test_every_key_does_something_once() -> None:
+    keys = [key for each in KEYS for key in each.keys]
+    assert len(set(keys)) == len(keys)
+    assert not {"c", "r"} & set(keys)  # Streamlit's own
+    browser = {"play", "step", "full", "code", "blank", "help"}
+    assert {each.act for each in KEYS} == browser | (set(ACTS) - {"go"})
+    for remote in ("PageDown", "PageUp"):
+        assert remote in keys
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("192.168.1.20:8501", "http://192.168.1.20:8501"),
+        (" https://talk.example/lora/ ", "https://talk.example/lora"),
+        ("http://[fe80::1]:8501", "http://[fe80::1]:8501"),
+    ],
+)
+def test_an_address_for_phones_is_made_whole(typed: str, read: str) -> None:
+    assert read_address(typed) == read
+
+
+@pytest.mark.parametrize(
+    "typed", ["ftp://x", "http://", "http://x:99999", "java script", "http://[1", "x" * 300]
+)
+def test_what_is_no_address_is_refused(typed: str) -> None:
+    with pytest.raises(ValueError, match=r"Address for phones is .* it must be a web address"):
+        read_address(typed)
+
+
+@pytest.mark.parametrize(
+    ("base", "local"),
+    [("http://localhost:8501", True), ("http://127.0.0.1", True), ("http://[::1]:1", True),
+     ("http://10.0.0.5:8501", False), ("https://talk.example", False), ("http://localhost.example", False)],
+)  # fmt: skip
+def test_what_phones_cannot_reach(base: str, local: bool) -> None:
+    assert is_local(base) == local
+
+
+def test_the_address_of_phones_is_asked_for_and_kept() -> None:
+    app = opened()
+    assert any("Phones cannot reach this address" in each.value for each in app.warning)
+    checked(app.text_input(key="stage address").set_value("10.0.0.5:8501").run())
+    assert stage(app).address == "http://10.0.0.5:8501"
+    assert not any("Phones cannot reach" in each.value for each in app.warning)
+    checked(app.text_input(key="stage address").set_value("ftp://x").run())
+    assert "must be a web address" in app.error[0].value
+    assert stage(app).address == "http://10.0.0.5:8501"
