@@ -19,7 +19,7 @@ from pages.ui.caches import RUNS, finished_run, grown_run, kept_run, warm_up
 from pages.ui.controls import set_fields
 from pages.ui.epoch import choose_epoch
 from pages.ui.exports import draw_exports
-from pages.ui.history import draw_pins, ghost, pinned, remember
+from pages.ui.history import draw_pins, ghost, name_of, pinned, remember
 from pages.ui.live_chart import live_chart, steady_chart
 from pages.ui.rank_finger import draw_finger, follow_finger
 
@@ -53,7 +53,7 @@ def _picture(experiment: Experiment) -> None:
         _draw_share(experiment)  # counted, not trained: a large layer has it at once
     finished = kept_run(experiment)
     with words:
-        run = grown_run(experiment, meanwhile=lambda: _draw_last(left)) if finished is None else finished
+        run = finished or grown_run(experiment, meanwhile=lambda: _draw_last(left, experiment))
         st.markdown(f"### {verdict(run).sentence}")
     with left:
         _draw_loss(run)
@@ -66,14 +66,14 @@ def _picture(experiment: Experiment) -> None:
             st.rerun()
 
 
-def _draw_last(place: DeltaGenerator) -> None:
+def _draw_last(place: DeltaGenerator, experiment: Experiment) -> None:
     """The last finished curve stays on the screen while the room is busy."""
     last = st.session_state.get(_LAST)
     run = None if last is None else kept_run(last)
     if run is not None:
-        st.caption(f"Until then the chart shows the run before: rank {run.experiment.rank}.")
+        st.caption(f"Until then the chart shows the run before: {name_of(run.experiment, experiment)}.")
         with place:
-            _draw_loss(run)
+            _draw_loss(run, alone=True)
 
 
 def _draw_numbers(run: Run) -> None:
@@ -101,8 +101,8 @@ def _draw_numbers(run: Run) -> None:
             st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
 
 
-def _draw_loss(run: Run) -> None:
-    e, info = run.experiment, _loss_info(run)
+def _draw_loss(run: Run, alone: bool = False) -> None:
+    e, info = run.experiment, _loss_info(run, alone)
     live_chart(
         info, run_id=run.fingerprint, epochs=e.epochs, key="loss", height=HEIGHT,
         streaming=None if run.complete else (run.updates, e.epochs),
@@ -110,10 +110,11 @@ def _draw_loss(run: Run) -> None:
     )  # fmt: skip
 
 
-def _loss_info(run: Run) -> loss.LossInfo:
+def _loss_info(run: Run, alone: bool = False) -> loss.LossInfo:
     e, known = run.experiment, run.problem.floors_known
     floors = run.floors if known else np.array([np.nan])
-    info = loss.loss_info(run, floors, rank=e.rank, epochs=e.epochs, ghost=ghost(e), pins=pinned(e))
+    others: tuple = (None, []) if alone else (ghost(e), pinned(e))
+    info = loss.loss_info(run, floors, rank=e.rank, epochs=e.epochs, ghost=others[0], pins=others[1])
     return info if known else replace(info, floors=())
 
 

@@ -244,10 +244,9 @@ def _visitor(shared: Shared, key: Hashable, name: str) -> tuple[str, Any]:
 
 def tell(busy: BusyError, meanwhile: Callable[[], object] | None = None) -> NoReturn:
     """Say that the room is busy, draw what may stand there meanwhile, and let the page ask again itself."""
-    st.info(
-        f"The room is busy: {max(1, busy.ahead)} are training before you. Yours starts by itself.",
-        icon=":material/hourglass_top:",
-    )
+    ahead = "1 run is" if busy.ahead <= 1 else f"{busy.ahead} runs are"
+    words = f"The room is busy: {ahead} training before yours, which then starts by itself."
+    st.info(words, icon=":material/hourglass_top:")
     if meanwhile is not None:
         meanwhile()
     st.fragment(_again, run_every=1.0)(time.monotonic())

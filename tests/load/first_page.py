@@ -1,7 +1,7 @@
 """Does the app at an address work? ``python -m tests.load.first_page ADDRESS`` waits for its first curve.
 
-The curve has to be that of the default experiment, trained here again, to the bit. No package is needed that the
-app does not need itself.
+The curve has to be that of the default experiment, trained here again, to the bit. No package is needed that
+the app does not need itself.
 """
 
 import asyncio

@@ -82,7 +82,7 @@ def test_a_full_room_lets_the_next_one_in_when_one_leaves() -> None:
             await first.until(lambda v: v.updates > 0)
             async with Visitor(address, **large, seed=2) as second:
                 await second.until(
-                    lambda v: any("The room is busy: 1 are training" in each for each in v.notices)
+                    lambda v: any("The room is busy: 1 run is training" in each for each in v.notices)
                 )
                 assert second.charts == 0
                 await first.leave()
