@@ -21,11 +21,13 @@ from pages.ui.epoch import choose_epoch
 from pages.ui.exports import draw_exports
 from pages.ui.history import draw_pins, ghost, name_of, pinned, remember
 from pages.ui.live_chart import live_chart, steady_chart
-from pages.ui.rank_finger import draw_finger, follow_finger
+from pages.ui.rank_finger import draw_finger, draw_finger_toggle, follow_finger
 
 _LAST = "last finished experiment"
 HEIGHT = 390
-"""Of both charts, in CSS pixels: what 1280 x 720 leaves under a verdict of two lines."""
+"""Of both columns, in CSS pixels: what 1280 x 720 leaves under a verdict of two lines."""
+TOGGLE = 40
+"""Of the toggle under the share chart, with the gap above it."""
 
 
 def show(experiment: Experiment) -> None:
@@ -51,6 +53,7 @@ def _picture(experiment: Experiment) -> None:
     left, right = st.columns([0.6, 0.4])
     with right:
         _draw_share(experiment)  # counted, not trained: a large layer has it at once
+        finger = draw_finger_toggle()
     finished = kept_run(experiment)
     with words:
         run = finished or grown_run(experiment, meanwhile=lambda: _draw_last(left, experiment))
@@ -58,8 +61,9 @@ def _picture(experiment: Experiment) -> None:
     with left:
         _draw_loss(run)
     _draw_numbers(run)
-    with left:
-        draw_finger(experiment)
+    if finger:
+        with left:
+            draw_finger(experiment)
     if run.complete:
         st.session_state[_LAST] = experiment
         if finished is None:
@@ -120,7 +124,7 @@ def _loss_info(run: Run, alone: bool = False) -> loss.LossInfo:
 
 def _draw_share(experiment: Experiment) -> None:
     info = share.share_info(experiment)
-    steady_chart(share.draw_share(info), key="share", alt=share.alt_text(info), height=HEIGHT)
+    steady_chart(share.draw_share(info), key="share", alt=share.alt_text(info), height=HEIGHT - TOGGLE)
 
 
 def _draw_formula(experiment: Experiment) -> None:

@@ -26,14 +26,16 @@ def follow_finger() -> None:
         st.rerun()
 
 
-def draw_finger(experiment: Experiment) -> None:
-    """The toggle below the live chart, off at first, and on request the handle."""
-    wanted = st.toggle(
+def draw_finger_toggle() -> bool:
+    """The toggle, off at first: whether the handle is wanted."""
+    return st.toggle(
         "Rank under the finger", key="rank under the finger",
-        help="Train every rank once, then drag a handle: curve, floor and share follow it at once.",
+        help="Train every rank once, then drag a handle under the loss chart: curve, floor and share follow.",
     )  # fmt: skip
-    if not wanted:
-        return
+
+
+def draw_finger(experiment: Experiment) -> None:
+    """The handle, to be drawn below the live chart."""
     plan = ranks_plan(experiment)
     if grows(plan):
         st.caption("Training every rank of this layer takes longer than a moment. It is done step by step on")

@@ -160,7 +160,7 @@ class RankChart {
     const first = !this.root.dataset.run;
     this.root.dataset.run = payload.run;
     // The hand shall see what it moves: the live chart lies just above.
-    if (first && payload.over_live) this.root.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    if (first && payload.over_live) this.root.scrollIntoView({ block: "end", behavior: "smooth" });
     this.choose(chosen.get(payload.key));
   }
 
