@@ -31,7 +31,7 @@ class Visitor:
         self.run, self.streaming = "", False
         self.updates = 0
         self.charts, self.finished, self.bytes = 0, 0, 0
-        self.notices: list[str] = []
+        self.notices: list[str] = []  # all that were ever shown
         self.errors: list[str] = []
         self._ids: dict[str, str] = {}
         self._moved: dict[str, str] = {}
@@ -135,7 +135,6 @@ class Visitor:
         if kind == "new_session":
             if not message.metadata.run.fragment_ids:
                 self._stop_timers()
-                self.notices.clear()
         elif kind == "script_finished":
             self.finished += 1
         elif kind == "auto_rerun":
