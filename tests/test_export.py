@@ -97,7 +97,7 @@ def printed_by(scripts: list[str], library: str, tmp_path: Path) -> list[str]:
     """What each script prints, each in a process of its own outside the project."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", RUN_ALL], input=json.dumps([scripts, library]), cwd=tmp_path,
-        env=ONE_THREAD, capture_output=True, text=True, timeout=120, check=False,
+        env=ONE_THREAD, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -145,7 +145,7 @@ def test_a_script_saved_as_a_file_runs_as_it_is(script, tmp_path: Path) -> None:
     file.write_text(script(experiment))
     done = subprocess.run(
         [sys.executable, "-W", "error", file], cwd=tmp_path, env=ONE_THREAD, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=300, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert_prints(done.stdout, {"LoRA": run(experiment).lora}, experiment.epochs)
@@ -247,7 +247,7 @@ def test_the_archive_opens_itself_and_is_the_same_every_time(tmp_path: Path) -> 
     file = tmp_path / "load_adapter.py"
     file.write_text(file.read_text() + "\nprint(model(torch.eye(12, dtype=torch.float64)).tolist())\n")
     done = subprocess.run(
-        [sys.executable, "-W", "error", file], env=ONE_THREAD, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-W", "error", file], env=ONE_THREAD, capture_output=True, text=True, timeout=300,
         check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

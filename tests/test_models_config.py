@@ -104,6 +104,17 @@ def test_a_malformed_text_gets_one_sentence(text: str, words: str) -> None:
     assert_one_sentence(str(caught.value))
 
 
+def test_what_no_size_depends_on_may_be_anything_and_of_two_equal_fields_the_last_counts() -> None:
+    """As json and with it transformers read them."""
+    text = json.dumps(TINY)
+    deep = '{"a":' * 30 + "1e999" + "}" * 30
+    for more in (f'"rope_scaling": {deep}', '"note": NaN', '"\u0661": [null, "\ud800"]', '"hidden_size": 48'):
+        assert ModelShape.from_json(f'{{"hidden_size": -1, {more}, {text[1:]}') == ModelShape.from_config(
+            TINY
+        )
+    assert ModelShape.from_json(f'{text[:-1]}, "num_hidden_layers": 5}}').modules()[0].count == 5
+
+
 def test_not_text_and_not_an_object_are_refused() -> None:
     with pytest.raises(ValueError, match=r"config\.json: bytes, expected text"):
         ModelShape.from_json(b"{}")  # type: ignore[arg-type]

@@ -176,11 +176,12 @@ LINK: dict[str, tuple[str, str, Any]] = {
     "model_precision": ("selectbox", "4-bit (NF4)", "4-bit (NF4)"),
     "model_optimizer": ("selectbox", "8-bit AdamW", "8-bit AdamW"),
 }
+VIEW = {"model_tables": ("toggle", "true", True)}
 
 
 def test_a_link_restores_every_control() -> None:
-    app = open_page(**{name: text for name, (_, text, _) in LINK.items()})
-    for name, (kind, _, value) in LINK.items():
+    app = open_page(**{name: text for name, (_, text, _) in (LINK | VIEW).items()})
+    for name, (kind, _, value) in (LINK | VIEW).items():
         assert getattr(app, kind)(key=name).value == value, name
     assert not app.warning
 

@@ -133,7 +133,7 @@ def _draw_table(
     """What the treemap shows, in numbers; and, asked for, the two other pictures."""
     table = pd.DataFrame(module_table(figures.table_rows(shape, adapter)))
     st.table(table, border="horizontal", hide_index=True)
-    if st.toggle("Charts as tables", key="model_tables"):
+    if st.toggle("Charts as tables", key="model_tables", bind="query-params"):
         shares = {curve.label: [f"{share:.3g} %" for share in curve.share] for curve in info.curves}
         st.table(pd.DataFrame({"Rank": info.ranks, **shares}), border="horizontal", hide_index=True)
         bars = [
