@@ -5,7 +5,6 @@ from streamlit.testing.v1 import AppTest
 
 from lora_core import bank
 from lora_core.stacked import Trainer
-from pages.ui import rank_finger
 
 TOGGLE = "rank under the finger"
 
@@ -64,16 +63,6 @@ def test_a_large_layer_is_referred_to_the_page_that_streams_it(sweeps: list[int]
     checked(app.toggle(key=TOGGLE).set_value(True).run())
     assert any("takes longer than a moment" in each.value for each in app.caption)
     assert sweeps == []
-
-
-def test_a_rank_that_was_picked_reruns_the_page_once() -> None:
-    app = opened(seed="1001")
-    app.session_state[rank_finger._PICKED] = True
-    app.session_state["rank"] = 9
-    checked(app.run())
-    assert rank_finger._PICKED not in app.session_state
-    assert app.select_slider(key="rank").value == 9
-    assert any(r"64 \times 9" in each.value for each in app.markdown)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from pages.ui.caches import warm_up
 from pages.ui.controls import set_field
 from pages.ui.live_chart import preload, steady_chart
 from pages.ui.rank_chart import click_chart, click_message, rank_chart, rank_message
+from pages.ui.rank_finger import follow_finger
 from pages.ui.rank_more import draw_map, draw_seeds, leave_for_cell
 from pages.ui.rank_sweeps import Plan, grows, problem_of, ranks_plan, trained
 
@@ -99,15 +100,22 @@ def _pick(rank: int) -> None:
 
 
 def _grow(plan: Plan, experiment: Experiment, tolerance: float) -> None:
+    follow_finger(experiment)
     sweep = trained(plan, "ranks")
     if sweep.complete:
         st.rerun()
     st.progress(sweep.progress, f"{sweep.done} of {sweep.total} ranks trained")
     st.caption(f"{_memory()} Any other value on the left cancels it.")
     if sweep.done:
-        info = ranks_info(sweep, problem_of(plan.experiment))
-        message = rank_message(draw_ranks(info, tolerance), info, tolerance, key="ranks growing")
+        info, message = _drawn_so_far(plan, tolerance, sweep.done, sweep)
         rank_chart(message, info, experiment.rank, key="ranks growing", on_pick=_pick)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _drawn_so_far(plan: Plan, tolerance: float, done: int, _sweep: Sweep) -> tuple[RanksInfo, bytes]:
+    # ``done`` names how far the sweep is: between two ticks with no new rank nothing is drawn.
+    info = ranks_info(_sweep, problem_of(plan.experiment))
+    return info, rank_message(draw_ranks(info, tolerance), info, tolerance, key="ranks growing")
 
 
 def _memory() -> str:

@@ -48,7 +48,7 @@ def show(experiment: Experiment) -> None:
 
 def _picture(experiment: Experiment) -> None:
     """Verdict, numbers and charts of the run; one that grows is a little further at every call."""
-    follow_finger()
+    follow_finger(experiment)
     words = st.container(key="verdict")
     left, right = st.columns([0.6, 0.4])
     with right:

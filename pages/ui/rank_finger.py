@@ -17,12 +17,11 @@ from pages.ui.rank_sweeps import Plan, grows, problem_of, ranks_plan, trained
 TOLERANCE = 0.01
 HEIGHT = 170
 """Of the strip under the live chart, in CSS pixels."""
-_PICKED = "rank picked by the finger"
 
 
-def follow_finger() -> None:
-    """At the head of the fragment that holds the handle: a chosen rank is the whole page's business."""
-    if st.session_state.pop(_PICKED, False):
+def follow_finger(experiment: Experiment) -> None:
+    """At the head of a fragment that holds a handle: a rank chosen there is the whole page's business."""
+    if st.session_state.get("rank", experiment.rank) != experiment.rank:
         st.rerun()
 
 
@@ -42,7 +41,7 @@ def draw_finger(experiment: Experiment) -> None:
         st.page_link("pages/1_Every_rank.py", label="Every rank", icon=":material/bar_chart:")
         return
     info, message = _packed(plan, trained(plan, "finger"))
-    rank_chart(message, info, experiment.rank, key="finger", on_pick=_pick)
+    rank_chart(message, info, experiment.rank, key="finger", on_pick=lambda rank: set_field("rank", rank))
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -50,8 +49,3 @@ def _packed(plan: Plan, _sweep: Sweep) -> tuple[RanksInfo, bytes]:
     info = ranks_info(_sweep, problem_of(plan.experiment))
     figure = draw_strip(info, TOLERANCE)
     return info, rank_message(figure, info, TOLERANCE, key="finger", height=HEIGHT, over_live=True)
-
-
-def _pick(rank: int) -> None:
-    set_field("rank", rank)
-    st.session_state[_PICKED] = True

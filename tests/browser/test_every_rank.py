@@ -208,6 +208,17 @@ def test_a_rank_between_the_slider_s_options_is_offered(tab: Page) -> None:
     expect(slider(tab, "Rank")).to_have_attribute("aria-valuetext", "2")
 
 
+def test_a_rank_can_be_chosen_while_the_ranks_of_a_large_layer_are_trained(app, open_page) -> None:
+    page = open_page(f"{app}/Every_rank?in_features=1024&out_features=64&epochs=500")
+    expect(page.locator(f"{CHART}[data-told]")).to_be_visible(timeout=60_000)
+    chosen = int(page.locator(CHART).get_attribute("data-told") or 0)
+    page.get_by_role("slider", name="Rank handle").press("ArrowLeft")
+    page.wait_for_url(f"**/*rank={chosen - 1}*")
+    expect(slider(page, "Rank")).to_have_attribute("aria-valuetext", str(chosen - 1))
+    expect(page.locator(f"{CHART}[data-told='{chosen - 1}']")).to_be_visible()
+    expect(page.locator(".st-key-verdict")).to_contain_text("Training 64 ranks")
+
+
 def test_a_click_on_the_chart_or_the_heat_map_chooses_a_rank(app, open_page) -> None:
     page = open_page(f"{app}/Every_rank?task=digits")
     painted(page)
