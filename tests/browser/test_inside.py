@@ -121,6 +121,9 @@ def test_a_large_layer_scrubs_as_smoothly(app, open_page, within):
 
 def test_labels_and_colours_are_the_matrices(tab, found):
     info = matrices_info(found)
+    ends = machine(tab).locator(".scale span")
+    expect(ends.first).to_have_text(f"≤ {signed_text(-info.scale / 2)}")
+    expect(ends.last).to_have_text(f"≥ +{signed_text(info.scale / 2)}")
     for epoch in (200, 40, 0):
         index = info.updates.index(epoch)
         scrub(tab).fill(str(index))
@@ -250,7 +253,7 @@ def test_a_digit_is_traced_where_it_is_chosen(app, open_page):
 def test_pages_can_be_left_while_they_are_computed(app, open_page):
     """Nothing of a page that was left turns up on another, and the one where it ends is whole."""
     page = open_page(f"{app}/{PAGE}?in_features=512&out_features=512&seed=3")
-    names = ["Playground", "Inside the layer", "The code", "Inside the layer", "Playground"]
+    names = ["Playground", "Inside the layer", "The code"]
     for name in names:
         page.get_by_role("link", name=name, exact=True).first.click()
         page.wait_for_timeout(250)
