@@ -12,7 +12,14 @@ from lora_core import Experiment, create_toy_dataset, make_problem, run, sweep, 
 from lora_core.figures import ranks_drawn
 from lora_core.figures.ranks import draw_ranks, draw_strip
 from lora_core.figures.ranks_axes import loss_axis, rank_edges
-from lora_core.figures.ranks_beyond import effective_ranks, map_info, seeds_info, spectrum_info, truncation
+from lora_core.figures.ranks_beyond import (
+    SeedsInfo,
+    effective_ranks,
+    map_info,
+    seeds_info,
+    spectrum_info,
+    truncation,
+)
 from lora_core.figures.ranks_numbers import axis_range, knee_words, rank_words, ranks_info, table
 from lora_core.layer import LoRALayer
 from lora_core.theory import ideal_delta, knee
@@ -142,6 +149,22 @@ def test_seeds_find_the_same_knee() -> None:
     assert info.final.shape == (3, 16)
     assert info.knees == (4, 4, 4)
     assert "the knee is at rank 4 in each" in info.words()
+
+
+@pytest.mark.parametrize(
+    ("final", "words"),
+    [
+        ([[0.4, np.nan], [0.2, np.nan]], "moves a final loss by at most 2.00 times, at rank 1"),
+        ([[np.nan, np.nan], [np.nan, np.nan]], "every run diverged"),
+        ([[0.0, 0.3], [0.0, 0.1]], "moves a final loss by at most 3.00 times, at rank 2"),
+    ],
+)
+def test_seeds_that_diverged_or_ended_at_zero_are_left_out_of_the_band(final: list, words: str) -> None:
+    info = SeedsInfo((1, 2), (7, 8), np.array(final), (1, 1))
+    assert words in info.words()
+    low, high = ranks_drawn.draw_seeds(info).layout.yaxis.range
+    assert np.isfinite([low, high]).all()
+    assert low < high
 
 
 def test_the_map_marks_the_best_rate_of_each_row_and_what_comes_near_it() -> None:

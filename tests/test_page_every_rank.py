@@ -83,6 +83,16 @@ def test_seeds_and_map_are_computed_on_request_only() -> None:
     assert any("Best learning rate" in each.value for each in app.caption)
 
 
+@pytest.mark.parametrize(
+    "link", [{"optimizer": "sgd", "learning_rate": "1", "alpha": "1024"}, {"noise": "0", "samples": "16"}]
+)
+def test_seeds_and_map_of_what_diverges_or_ends_at_nothing(link: dict[str, str]) -> None:
+    app = open_link(in_features="8", out_features="6", **link)
+    checked(app.toggle(key="over seeds").set_value(True).run())
+    checked(app.toggle(key="over rates").set_value(True).run())
+    assert any(each.value.startswith("5 seeds: the knee is") for each in app.caption)
+
+
 def test_another_tolerance_finds_another_rank() -> None:
     app = open_link(task="power-law")
     found = said(app)

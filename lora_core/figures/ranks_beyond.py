@@ -101,16 +101,26 @@ class SeedsInfo:
     final: Floats
     knees: tuple[int, ...]
 
+    def band(self) -> tuple[Floats, Floats, Floats]:
+        """Least, median and greatest final loss (rank,) over the seeds that did not diverge; else NaN."""
+        columns = [column[np.isfinite(column)] for column in self.final.T]
+        middle = np.array([np.median(column) if column.size else np.nan for column in columns])
+        return np.fmin.reduce(self.final, axis=0), middle, np.fmax.reduce(self.final, axis=0)
+
     def words(self) -> str:
         """How far luck moves the losses, and whether it moves the knee."""
-        with np.errstate(all="ignore"):
-            spread = np.nanmax(self.final, 0) / np.nanmin(self.final, 0)
-        widest = int(np.nanargmax(np.where(np.isfinite(spread), spread, 1.0)))
         low, high = min(self.knees), max(self.knees)
         where = f"at rank {low} in each" if low == high else f"between rank {low} and {high}"
+        knees = f"{len(self.seeds)} seeds: the knee is {where}."
+        least, _, greatest = self.band()
+        lucky = np.flatnonzero(least > 0)
+        if not lucky.size:
+            return f"{knees} No rank has a loss to compare: every run diverged, or ended at 0."
+        spread = greatest[lucky] / least[lucky]
+        widest = int(np.argmax(spread))
         return (
-            f"{len(self.seeds)} seeds: the knee is {where}. Luck alone moves a final loss by at most "
-            f"{float(spread[widest]):.2f} times, at rank {self.ranks[widest]}."
+            f"{knees} Luck alone moves a final loss by at most {float(spread[widest]):.2f} times, "
+            f"at rank {self.ranks[lucky[widest]]}."
         )
 
 

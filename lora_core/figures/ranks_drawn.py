@@ -71,7 +71,7 @@ def draw_truncation(info: RanksInfo, truncated: Floats) -> go.Figure:
 def draw_seeds(info: SeedsInfo) -> go.Figure:
     """The band of the last losses over the seeds, its median, and each seed's own line."""
     x = np.array(info.ranks, dtype=np.int32)
-    lowest, middle, highest = (np.nanquantile(info.final, q, axis=0) for q in (0, 0.5, 1))
+    lowest, middle, highest = info.band()
     figure = go.Figure(layout={"template": {}})
     thin = {"color": palette.LORA, "width": 0.5}
     figure.add_scatter(x=x, y=lowest, mode="lines", line=thin, name="least", showlegend=False)
@@ -79,7 +79,9 @@ def draw_seeds(info: SeedsInfo) -> go.Figure:
         x=x, y=highest, mode="lines", line=thin, fill="tonexty", fillcolor=GAP, name="least to greatest"
     )
     figure.add_scatter(x=x, y=middle, mode="lines", line={"color": palette.LORA, "width": 2.5}, name="median")
-    return over_rank(figure, info.ranks, float(np.nanmin(lowest)) / 1.2, float(np.nanmax(highest)) * 1.2)
+    seen = info.final[info.final > 0]
+    low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.1, 1.0)
+    return over_rank(figure, info.ranks, max(low, 1e-12 * high) / 1.2, high * 1.2)
 
 
 def draw_map(info: MapInfo) -> go.Figure:
