@@ -11,9 +11,10 @@ from lora_core.scene_numbers import Facts
 from lora_core.scenes import Scene, own_talk
 from lora_core.verdict import verdict
 from pages.ui.controls import CONTROLS
+from pages.ui.on_stage_acts import ACTS
 from pages.ui.on_stage_join import is_local, read_address
 from pages.ui.on_stage_keys import KEYS
-from pages.ui.on_stage_place import ACTS, Stage
+from pages.ui.on_stage_place import Stage
 from pages.ui.on_stage_talk import checked_talk, plain
 
 TALK = own_talk().scenes
@@ -273,7 +274,8 @@ def test_acts_of_the_keyboard_are_done_once_each_and_in_order() -> None:
     def page() -> None:
         import streamlit as st
 
-        from pages.ui.on_stage_place import current, perform_from_keys
+        from pages.ui.on_stage_acts import perform_from_keys
+        from pages.ui.on_stage_place import current
 
         for first, acts in st.session_state["sent"]:
             perform_from_keys(first, acts)

@@ -20,17 +20,9 @@ from lora_core.verdict import verdict
 from pages.ui.caches import finished_run, grown_run, warm_up
 from pages.ui.history import name_of
 from pages.ui.live_chart import live_chart, preload, steady_chart
+from pages.ui.on_stage_acts import perform, remember_guess
 from pages.ui.on_stage_keys import stage_keys
-from pages.ui.on_stage_place import (
-    Stage,
-    current,
-    guess_key,
-    middle,
-    perform,
-    remember_guess,
-    settle,
-    write_link,
-)
+from pages.ui.on_stage_place import Stage, current, guess_key, middle, settle, write_link
 from pages.ui.on_stage_talk import draw_talk, facts_of, plain, prefetch
 from pages.ui.rank_sweeps import problem_of, ranks_plan, trained
 

@@ -1,27 +1,22 @@
 """Where the talk stands: its scene, the room's guesses, what is revealed. In the session, and in the link.
 
-Keys and buttons do the same few acts, here by name. A link's ``scene`` reads ``knee``, ``knee~20`` with a
-guess, or ``knee~20~revealed``, so that a page that is loaded anew in the middle of a talk goes on where it
-was. What is shown is always the experiment of the sidebar: coming to a scene sets it, and a hand may then
-change it.
+A link's ``scene`` reads ``knee``, ``knee~20`` with a guess, or ``knee~20~revealed``, so that a page that is
+loaded anew in the middle of a talk goes on where it was. What is shown is always the experiment of the
+sidebar: coming to a scene sets it, and a hand may then change it.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.scenes import Guess, Scene, Talk, own_talk
-from pages.ui.controls import CONTROLS, RANKS, harmless, set_field, set_fields
+from pages.ui.controls import CONTROLS, harmless, set_fields
 from pages.ui.frame import arriving, complain, take_over
 
 HIDEABLE = ("sidebar", "buttons", "numbers", "playback")
 """Parts of the page that a link's ``hide`` may name, by commas."""
-PRESENTER = ("sidebar", "buttons")
-"""What the key that starts a presentation hides."""
-_STAGE, _REVEALED = "stage", "revealed"
+STAGE, _REVEALED = "stage", "revealed"
 
 
 @dataclass
@@ -41,10 +36,16 @@ class Stage:
     trouble: str = ""
     """What was wrong with the last file."""
     trouble_address: str = ""
-    written: str = ""
     acted: bool = False
+    """Something has happened that the address does not say yet."""
     taking: str = ""
     """The scene whose experiment has yet to arrive in the controls."""
+    shown: Experiment = field(default_factory=Experiment)
+    """What the controls hold, or shall hold after an act."""
+    keyed: bool = False
+    """An act has been done since the page was last drawn."""
+    moved: bool = False
+    """A hand has just moved the guess."""
 
     @property
     def scene(self) -> Scene:
@@ -74,10 +75,10 @@ class Stage:
 
 def current() -> Stage:
     """The session's talk, opened at its first scene."""
-    if _STAGE not in st.session_state:
+    if STAGE not in st.session_state:
         talk = own_talk()
-        st.session_state[_STAGE] = Stage(talk, talk.scenes[0].name)
-    stage: Stage = st.session_state[_STAGE]
+        st.session_state[STAGE] = Stage(talk, talk.scenes[0].name)
+    stage: Stage = st.session_state[STAGE]
     return stage
 
 
@@ -85,18 +86,22 @@ def arrive(title: str) -> None:
     """Before the page is drawn: take the scene from a link, or go on with it, and put it into the controls.
 
     A link that names a scene may carry fields of its own; one that names none opens the scene's experiment.
-    A run that a key started does not read the link: it may still be that of the scene before.
+    Once here the link is only written: what the browser sends may still be that of the scene before.
     """
     stage, link = current(), st.query_params.get("scene", "")
+    _take_guess_by_hand(stage)
     bare = not any(name in st.query_params for name in CONTROLS)
-    if arriving(title) or (link and link != stage.written and not stage.acted):
+    if arriving(title):
         found = _take_link(stage, link)
         if bare or not found:
             take_over(title, stage.scene.experiment)
-            stage.taking = stage.name
+            stage.taking, stage.shown = stage.name, stage.scene.experiment
+    elif stage.keyed:
+        _assert_acts(stage)
     elif stage.taking == stage.name:
         take_over(title, stage.scene.experiment)
         stage.taking = ""
+    stage.keyed = False
     _take_hidden(stage)
 
 
@@ -107,7 +112,7 @@ def settle(stage: Stage, experiment: Experiment) -> None:
     """
     if stage.taking == stage.name and experiment != stage.scene.experiment:
         st.rerun()
-    stage.taking = ""
+    stage.taking, stage.shown = "", experiment
 
 
 def write_link(stage: Stage, experiment: Experiment) -> None:
@@ -119,7 +124,6 @@ def write_link(stage: Stage, experiment: Experiment) -> None:
     happened, stage.acted = stage.acted or experiment != stage.scene.experiment, False
     if "scene" not in st.query_params and not happened:
         return
-    stage.written = stage.link
     if st.query_params.get("scene") != stage.link:
         st.query_params["scene"] = stage.link
     hidden = ",".join(stage.hidden or ())
@@ -130,50 +134,9 @@ def write_link(stage: Stage, experiment: Experiment) -> None:
             del st.query_params["hide"]
 
 
-def open_talk(talk: Talk) -> None:
-    """Put another talk on the stage, from its first scene; for callbacks."""
-    stage = current()
-    st.session_state[_STAGE] = Stage(
-        talk, talk.scenes[0].name, hidden=stage.hidden, done=stage.done, address=stage.address, acted=True
-    )
-    set_fields(talk.scenes[0].experiment)
-
-
-def perform(*acts: str) -> None:
-    """Do some of ``ACTS`` by their names, in order; for callbacks. Other names are passed over."""
-    stage = current()
-    for act in acts:
-        stage.acted = True
-        name, _, argument = act.partition(" ")
-        if name in ACTS:
-            ACTS[name](stage, argument)
-
-
-def perform_from_keys(first: int, acts: Sequence[str]) -> None:
-    """Do the acts of the keyboard that are not done yet; ``first`` is the number of the first of them.
-
-    The browser repeats what it has not yet seen done, so no press is lost and none counts twice.
-    """
-    stage = current()
-    fresh = list(acts)[max(0, stage.done - first) :]
-    stage.done = max(stage.done, first + len(acts))
-    perform(*fresh)
-
-
 def guess_key(scene: Scene) -> str:
     """The key of a scene's guess widget."""
     return f"guess {scene.name}"
-
-
-def remember_guess() -> None:
-    """Keep what the guess widget of the present scene holds: the widget itself is gone in the next scene."""
-    stage = current()
-    value, guess = st.session_state.get(guess_key(stage.scene)), stage.scene.guess
-    stage.acted = True
-    if value is None:
-        stage.guesses.pop(stage.name, None)
-    elif guess is None or stage.guess is not None or value != middle(guess):
-        stage.guesses[stage.name] = value  # a slider that comes up where it always does is nobody's guess
 
 
 def middle(guess: Guess) -> float:
@@ -181,63 +144,27 @@ def middle(guess: Guess) -> float:
     return guess.options[len(guess.options) // 2]
 
 
-def set_guess(stage: Stage, value: float | str) -> None:
-    stage.guesses[stage.name] = value
-    st.session_state[guess_key(stage.scene)] = value
+def _take_guess_by_hand(stage: Stage) -> None:
+    """Take the guess from its widget, unless a key was pressed: then what it says is of before that key."""
+    moved, stage.moved = stage.moved, False
+    if not moved or stage.keyed:
+        return
+    value, guess = st.session_state.get(guess_key(stage.scene)), stage.scene.guess
+    if value is None:
+        stage.guesses.pop(stage.name, None)
+    elif guess is None or stage.guess is not None or value != middle(guess):
+        stage.guesses[stage.name] = value  # a slider that comes up where it always does is nobody's guess
 
 
-def _go(stage: Stage, place: int) -> None:
-    scene = stage.talk.scenes[min(max(place, 0), len(stage.talk.scenes) - 1)]
-    if scene.name != stage.name:
-        stage.name = scene.name
-        set_fields(scene.experiment)
+def _assert_acts(stage: Stage) -> None:
+    """Put what the acts have decided into the widgets.
 
-
-def _reveal(stage: Stage, _: str) -> None:
-    stage.revealed ^= {stage.name}
-
-
-def _move(stage: Stage, by: int) -> None:
-    """Before the reveal a guess goes up or down, or on to the next answer; after it the rank does."""
-    scene = stage.scene
-    if stage.is_revealed:
-        rank = int(st.session_state.get("rank", scene.experiment.rank))
-        further = [each for each in RANKS if (each - rank) * by > 0]
-        if further:
-            set_field("rank", min(further) if by > 0 else max(further))
-    elif scene.guess is not None:
-        options, before = scene.guess.options, stage.guess
-        start = options.index(before) if isinstance(before, float) else len(options) // 2
-        set_guess(stage, options[min(max(start + by, 0), len(options) - 1)])
-    else:
-        says = [choice.says for choice in scene.choices]
-        start = says.index(str(stage.guess)) if stage.guess else -1 if by > 0 else 0
-        set_guess(stage, says[(start + by) % len(says)])
-
-
-def _choose(stage: Stage, number: str) -> None:
-    choices = stage.scene.choices
-    if not stage.is_revealed and number.isdecimal() and 1 <= int(number) <= len(choices):
-        set_guess(stage, choices[int(number) - 1].says)
-
-
-def _present(stage: Stage, _: str) -> None:
-    stage.hidden = () if stage.hidden else PRESENTER
-
-
-ACTS: dict[str, Callable[[Stage, str], Any]] = {
-    "next": lambda stage, _: _go(stage, stage.place + 1),
-    "previous": lambda stage, _: _go(stage, stage.place - 1),
-    "first": lambda stage, _: _go(stage, 0),
-    "last": lambda stage, _: _go(stage, len(stage.talk.scenes) - 1),
-    "go": lambda stage, name: _go(stage, stage.talk.place(name) or 0),
-    "reveal": _reveal,
-    "up": lambda stage, _: _move(stage, 1),
-    "down": lambda stage, _: _move(stage, -1),
-    "choose": _choose,
-    "present": _present,
-}
-"""What a key or a button does, by name; ``choose 2`` and ``go knee`` carry an argument."""
+    The browser sends the state of every widget with every key, and it may not have seen yet what the key
+    before has changed: taken for a hand's wish, that would undo it.
+    """
+    set_fields(stage.shown)
+    if stage.guess is not None:
+        st.session_state[guess_key(stage.scene)] = stage.guess
 
 
 def _take_link(stage: Stage, link: str) -> bool:
@@ -261,12 +188,11 @@ def _take_guess(stage: Stage, text: str | None) -> None:
         value = float(text or "nan")
     except ValueError:
         value = float("nan")
+    stage.guesses.pop(stage.name, None)
     if scene.guess is not None and value in scene.guess.options:
-        set_guess(stage, value)
+        stage.guesses[stage.name] = value
     elif scene.choices and value in range(1, len(scene.choices) + 1):
-        set_guess(stage, scene.choices[int(value) - 1].says)
-    elif stage.guesses.pop(stage.name, None) is not None:
-        st.session_state.pop(guess_key(scene), None)
+        stage.guesses[stage.name] = scene.choices[int(value) - 1].says
 
 
 def _take_hidden(stage: Stage) -> None:

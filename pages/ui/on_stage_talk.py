@@ -14,8 +14,9 @@ from lora_core.scenes import Scene, Talk, check, own_talk, read_talk
 from pages.ui import rank_sweeps
 from pages.ui.caches import AT_ONCE, finished_run, grown_run, work
 from pages.ui.controls import harmless
+from pages.ui.on_stage_acts import open_talk, perform
 from pages.ui.on_stage_join import draw_address
-from pages.ui.on_stage_place import HIDEABLE, Stage, current, open_talk, perform
+from pages.ui.on_stage_place import HIDEABLE, Stage, current
 
 _UPLOAD, _HIDDEN = "talk file", "stage hidden"
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import quantiles
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 import zxingcpp
@@ -145,6 +145,9 @@ def asked(page: Page, scene: Scene) -> None:
 
 def go(page: Page, place: int) -> None:
     """To a scene on keys, from wherever the test before has left."""
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("End")
+    at_scene(page, len(TALK) - 1)
     page.keyboard.press("Home")
     for _ in range(place):
         page.keyboard.press("n")
@@ -245,8 +248,9 @@ def answer(page: Page, key: str) -> float:
     return float(page.evaluate("answers.at(-1)"))
 
 
-def read_code(page: Page) -> str:
-    """What a phone's camera would read from the screen."""
+def read_code(page: Page, link: str) -> None:
+    """A phone's camera would read this link from the screen."""
+    expect(page.locator("dialog.code")).to_have_attribute("data-link", link)
     page.keyboard.press("q")
     expect(overlay(page, "code")).to_be_visible()
     found = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.screenshot())))
@@ -255,8 +259,8 @@ def read_code(page: Page) -> str:
     code = overlay(page, "code").locator("svg").bounding_box()
     assert code is not None
     assert code["height"] >= 0.8 * page.viewport_size["height"]  # big
-    expect(overlay(page, "code").locator(".link")).to_have_text(found[0].text)
-    return str(found[0].text)
+    assert found[0].text == link
+    expect(overlay(page, "code").locator(".link")).to_have_text(link)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -264,8 +268,8 @@ def test_the_code_opens_the_same_run_on_a_phone(app, on_stage, open_page, scheme
     page = on_stage("scene=knee~20~revealed", color_scheme=scheme)
     page.keyboard.press("ArrowUp")  # not the scene's own experiment, but the one on the screen
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
-    link = read_code(page)
-    assert link == f"{app}/?rank=5"
+    link = f"{app}/?rank=5"
+    read_code(page, link)
     phone = open_page(link, viewport={"width": 400, "height": 800})
     expect(phone.locator(CHART).first).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
     assert phone.evaluate("document.documentElement.scrollWidth") <= 400
@@ -275,8 +279,8 @@ def test_before_the_reveal_the_code_lets_a_phone_guess(app, on_stage, open_page)
     page = on_stage("scene=one-short")
     secret = page.locator(CHART).get_attribute("data-run")
     assert secret == f"before-{run(Experiment()).fingerprint}"
-    link = read_code(page)
-    assert link == f"{app}/On_stage?scene=one-short"
+    link = f"{app}/On_stage?scene=one-short"
+    read_code(page, link)
     phone = open_page(link, viewport={"width": 400, "height": 800})
     expect(phone.locator(CHART)).to_have_attribute("data-run", secret or "")
     expect(phone.get_by_role("slider", name="Our guess")).to_be_visible()
@@ -285,11 +289,9 @@ def test_before_the_reveal_the_code_lets_a_phone_guess(app, on_stage, open_page)
     expect(phone.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
 
 
-def test_every_rank_is_joined_on_its_own_page(on_stage) -> None:
+def test_every_rank_is_joined_on_its_own_page(app, on_stage) -> None:
     page = on_stage("scene=every-rank~revealed")
-    found = urlsplit(read_code(page))
-    assert found.path == "/Every_rank"
-    assert parse_qs(found.query) == {"true_rank": ["10"], "rank": ["10"], "seed": ["7"]}
+    read_code(page, f"{app}/Every_rank?rank=10&true_rank=10&seed=7")
 
 
 def test_an_address_for_phones_goes_into_the_code(on_stage) -> None:
@@ -300,9 +302,8 @@ def test_an_address_for_phones_goes_into_the_code(on_stage) -> None:
     page.get_by_text("Phones in the room", exact=True).click()
     page.get_by_label("Address for phones", exact=True).fill("10.0.0.5:8501")
     page.get_by_label("Address for phones", exact=True).press("Enter")
-    expect(page.locator("dialog.code")).to_have_attribute("data-link", "http://10.0.0.5:8501/?rank=4")
     page.get_by_label("Address for phones", exact=True).blur()
-    assert read_code(page) == "http://10.0.0.5:8501/?rank=4"
+    read_code(page, "http://10.0.0.5:8501/?rank=4")
     expect(overlay(page, "code")).not_to_contain_text("cannot reach")
 
 
@@ -356,9 +357,28 @@ def test_keys_with_ctrl_and_alt_are_the_browsers(tab: Page) -> None:
 def test_presses_in_quick_succession_all_count(tab: Page) -> None:
     page = tab
     go(page, 0)
-    for key in ("n", "PageDown", "ArrowRight", "n", "p", "Enter"):
+    for key in (
+        "n",
+        "PageDown",
+        "ArrowRight",
+        "n",
+        "p",
+        "ArrowUp",
+        "ArrowUp",
+        "ArrowUp",
+        "Enter",
+        "+",
+        "+",
+        "-",
+    ):
         page.keyboard.press(key)
     at_scene(page, 3)
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
+    guess = TALK[3].guess
+    assert guess is not None
+    third = guess.text(guess.options[len(guess.options) // 2 + 3])
+    expect(page.locator(".st-key-stage_below")).to_contain_text(f"Our guess: {third} ·")
+    page.keyboard.press("-")
     revealed(page, TALK[3])
     page.keyboard.press("End")
     at_scene(page, len(TALK) - 1)

@@ -14,8 +14,9 @@ import streamlit as st
 from lora_core.experiment import Experiment
 from pages.ui.live_chart import ASSETS as SHARED
 from pages.ui.live_chart import served_folder
+from pages.ui.on_stage_acts import perform_from_keys
 from pages.ui.on_stage_join import join
-from pages.ui.on_stage_place import Stage, perform_from_keys
+from pages.ui.on_stage_place import Stage
 
 ASSETS = Path(__file__).parent / "assets"
 KEY = "stage_keys"

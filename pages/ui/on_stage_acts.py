@@ -1,0 +1,105 @@
+"""What a key, a button or a finger does on the stage: a few acts, by name, for callbacks.
+
+They only say where the talk stands from now on; the widgets follow when the page is drawn.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from lora_core.scenes import Talk
+from pages.ui.controls import RANKS
+from pages.ui.on_stage_place import STAGE, Stage, current
+
+PRESENTER = ("sidebar", "buttons")
+"""What the key that starts a presentation hides."""
+
+
+def open_talk(talk: Talk) -> None:
+    """Put another talk on the stage, from its first scene."""
+    stage = current()
+    st.session_state[STAGE] = Stage(
+        talk, talk.scenes[0].name, hidden=stage.hidden, done=stage.done, address=stage.address, acted=True,
+        keyed=True, shown=talk.scenes[0].experiment,
+    )  # fmt: skip
+
+
+def perform(*acts: str) -> None:
+    """Do some of ``ACTS`` by their names, in order. Other names are passed over."""
+    stage = current()
+    for act in acts:
+        stage.acted = stage.keyed = True
+        name, _, argument = act.partition(" ")
+        if name in ACTS:
+            ACTS[name](stage, argument)
+
+
+def perform_from_keys(first: int, acts: Sequence[str]) -> None:
+    """Do the acts of the keyboard that are not done yet; ``first`` is the number of the first of them.
+
+    The browser repeats what it has not yet seen done, so no press is lost and none counts twice.
+    """
+    stage = current()
+    fresh = list(acts)[max(0, stage.done - first) :]
+    stage.done = max(stage.done, first + len(acts))
+    perform(*fresh)
+
+
+def remember_guess() -> None:
+    """Note that a hand has moved the guess; what it is now is read when the page is drawn."""
+    stage = current()
+    stage.moved = stage.acted = True
+
+
+def _go(stage: Stage, place: int) -> None:
+    scene = stage.talk.scenes[min(max(place, 0), len(stage.talk.scenes) - 1)]
+    if scene.name != stage.name:
+        stage.name, stage.shown = scene.name, scene.experiment
+
+
+def _reveal(stage: Stage, _: str) -> None:
+    stage.revealed ^= {stage.name}
+
+
+def _move(stage: Stage, by: int) -> None:
+    """Before the reveal a guess goes up or down, or on to the next answer; after it the rank does."""
+    scene = stage.scene
+    if stage.is_revealed:
+        further = [rank for rank in RANKS if (rank - stage.shown.rank) * by > 0]
+        if further:
+            stage.shown = replace(stage.shown, rank=min(further) if by > 0 else max(further))
+    elif scene.guess is not None:
+        options, before = scene.guess.options, stage.guess
+        start = options.index(before) if isinstance(before, float) else len(options) // 2
+        stage.guesses[stage.name] = options[min(max(start + by, 0), len(options) - 1)]
+    else:
+        says = [choice.says for choice in scene.choices]
+        start = says.index(str(stage.guess)) if stage.guess else -1 if by > 0 else 0
+        stage.guesses[stage.name] = says[(start + by) % len(says)]
+
+
+def _choose(stage: Stage, number: str) -> None:
+    choices = stage.scene.choices
+    if not stage.is_revealed and number.isdecimal() and 1 <= int(number) <= len(choices):
+        stage.guesses[stage.name] = choices[int(number) - 1].says
+
+
+def _present(stage: Stage, _: str) -> None:
+    stage.hidden = () if stage.hidden else PRESENTER
+
+
+ACTS: dict[str, Callable[[Stage, str], Any]] = {
+    "next": lambda stage, _: _go(stage, stage.place + 1),
+    "previous": lambda stage, _: _go(stage, stage.place - 1),
+    "first": lambda stage, _: _go(stage, 0),
+    "last": lambda stage, _: _go(stage, len(stage.talk.scenes) - 1),
+    "go": lambda stage, name: _go(stage, stage.talk.place(name) or 0),
+    "reveal": _reveal,
+    "up": lambda stage, _: _move(stage, 1),
+    "down": lambda stage, _: _move(stage, -1),
+    "choose": _choose,
+    "present": _present,
+}
+"""What a key or a button does, by name; ``choose 2`` and ``go knee`` carry an argument."""
