@@ -26,7 +26,9 @@ MOST_GROWING = setting("MOST_GROWING", 8)
 """Results that may grow at a time; a visitor who asks for one more is told that the room is busy."""
 KEPT_MEGABYTES = setting("KEPT_MEGABYTES", 400)
 """Memory for finished results of a kind; those not asked for longest make room."""
-ABSENT, GONE = 5.0, 120.0
+PIECE = 1.0
+"""Seconds that a tick waits for the turn of a piece; it draws what there is if none comes."""
+ABSENT, GONE = 6.0, 120.0
 """Seconds without a tick after which a growing result may lose its place to another, and loses it anyway."""
 
 
@@ -93,7 +95,7 @@ class Shared(Generic[K, V]):
     def finished(self, key: K) -> V | None:
         """The finished result, trained now if that takes a moment; None for one that grows or has to wait."""
         try:
-            return self._at_once(key, PATIENCE) if self._brief(key) else self.kept(key)
+            return self._at_once(key) if self._brief(key) else self.kept(key)
         except BusyError:
             return None
 
@@ -103,7 +105,7 @@ class Shared(Generic[K, V]):
         :raises BusyError: there is nothing to show yet, and no turn or no place for it now.
         """
         if self._brief(key):
-            return self._at_once(key, PATIENCE)
+            return self._at_once(key)
         found = self.kept(key)
         if found is not None:
             return found
@@ -142,15 +144,15 @@ class Shared(Generic[K, V]):
         """Seconds from tick to tick of a page: more where many grow, for drawing them takes time too."""
         return TICK * max(1.0, self.growing() / 2)
 
-    def _at_once(self, key: K, patience: float) -> V:
+    def _at_once(self, key: K) -> V:
         found = self.kept(key)
         if found is not None:
             return found
         growing = self._place(key)
-        wait(lambda seconds: growing.lock.acquire(timeout=seconds), patience, QUICK)
+        wait(lambda seconds: growing.lock.acquire(timeout=seconds), PATIENCE, QUICK)
         try:
             while growing.latest is None or not growing.latest.complete:
-                with QUICK.turn(growing.born, patience), self._forgotten_if_it_fails(key):
+                with QUICK.turn(growing.born), self._forgotten_if_it_fails(key):
                     for latest in growing.steps:
                         growing.latest = latest
                     self._polish(latest)  # in the same turn
@@ -172,7 +174,7 @@ class Shared(Generic[K, V]):
                         self._polish(growing.latest)
                         growing.polished = True
                 while not growing.latest.complete and time.monotonic() < end:
-                    with QUICK.turn(growing.trained + LATER):
+                    with QUICK.turn(growing.trained + LATER, patience=PIECE):
                         growing.latest = next(growing.steps)
                     growing.trained = time.monotonic()
         except BusyError:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import streamlit as st
 
-PATIENCE = 1.0
-"""Seconds that a page waits for its turn before it says so."""
+PATIENCE = 3.0
+"""Seconds that a page waits for its turn before it says so: to say it and ask again costs a crowd more."""
 LATER = 2.0
 """Seconds after its last piece from which a stream no longer stands behind what takes a moment."""
 _LOOK = 0.2
