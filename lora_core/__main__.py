@@ -6,6 +6,7 @@ The losses come from the plain float32 loop of ``train_model``, line by line as 
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -128,5 +129,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def command() -> int:
+    """``main`` for a shell: 1, and not a word, where the reader of a pipe has gone."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end, and must then find an open file.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

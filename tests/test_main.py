@@ -75,6 +75,17 @@ def test_as_a_command_of_its_own() -> None:
     assert wrong.stderr == "rank is 0: it must be a whole number from 1 to 1,024.\n"
 
 
+def test_a_reader_who_has_seen_enough_gets_no_traceback() -> None:
+    command = [sys.executable, "-W", "error", "-m", "lora_core", "--json"]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=60) == 1
+
+
 def test_options_start_from_the_original() -> None:
     assert read_arguments([]) == (PRESETS["original"].experiment, False)
     assert set(OTHER_VALUES) == set(LIMITS)
