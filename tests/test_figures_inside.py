@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 import torch
+from scipy.linalg import subspace_angles  # type: ignore[import-untyped]
 
 from lora_core import Experiment, Run, run
 from lora_core.accounting import lora_cost
@@ -498,8 +499,27 @@ def test_angles_are_those_between_the_whole_matrices(task):
     assert info.count == count
 
 
+@pytest.mark.parametrize("name", ["digits", "four swaps"])
+def test_an_adapter_writes_what_swapped_labels_ask_for(name):
+    """Each pair asks for one output less the other, and no other output is to change."""
+    found = trained(name)
+    info, pairs = inside_geometry.angles_info(found), found.experiment.true_rank
+    eye = np.eye(10)
+    asked = np.stack([eye[one] - eye[other] for one, other in SWAPPED_PAIRS[:pairs]], axis=1)
+    written = np.linalg.svd(delta(found).numpy().T)[0][:, : found.experiment.rank]
+    expected = np.rad2deg(subspace_angles(written, asked))[::-1]
+    np.testing.assert_allclose(info.writes[-1], expected, atol=1e-5)
+    assert (info.writes[-1] < 1).all()
+    assert (info.writes[1] > info.writes[-1]).any()
+    assert info.reads.shape == (len(info.updates), 0)
+    figure = inside_geometry.draw_angles(info, 0)
+    assert len(figure.data) == pairs
+    assert [each.text for each in figure.layout.annotations] == ["Written"]
+
+
 def test_a_task_without_a_true_change_has_no_angles():
-    assert inside_geometry.angles_info(trained("digits")) is None
+    assert inside_geometry.angles_info(run(Experiment(task="noise", epochs=2))) is None
+    assert inside_geometry.angles_info(run(Experiment(task="digits", shift="turn", epochs=2))) is None
     assert np.isnan(inside_geometry.angles_info(trained("dead")).reads).all()
     assert not inside_geometry.angles_info(trained("dead")).known
     assert inside_geometry.angles_info(trained("default")).known

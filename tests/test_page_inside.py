@@ -422,6 +422,17 @@ def test_angles_to_the_truth_are_the_cores():
     assert "no true subspace" in words(opened(task="noise"))
 
 
+def test_swapped_labels_are_found_in_what_is_written():
+    link = {"task": "digits", "true_rank": "1", "rank": "1", "train_bias": "true"}
+    app, snapshot = opened(**link), trained(**link).lora.snapshots[200]
+    asked = torch.zeros(10, 1, dtype=torch.float64)
+    asked[3], asked[8] = 1, -1
+    (angle,) = torch.rad2deg(principal_angles(snapshot.B.T, asked))
+    assert table(app, "Angle 1")["Angle 1"] == [f"{float(angle):.2f}°"]
+    assert float(angle) < 1
+    assert "outputs 3 and 8 trade places. Principal angles to this direction" in words(app)
+
+
 # --- the message of the time machine ------------------------------------------------------------------------
 
 

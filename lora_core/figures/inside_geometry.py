@@ -16,6 +16,8 @@ import torch
 from plotly.subplots import make_subplots
 from torch import Tensor
 
+from lora_core.data import SWAPPED_PAIRS
+from lora_core.experiment import Shift, Task
 from lora_core.figures import palette
 from lora_core.figures.inside_drawing import shade, whole_ticks
 from lora_core.figures.inside_matrices import factors, thinned
@@ -110,7 +112,8 @@ def draw_phi(info: PhiInfo, names: tuple[str, str], dark: bool = False) -> go.Fi
 class AnglesInfo:
     """Principal angles in degrees after each of k kept ``updates``, smallest first: of the directions read,
     ``reads`` (k, m), and written, ``writes`` (k, m), to the ``count`` strongest of the true change's. NaN
-    where the change is zero or has fewer directions."""
+    where the change is zero or has fewer directions; ``reads`` is (k, 0) where only what is to be written is
+    known, as of swapped labels."""
 
     updates: tuple[int, ...]
     reads: np.ndarray
@@ -120,7 +123,7 @@ class AnglesInfo:
     @property
     def known(self) -> bool:
         """Whether there was ever a change to compare."""
-        return bool(np.isfinite(self.reads).any())
+        return bool(np.isfinite(self.writes).any())
 
 
 def angles_info(run: Run) -> AnglesInfo | None:
@@ -128,25 +131,32 @@ def angles_info(run: Run) -> AnglesInfo | None:
     truth = true_directions(run)
     if truth is None:
         return None
-    count = truth[0].shape[1]
+    count = truth[1].shape[1]
     m = min(run.experiment.rank, count)
     kept = run.lora.snapshots
     size = 4 * run.experiment.rank**2 * (run.experiment.in_features + run.experiment.out_features)
     updates = thinned(sorted(kept), max(2, int(_WORK // size)))
-    angles = np.full((2, len(updates), m), np.nan)
+    reads, writes = (np.full((len(updates), m if each is not None else 0), np.nan) for each in truth)
     for row, update in enumerate(updates):
-        for side, own in enumerate(change_directions(kept[update])):
-            found = torch.rad2deg(principal_angles(own, truth[side]))[:m]
-            angles[side, row, : len(found)] = found.numpy()
-    return AnglesInfo(tuple(updates), angles[0], angles[1], count)
+        for angles, own, true in zip((reads, writes), change_directions(kept[update]), truth, strict=True):
+            if true is not None:
+                found = torch.rad2deg(principal_angles(own, true))[:m]
+                angles[row, : len(found)] = found.numpy()
+    return AnglesInfo(tuple(updates), reads, writes, count)
 
 
-def true_directions(run: Run) -> tuple[Tensor, Tensor] | None:
+def true_directions(run: Run) -> tuple[Tensor | None, Tensor] | None:
     """The directions that the true change reads (in, k) and writes (out, k), orthonormal.
 
-    k is its rank, on a task without one (a power law) the adapter's. None without a true change.
+    k is its rank, on a task without one (a power law) the adapter's. Of swapped labels it is known what has
+    to be written, for each pair one output less the other, and not what has to be read: pixels go together,
+    so that many weights read the same. None without a true change.
     """
     delta, e = run.problem.true_delta, run.experiment
+    if e.task is Task.DIGITS and e.shift is Shift.SWAP:
+        eye = torch.eye(e.out_features, dtype=torch.float64)
+        pairs = SWAPPED_PAIRS[: e.true_rank]
+        return None, torch.stack([eye[one] - eye[other] for one, other in pairs], dim=1) / 2**0.5
     if delta is None:
         return None
     if e.shift_rank is None:
@@ -170,11 +180,12 @@ def change_directions(snapshot: Snapshot) -> tuple[Tensor, Tensor]:
 
 def draw_angles(info: AnglesInfo, at: int, dark: bool = False) -> go.Figure:
     """A line for each angle over the updates, directions read at the left, written at the right."""
+    panels = [(name, each) for name, each in (("Read", info.reads), ("Written", info.writes)) if each.size]
     figure = make_subplots(
-        rows=1, cols=2, subplot_titles=["Read", "Written"], shared_yaxes=True,
+        rows=1, cols=len(panels), subplot_titles=[name for name, _ in panels], shared_yaxes=True,
         horizontal_spacing=0.06,
     )  # fmt: skip
-    for column, angles in enumerate((info.reads, info.writes), 1):
+    for column, (_, angles) in enumerate(panels, 1):
         for index in range(angles.shape[1]):
             figure.add_trace(
                 go.Scatter(

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 import torch
 
+from lora_core.data import SWAPPED_PAIRS
 from lora_core.experiment import LIMITS, Experiment, Whole
 from lora_core.figures import inside_geometry, inside_merge, inside_start
 from lora_core.figures.inside_matrices import nearest
@@ -219,28 +220,41 @@ def _draw_angles(run: Run, at: int) -> None:
     info = _angles(run.experiment, run)
     if info is None:
         st.caption(
-            "This task was not made by a change of weights, so there is no true subspace to compare with."
+            "No change of weights made this task's targets, so there is no true subspace to compare with."
         )
         return
     if not info.known:
         st.caption("The change is zero at every update that was kept: it has no direction to compare.")
         return
-    strongest = "" if run.experiment.shift_rank else "strongest "
-    st.markdown(
-        f"Principal angles to the {strongest}{plural(info.count, 'direction')} of the change that made the "
-        "targets: 0° is found, 90° not yet touched."
-    )
+    st.markdown(_angles_words(run.experiment, info))
+    sides = {"read": info.reads, "written": info.writes}
+    sides = {name: angles for name, angles in sides.items() if angles.size}
     st.plotly_chart(
         inside_geometry.draw_angles(info, at, is_dark()), key="angles",
-        alt="Principal angles to the true change over the updates, of the directions read and of those "
-        "written.",
+        alt=f"Principal angles to the truth over the updates, of the directions {' and '.join(sides)}.",
     )  # fmt: skip
     row = info.updates.index(nearest(info.updates, at))
-    found = {"Directions": ["read", "written"]}
-    for index in range(min(info.reads.shape[1], 8)):
-        found[f"Angle {index + 1}"] = [_degrees(each[row, index]) for each in (info.reads, info.writes)]
+    found = {"Directions": list(sides)}
+    for index in range(min(info.writes.shape[1], 8)):
+        found[f"Angle {index + 1}"] = [_degrees(each[row, index]) for each in sides.values()]
     st.caption(f"After {plural(info.updates[row], 'update')}")
     st.table(pd.DataFrame(found).set_index("Directions"), border="horizontal")
+
+
+def _angles_words(e: Experiment, info: inside_geometry.AnglesInfo) -> str:
+    scale = "0° is found, 90° not yet touched."
+    if not info.reads.size:
+        pairs = ", ".join(f"{one} and {other}" for one, other in SWAPPED_PAIRS[: info.count])
+        return (
+            f"The swapped labels say what has to be written: outputs {pairs} trade places. Principal angles "
+            f"to {'this direction' if info.count == 1 else f'these {info.count} directions'}: {scale} What "
+            "has to be read is not one direction, for pixels go together: see the pictures."
+        )
+    strongest = "" if e.shift_rank else "strongest "
+    return (
+        f"Principal angles to the {strongest}{plural(info.count, 'direction')} of the change that made the "
+        f"targets: {scale}"
+    )
 
 
 def _degrees(angle: float) -> str:
