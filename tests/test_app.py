@@ -63,6 +63,7 @@ def test_the_first_paint_is_trained_and_one_rank_short() -> None:
     app = open_link()
     found = run(Experiment())
     assert said(app) == verdict(found).sentence
+    assert all(each.help for each in app.metric)
     assert [each.value for each in app.metric] == ["8.45 %", "0.204", app.metric[2].value, "0.196", "0.248"]
 
 

@@ -101,8 +101,12 @@ def test_the_switch_changes_the_language_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("nonsense", ["fr", "", "<b>", "العربية"])
-def test_a_language_that_is_none_opens_in_english(nonsense: str) -> None:
+def test_a_language_that_is_none_opens_in_english_with_a_word(nonsense: str) -> None:
     assert open_page(nonsense).header[0].value == "The code"
+    app = AppTest.from_file("../app.py", default_timeout=60)
+    app.query_params["lang"] = nonsense
+    checked(app.switch_page("pages/4_The_code.py").run())
+    assert app.warning[0].value == f"lang in the link is `{nonsense}`: it must be en or ar. It is en now."
 
 
 def test_every_number_of_the_script_is_the_cores(opened: AppTest) -> None:

@@ -18,7 +18,7 @@ from lora_core.training import Run, create_toy_dataset, train_model
 from pages.ui.caches import finished_run, warm_up
 from pages.ui.code_mends import draw_mends, four_digits, known_facts, percent
 from pages.ui.code_words import LANGUAGES, Words
-from pages.ui.controls import set_fields
+from pages.ui.controls import harmless, set_fields
 from pages.ui.direction import direct
 from pages.ui.take_home import draw_take_home
 
@@ -32,6 +32,10 @@ def show(experiment: Experiment) -> None:
     warm_up()
     # A link carries what a control shows, so the choice shows codes and the label says what they are.
     label = " · ".join(f"{name} ({code})" for code, name in LANGUAGES.items())
+    asked = st.query_params.get("lang", "en")
+    if asked not in LANGUAGES:
+        choices = " or ".join(LANGUAGES)
+        st.warning(f"lang in the link is `{harmless(asked)}`: it must be {choices}. It is en now.")
     lang = st.segmented_control(
         label, list(LANGUAGES), default="en", required=True, key="lang", bind="query-params"
     )

@@ -28,6 +28,16 @@ HEIGHT = 390
 """Of both columns, in CSS pixels: what 1280 x 720 leaves under a verdict of two lines."""
 TOGGLE = 40
 """Of the toggle under the share chart, with the gap above it."""
+_MEANS = {
+    "Trainable share": "What LoRA trains of all numbers of the adapted layer, the frozen ones included. The "
+    "chart above compares with what full fine-tuning trains.",
+    "Final loss": "Mean squared error on the training sample after the last update.",
+    "Left by optimizer": "Final loss less the floor of this rank: what more updates could still win.",
+    "Cost of the rank": "Floor of this rank less full fine-tuning's: what no optimizer can win at this rank.",
+    "Held-out loss": "Mean squared error on samples that were not trained on.",
+    "Held-out accuracy": "Digits read rightly, of those that were not trained on.",
+}
+"""The five numbers in other words."""
 
 
 def show(experiment: Experiment) -> None:
@@ -102,7 +112,9 @@ def _draw_numbers(run: Run) -> None:
         numbers.append(("Held-out accuracy", percent_text(run.lora.test_accuracy[-1]), full))
     with st.container(horizontal=True):
         for label, value, note in numbers:
-            st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
+            st.metric(
+                label, value, note, delta_color="off", delta_arrow="off", border=True, help=_MEANS[label]
+            )
 
 
 def _draw_loss(run: Run, alone: bool = False) -> None:
