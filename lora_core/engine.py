@@ -94,8 +94,8 @@ class Adam:
     """Adam with a rate and an eps for each entry; a rate of 0 holds it.
 
     value -= rate * m / (sqrt(v) + eps), with m and v divided by 1 - beta^t. Written as a division by
-    (sqrt(v) + eps) / rate, which is infinite where the rate is 0. ``square`` is v / beta2^t, so that its decay
-    is a factor of the step's own instead of a pass over all entries; it grows e-fold in 1,000 updates.
+    (sqrt(v) + eps) / rate, which is infinite where the rate is 0. ``square`` is v / beta2^t, so that its
+    decay is a factor of the step's own instead of a pass over all entries; it grows e-fold in 1,000 updates.
     """
 
     def __init__(self, flat: Flat) -> None:
