@@ -152,9 +152,11 @@ class RankChart {
     this.bytes = bytes;
     const payload = await this.kit.unpack(bytes);
     if (this.bytes !== bytes) return; // overtaken by a newer sweep
+    // A hand that is at it keeps its rank: the ranks of a large layer grow more meanwhile.
+    const rank = this.held || this.patience ? this.payload.ranks[this.place] : chosen.get(payload.key);
     this.payload = payload;
     charts.set(payload.key, this);
-    this.place = Math.max(0, payload.ranks.indexOf(chosen.get(payload.key)));
+    this.place = this.wanted = Math.max(0, payload.ranks.indexOf(rank));
     this.plot.setAttribute("aria-label", payload.alt);
     await this.draw();
     const first = !this.root.dataset.run;
