@@ -150,7 +150,7 @@ def test_a_new_experiment_is_painted_on_every_chart_in_a_second_and_a_half(app, 
         painted(tab)
         slider(tab, "Learning rate").press("Home")
         tab.wait_for_timeout(2500)
-        return p95(press(tab, "Learning rate", "ArrowRight", ["ranks", "heat", "spectrum", "cut"], 13))
+        return p95(press(tab, "Learning rate", "ArrowRight", ["ranks", "heat", "spectrum", "cut"], 10))
 
     within(1500, measure, tab, "new experiment to all charts, p95 in ms")
 
