@@ -56,7 +56,7 @@ def meant(name: str, text: str) -> Any:
 
 
 @settings(
-    max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 @given(links)
 @example({"seed": "1e999"})

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import torch
@@ -28,9 +29,13 @@ def main() -> int:
     torch.set_num_threads(1)
     found: dict[str, list[Figure]] = {}
     for name in options.scenarios or SCENARIOS:
-        print(f"{name}: {(SCENARIOS[name].__doc__ or '').strip()}", flush=True)
-        with Server() as server:
-            found[name] = asyncio.run(SCENARIOS[name](server))
+        print(f"{name}: {(SCENARIOS[name].__doc__ or '').partition('.')[0].strip()}.", flush=True)
+        try:
+            with Server() as server:
+                found[name] = asyncio.run(SCENARIOS[name](server))
+        except (Exception, ExceptionGroup) as error:
+            traceback.print_exception(error)
+            found[name] = [Figure(f"ended by {type(error).__name__}", 1, most=0)]
         print(*found[name], sep="\n", flush=True)
     if options.json:
         figures = {
