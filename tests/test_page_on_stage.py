@@ -328,9 +328,12 @@ def test_what_phones_cannot_reach(base: str, local: bool) -> None:
     assert is_local(base) == local
 
 
-def test_the_address_of_phones_is_asked_for_and_kept() -> None:
+def test_the_address_of_phones_is_asked_for_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.ui.on_stage_join._own_ip", lambda: "192.168.7.9")
     app = opened()
     assert any("Phones cannot reach this address" in each.value for each in app.warning)
+    checked(app.button(key="use network").click().run())
+    assert stage(app).address == "http://192.168.7.9:8501"
     checked(app.text_input(key="stage address").set_value("10.0.0.5:8501").run())
     assert stage(app).address == "http://10.0.0.5:8501"
     assert not any("Phones cannot reach" in each.value for each in app.warning)

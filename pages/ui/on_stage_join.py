@@ -55,7 +55,12 @@ def browser_address() -> str:
 
 
 def network_address() -> str | None:
-    """The browser's address with this machine's own on its network in place of localhost, if it has one."""
+    """The browser's address with this machine's own on its network in place of localhost.
+
+    None where the machine has none, or where the server was told to listen to this machine only.
+    """
+    if is_local(f"http://{st.get_option('server.address') or '0.0.0.0'}"):
+        return None
     parts = urlsplit(browser_address())
     own = _own_ip()
     port = f":{parts.port}" if parts.port else ""

@@ -71,10 +71,10 @@ def prefetch(stage: Stage) -> None:
 def draw_talk(stage: Stage) -> None:
     """The scenes to jump to, the file, the phones' address, and what is hidden."""
     with st.container(key="stage_setup"):
-        with st.expander("Scenes of this talk"):
+        with st.expander("Scenes of this talk"), st.container(horizontal=True):
             for place, scene in enumerate(stage.talk.scenes):
                 st.button(
-                    f"{place + 1}. {plain(scene.title)}", key=f"to {scene.name}", type="tertiary",
+                    f"{place + 1}\\. {plain(scene.title)}", key=f"to {scene.name}", type="tertiary",
                     on_click=perform, args=(f"go {scene.name}",), disabled=scene.name == stage.name,
                 )  # fmt: skip
         with st.expander("A talk of your own", expanded=bool(stage.trouble)):
