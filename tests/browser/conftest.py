@@ -40,6 +40,9 @@ FLAGS = [
 # A deep link to a page looks for Streamlit's base path there first; these two answers are its own.
 PROBES = re.compile(r"/[^/]+/_stcore/(health|host-config)$")
 
+# A machine in use by others may need longer than the usual five seconds for what takes a moment.
+expect.set_options(timeout=15_000)
+
 # What a page does, without the page: elements made, laid out and thrown away, and arithmetic. Median of five.
 WORK = """() => {
   const times = [];

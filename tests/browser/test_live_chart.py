@@ -145,44 +145,49 @@ def test_first_paint_is_the_complete_run(page):
     assert "Floor, rank 3: 0.1250" in words
 
 
-def test_slider_moves_repaint_the_same_elements_quickly_and_cheaply(app, open_page):
+def test_slider_moves_repaint_the_same_elements_quickly_and_cheaply(app, open_page, within):
     page = open_page("about:blank")
     sizes: list[int] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sizes.append(len(frame))))
     page.goto(app)
-    expect(chart(page)).to_have_attribute("data-run", "run-3-200")
+    expect(chart(page)).to_have_attribute("data-run", "run-3-200", timeout=15_000)
     page.evaluate(WATCH)
     page.get_by_role("slider", name="Rank").focus()
-    for _ in range(2):  # once more if something else on the machine got in between
+
+    def slowest() -> float:
         painted, largest, totals = twenty_moves(page, sizes)
         print(
             f"\nkey press to complete curve painted: median {np.median(painted):.0f} ms, "
-            f"p95 {np.percentile(painted, 95):.0f} ms, max {painted.max():.0f} ms ({len(painted)} moves)"
+            f"max {painted.max():.0f} ms ({len(painted)} moves)"
             f"\nmessage with the run: {largest} bytes at most; all messages of a move: {totals} bytes"
         )
-        if np.percentile(painted, 95) <= 250:
-            break
+        assert len(painted) == 20
+        assert largest <= 10_000
+        return float(np.percentile(painted, 95))
+
+    within(250, slowest, page)
     kept = page.evaluate("Object.fromEntries(Object.entries(kept).map(([k, node]) => [k, node.isConnected]))")
     assert kept == {"root": True, "svg": True, "path": True}
     assert page.locator(CHART).count() == 1
-    assert len(painted) == 20
-    assert np.percentile(painted, 95) <= 250
-    assert largest <= 10_000
 
 
-def test_playback_is_smooth_and_never_blank(page):
-    seek(page, 0)
+def test_playback_is_smooth_and_never_blank(page, within):
     page.get_by_label("Speed").select_option("0.5")
-    button(page, "Play").click()
-    page.mouse.move(5, 5)
-    result = page.evaluate(MEASURE, 10)
-    gaps = np.array(result["gaps"])
-    rate = 1000 * len(gaps) / gaps.sum()
-    print(f"\nplayback: {rate:.1f} frames/s, p95 {np.percentile(gaps, 95):.1f} ms, {result['blank']} blank")
-    assert rate >= 55
-    assert result["blank"] == 0
-    assert result["state"] == "playing"
-    assert result["seen"] > 100
+
+    def frame() -> float:
+        button(page, "Restart").click()
+        page.mouse.move(5, 5)
+        if chart(page).get_attribute("data-state") != "playing":
+            button(page, "Play").click()
+        result = page.evaluate(MEASURE, 10)
+        gaps = np.array(result["gaps"])
+        print(f"\nplayback: p95 {np.percentile(gaps, 95):.1f} ms, {result['blank']} blank")
+        assert result["blank"] == 0
+        assert result["state"] == "playing"
+        assert result["seen"] > 100
+        return float(gaps.mean())
+
+    within(1000 / 55, frame, page, "playback, ms a frame")
 
 
 @pytest.mark.parametrize("epochs", [10, 2000])
@@ -464,7 +469,7 @@ def test_epoch_is_told_to_python_where_a_hand_or_a_playback_comes_to_rest(app, o
 
 def test_finger_on_the_plot_leaves_its_number_until_the_next_move(app, open_page):
     page = open_page(app, has_touch=True)
-    expect(chart(page)).to_have_attribute("data-run", "run-3-200")
+    expect(chart(page)).to_have_attribute("data-run", "run-3-200", timeout=15_000)
     left, top = page.evaluate(POINT)
     page.touchscreen.tap(left, top)
     expect(page.locator(".readout td").first).to_have_text(truth(3, 40))
