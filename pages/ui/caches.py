@@ -27,9 +27,9 @@ SWITCH = 5e-4
 def warm_up() -> bool:
     """Once a process: train once, and take all that is loaded out of the garbage collector's rounds.
 
-    One thread, because the products of a small layer are slower on two, and visitors share the cores. A short
-    switch interval, because torch lets go of the interpreter at each small product: at the usual 5 ms a run of
-    0.05 s took 0.4 s beside a few pages that were being drawn.
+    One thread, because the products of a small layer are slower on two, and visitors share the cores. A
+    short switch interval, because torch lets go of the interpreter at each small product: at the usual 5 ms
+    a run of 0.05 s took 0.4 s beside a few pages that were being drawn.
     """
     import torch
 

@@ -168,8 +168,8 @@ class Shared(Generic[K, V]):
                 if growing.latest is None:
                     with slow.turn(growing.born):
                         growing.latest = next(growing.steps)
-                elif not growing.polished:
-                    # Only now, and where nobody waits to begin: a first paint does not wait for it.
+                elif not growing.polished and not len(QUICK):
+                    # Only now, and where nobody waits for anything: a first paint does not wait for it.
                     with suppress(BusyError), slow.turn(patience=0.0):
                         self._polish(growing.latest)
                         growing.polished = True

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from tests.load.scenarios import SCENARIOS, Figure
+from tests.load.scenarios import SCENARIOS, SETTINGS, Figure
 from tests.load.server import Server
 
 
@@ -31,7 +31,7 @@ def main() -> int:
     for name in options.scenarios or SCENARIOS:
         print(f"{name}: {(SCENARIOS[name].__doc__ or '').partition('.')[0].strip()}.", flush=True)
         try:
-            with Server() as server:
+            with Server(**SETTINGS.get(name, {})) as server:
                 found[name] = asyncio.run(SCENARIOS[name](server))
         except (Exception, ExceptionGroup) as error:
             traceback.print_exception(error)
