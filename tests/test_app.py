@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from lora_core import PRESETS, Experiment, run
 from lora_core.experiment import LIMITS, Flag, Real, Whole
+from lora_core.numbers import loss_text
 from lora_core.verdict import verdict
 from pages.ui.caches import AT_ONCE, work
 from pages.ui.controls import CONTROLS, value_text
@@ -155,12 +156,24 @@ def test_pins_travel_in_the_link_as_differences() -> None:
     assert app.query_params["pins"] == "~rank:8,learning_rate:0.02"
 
 
+def test_a_run_that_diverged_has_no_last_loss() -> None:
+    app = open_link(optimizer="sgd", learning_rate="1", alpha="64")
+    found = run(Experiment(optimizer="sgd", learning_rate=1.0, alpha=64.0))
+    assert found.lora.diverged_at is not None
+    assert found.full.diverged_at is None
+    final, left, held_out = (app.metric[i] for i in (1, 2, 4))
+    assert (final.value, left.value, held_out.value) == ("diverged", "–", "diverged")
+    assert final.delta == f"full: {loss_text(found.full.loss[-1])}"
+
+
 def test_a_long_run_grows_tick_by_tick_and_ends_as_the_run() -> None:
     experiment = replace(Experiment(), in_features=256, out_features=256, epochs=400)
     assert work(experiment) > AT_ONCE
     app = open_link(in_features="256", out_features="256", epochs="400")
     for _ in range(60):
-        if not said(app).startswith("Training"):
+        growing = said(app).startswith("Training")
+        assert app.metric[1].label == ("Loss so far" if growing else "Final loss")
+        if not growing:
             break
         checked(app.run())
     assert said(app) == verdict(run(experiment)).sentence

@@ -131,8 +131,8 @@ def _draw_notes(info: RanksInfo, experiment: Experiment) -> None:
     if len(info.ranks) < info.experiment.full_rank:
         notes.append(f"A layer this large is trained at {len(info.ranks)} ranks. {_memory()}")
     notes.append(
-        f"Drag the handle, or click a rank. {len(info.ranks)} ranks were trained together, with less precision "
-        "than the run of one rank on the playground: the two agree to about 0.1 %."
+        f"Drag the handle, or click a rank. {len(info.ranks)} ranks were trained together, with less "
+        "precision than the run of one rank on the playground: the two agree to about 0.1 %."
     )
     st.caption(" ".join(notes))
 

@@ -1,5 +1,6 @@
 """The playground's picture: verdict, five numbers, the live loss chart, the trainable share, the formula."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from lora_core.experiment import Experiment, ScalingRule
 from lora_core.figures import loss, share
+from lora_core.lanes import Lane
 from lora_core.next_steps import next_steps
 from lora_core.numbers import loss_text, percent_text
 from lora_core.theory import floor_at
@@ -32,6 +34,7 @@ _MEANS = {
     "Trainable share": "What LoRA trains of all numbers of the adapted layer, the frozen ones included. The "
     "chart above compares with what full fine-tuning trains.",
     "Final loss": "Mean squared error on the training sample after the last update.",
+    "Loss so far": "Mean squared error on the training sample after the last update so far.",
     "Left by optimizer": "Final loss less the floor of this rank: what more updates could still win.",
     "Cost of the rank": "Floor of this rank less full fine-tuning's: what no optimizer can win at this rank.",
     "Held-out loss": "Mean squared error on samples that were not trained on.",
@@ -91,30 +94,33 @@ def _draw_last(place: DeltaGenerator, experiment: Experiment) -> None:
 
 
 def _draw_numbers(run: Run) -> None:
-    e, info = run.experiment, share.share_info(run.experiment)
+    e, info, lora, full = run.experiment, share.share_info(run.experiment), run.lora, run.full
     floors = run.floors if run.problem.floors_known else np.array([np.nan])
-    floor, full_floor, last = floor_at(floors, e.rank), float(floors[-1]), float(run.lora.loss[-1])
+    floor, full_floor = floor_at(floors, e.rank), float(floors[-1])
+    left = np.nan if lora.diverged_at is not None else np.maximum(0.0, lora.loss[-1] - floor)
+    trained = f"{info.trainable:,} of {info.total:,}"
+    loss_label = "Final loss" if run.complete else "Loss so far"
     numbers = [
-        (
-            "Trainable share",
-            percent_text(info.trainable / info.total),
-            f"{info.trainable:,} of {info.total:,}",
-        ),
-        ("Final loss", loss_text(last), f"full: {loss_text(run.full.loss[-1])}"),
-        ("Left by optimizer", loss_text(np.maximum(0.0, last - floor)), f"floor {loss_text(floor)}"),
+        ("Trainable share", percent_text(info.trainable / info.total), trained),
+        (loss_label, _last(lora, "loss"), f"full: {_last(full, 'loss')}"),
+        ("Left by optimizer", loss_text(left), f"floor {loss_text(floor)}"),
         ("Cost of the rank", loss_text(floor - full_floor), f"full's floor {loss_text(full_floor)}"),
     ]
-    if run.lora.test_accuracy is None or run.full.test_accuracy is None:
-        full = f"full: {loss_text(run.full.test_loss[-1])}"
-        numbers.append(("Held-out loss", loss_text(run.lora.test_loss[-1]), full))
+    if lora.test_accuracy is None:
+        numbers.append(("Held-out loss", _last(lora, "test_loss"), f"full: {_last(full, 'test_loss')}"))
     else:
-        full = f"full: {percent_text(run.full.test_accuracy[-1])}"
-        numbers.append(("Held-out accuracy", percent_text(run.lora.test_accuracy[-1]), full))
+        other = f"full: {_last(full, 'test_accuracy', percent_text)}"
+        numbers.append(("Held-out accuracy", _last(lora, "test_accuracy", percent_text), other))
     with st.container(horizontal=True):
         for label, value, note in numbers:
             st.metric(
                 label, value, note, delta_color="off", delta_arrow="off", border=True, help=_MEANS[label]
             )
+
+
+def _last(lane: Lane, curve: str, text: Callable[[float], str] = loss_text) -> str:
+    """The last value of a curve in words; of a lane that diverged it would be of an update long past."""
+    return "diverged" if lane.diverged_at is not None else text(getattr(lane, curve)[-1])
 
 
 def _draw_loss(run: Run, alone: bool = False) -> None:
