@@ -114,7 +114,11 @@ def read_talk(text: str) -> Talk:
         raise ValueError(f"the talk has {len(text.encode()):,} bytes: at most {MOST_BYTES:,} are read.")
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise ValueError(
+            "the talk is no TOML to be read: its brackets stand too deep in each other."
+        ) from error
+    except ValueError as error:  # TOMLDecodeError, and a whole number of more digits than Python reads
         raise ValueError(f"the talk is no TOML: {error}.") from error
     if not 1 <= len(tables) <= MOST_SCENES:
         raise ValueError(f"the talk has {len(tables)} scenes: it must have from 1 to {MOST_SCENES}.")
@@ -162,7 +166,7 @@ def _scene(name: str, table: Any) -> Scene:
     together = beside is not None
     view = table.get("view", VIEWS[0])
     if view not in VIEWS:
-        raise _refusal(name, "view", repr(view), f"and it must be one of {', '.join(VIEWS)}")
+        raise _refusal(name, "view", _shown(view), f"and it must be one of {', '.join(VIEWS)}")
     return Scene(
         name,
         _text(name, table, "title", MOST_TITLE),
@@ -177,7 +181,7 @@ def _scene(name: str, table: Any) -> Scene:
 
 def _experiment(name: str, field: str, changes: Any, origin: Experiment) -> Experiment:
     if not isinstance(changes, Mapping):
-        raise _refusal(name, field, repr(changes), "and it must be fields, as in { rank = 4 }")
+        raise _refusal(name, field, _shown(changes), "and it must be fields, as in { rank = 4 }")
     for each in changes:
         if each not in LIMITS:
             known = ", ".join(LIMITS)
@@ -224,8 +228,9 @@ def _guess(name: str, table: Any, beside: bool) -> Guess:
 
 
 def _end(name: str, key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _refusal(name, f"guess.{key}", _shown(value), "and it must be a number")
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (real and -1e9 <= value <= 1e9):  # before it is made a float, which not every whole number can be
+        raise _refusal(name, f"guess.{key}", _shown(value), "and it must be a number from -1e9 to 1e9")
     return float(value)
 
 
@@ -281,5 +286,8 @@ def _refusal(scene: str, field: str, value: object, must: str) -> ValueError:
 
 
 def _shown(value: object) -> str:
-    text = "missing" if value is None else repr(value)
+    try:
+        text = "missing" if value is None else repr(value)
+    except (RecursionError, ValueError):  # tables in tables in tables; a number of thousands of digits
+        text = "too long to be shown"
     return text if len(text) <= 60 else f"{text[:57]}..."

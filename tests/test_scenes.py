@@ -255,6 +255,7 @@ WRONG = {
         ("", "scene one: title is missing, and it must be a text of 1 to 40 letters"),
         (f'title = "{"x" * 41}"', "scene one: title is 'xxx"),
         ("title = 3", "scene one: title is 3"),
+        (f"title.{'a.' * 2000}a = 3", "scene one: title is too long to be shown, and it must be a text"),
         ('title = "One"\nwhen = 1', "scene one: when is no field: the fields are title, question"),
     ],
     "rank = 2": [
@@ -286,7 +287,12 @@ WRONG = {
         ("from = true", "scene one: guess.from is True"),
         ("from = nan", "scene one: guess.from is nan"),
     ],
-    "to = 10": [("to = inf", "scene one: guess.to is inf"), ("to = 1e30", "which is at most 1e9")],
+    "to = 10": [
+        ("to = inf", "scene one: guess.to is inf, and it must be a number from -1e9 to 1e9"),
+        ("to = 1e30", "scene one: guess.to is 1e+30, and it must be a number from -1e9 to 1e9"),
+        (f"to = 1{'0' * 400}", f"scene one: guess.to is 1{'0' * 56}..., and it must be a number from -1e9"),
+        (f"to = 0x1{'0' * 5000}", "scene one: guess.to is too long to be shown, and it must be a number"),
+    ],
     "guess = {": [
         ("view = 3\nguess = {", "scene one: view is 3, and it must be one of loss, ranks"),
         ("choices = 3\nguess = {", "scene one: guess or choices is both"),
@@ -311,6 +317,8 @@ WRONG = {
     "[one]": [
         ("[ONE]", "scene 'ONE': a name has up to 40 small letters, digits and hyphens"),
         ("[one", "the talk is no TOML"),
+        (f"a = 1{'0' * 5000}\n[one]", "the talk is no TOML: Exceeds the limit"),
+        (f"a = {'[' * 40_000}\n[one]", "the talk is no TOML to be read: its brackets stand too deep"),
         ("one = 3\n[two]", "scene one: it must be a table, opened by [one]"),
     ],
 }  # fmt: skip
