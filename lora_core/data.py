@@ -10,7 +10,6 @@ of its training moves the data, and a change of true rank moves neither inputs n
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from lora_core import theory
 from lora_core.experiment import DIGITS_PAIRS, Experiment, Shift, Task
 from lora_core.layer import draw_linear
-from lora_core.threads import one_thread
+from lora_core.threads import computed_once, one_thread
 
 HELD_OUT = 512
 """Held-out samples drawn for each task but digits, which holds out the 500 it does not train on."""
@@ -81,13 +80,13 @@ class Problem:
         """The same on the held-out sample."""
         return self._residual_test
 
-    @cached_property
+    @computed_once
     @one_thread()
     @torch.no_grad()
     def _residual(self) -> Tensor:
         return self.Y - self.base(self.X)
 
-    @cached_property
+    @computed_once
     @one_thread()
     @torch.no_grad()
     def _residual_test(self) -> Tensor:
@@ -102,7 +101,7 @@ class Problem:
         """Whether the floors are computed already; those of a large layer take half a second."""
         return "_floors" in self.__dict__
 
-    @cached_property
+    @computed_once
     @one_thread()
     def _floors(self) -> np.ndarray:
         found = theory.floors(self.X, self.residual(), self.train_bias)

@@ -9,7 +9,6 @@ their index is the number of updates done: 0 is the base with its fresh adapter.
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from lora_core.engine import Duel, Start, reduce_sample
 from lora_core.experiment import LIMITS, Experiment, Init, Optimizer, Whole
 from lora_core.lanes import Lane, Recorder
 from lora_core.layer import LoRALayer, initialise
-from lora_core.threads import one_thread
+from lora_core.threads import computed_once, one_thread
 
 _CHUNK_BYTES = 4_000_000
 _CHUNK_UPDATES = 64
@@ -135,7 +134,7 @@ class Run:
         """Updates done by the lane that got further."""
         return max(self.lora.updates, self.full.updates)
 
-    @cached_property
+    @computed_once
     def fingerprint(self) -> str:
         """16 hexadecimal digits that differ where any loss of the run differs in any bit."""
         digest = hashlib.sha256()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
+from lora_core import theory
 from lora_core.data import HELD_OUT, SWAPPED_PAIRS, Problem, make_problem, read_digits
 from lora_core.experiment import DATA_FIELDS, LIMITS, Experiment
 from lora_core.geometry import numerical_rank, spectrum
@@ -421,3 +423,28 @@ def test_the_floors_that_all_share_cannot_be_written_to() -> None:
     assert given.floors() is given.floors()
     with pytest.raises(ValueError, match="read-only"):
         given.floors()[0] = 0.0
+
+
+def test_floors_wait_for_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    true_floors = theory.floors
+
+    def slow_for_the_large(X: Tensor, *others: Any) -> np.ndarray:
+        if X.shape[1] == 32:
+            begun.set()
+            assert go_on.wait(60)
+        return true_floors(X, *others)
+
+    monkeypatch.setattr(theory, "floors", slow_for_the_large)
+    large, small = (make_problem(Experiment(in_features=size)) for size in (32, 8))
+    waiting = threading.Thread(target=large.floors)
+    waiting.start()
+    try:
+        assert begun.wait(60)
+        assert not large.floors_known
+        assert len(small.floors()) == 9
+        assert small.floors() is small.floors()
+    finally:
+        go_on.set()
+        waiting.join()
+    assert large.floors_known
