@@ -44,7 +44,7 @@ def begin(title: str) -> Experiment:
     )  # fmt: skip
     link = read_link()
     st.session_state.setdefault(_COMPLAINTS, []).extend(link.complaints)
-    kept = st.session_state[_WORDS] if st.session_state.get(_PAGE, title) != title else {}
+    kept = st.session_state.get(_WORDS, {}) if st.session_state.get(_PAGE, title) != title else {}
     # After a complaint too: until a value is gone from the link Streamlit may fail on it, as on seed=1e999.
     if kept or link.reworded or link.complaints:
         _rewrite_link(kept | link.reworded, title)
