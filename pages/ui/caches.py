@@ -48,10 +48,20 @@ def work(experiment: Experiment) -> float:
     return e.epochs * (update + 400_000)
 
 
+def large(experiment: Experiment) -> bool:
+    """Whether its data and floors take long however little is trained."""
+    return experiment.in_features * experiment.out_features > LARGE
+
+
+def brief(experiment: Experiment) -> bool:
+    """Whether the whole run takes no longer than a moment."""
+    return work(experiment) <= AT_ONCE and not large(experiment)
+
+
 RUNS: Shared[Experiment, Run] = Shared(
     lambda experiment: train(experiment),
-    brief=lambda experiment: work(experiment) <= AT_ONCE,
-    large=lambda experiment: experiment.in_features * experiment.out_features > LARGE,
+    brief=brief,
+    large=large,
     polish=lambda run: run.problem.floors(),
 )
 

@@ -11,14 +11,13 @@ import streamlit as st
 
 from lora_core.bank import Sweep, train_sweep
 from lora_core.data import Problem, make_problem
-from lora_core.experiment import Experiment
+from lora_core.experiment import DATA_FIELDS, Experiment
+from pages.ui.caches import large
 from pages.ui.shared import Shared, tell
 from pages.ui.turns import BusyError
 
 AT_ONCE = 2.2e10
 """Multiply-adds that a visitor may wait for: somewhat less than a second on one core."""
-LARGE = 256 * 256
-"""Weights of a layer whose data, floors and full fine-tuning take long by themselves."""
 ALL_RANKS = 64
 """Layers of a larger full rank are trained at a geometric set of ranks."""
 SOME_RANKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -66,16 +65,19 @@ def work(plan: Plan) -> float:
     return e.epochs * len(plan.rates) * len(plan.seeds) * (adapters + 2 * inputs**2 * out)
 
 
+def brief(plan: Plan) -> bool:
+    """Whether the whole sweep takes no longer than a moment."""
+    return work(plan) <= AT_ONCE and not large(plan.experiment)
+
+
 SWEEPS: Shared[Plan, Sweep] = Shared(
-    lambda plan: train_sweep(*plan),
-    brief=lambda plan: work(plan) <= AT_ONCE,
-    large=lambda plan: plan.experiment.in_features * plan.experiment.out_features > LARGE,
+    lambda plan: train_sweep(*plan), brief=brief, large=lambda plan: large(plan.experiment)
 )
 
 
 def grows(plan: Plan) -> bool:
     """Whether the sweep takes longer than a moment and is not there yet."""
-    return work(plan) > AT_ONCE and SWEEPS.kept(plan) is None
+    return not brief(plan) and SWEEPS.kept(plan) is None
 
 
 def trained(plan: Plan, name: str) -> Sweep:
@@ -89,7 +91,13 @@ def trained(plan: Plan, name: str) -> Sweep:
         tell(busy)
 
 
-@st.cache_resource(show_spinner=False, max_entries=16)
 def problem_of(experiment: Experiment) -> Problem:
     """The data and the base layer of a plan's experiment."""
-    return make_problem(experiment)
+    fields = {name: getattr(experiment, name) for name in (*DATA_FIELDS, "train_bias")}
+    return _problem(Experiment(**fields))
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _problem(data: Experiment) -> Problem:
+    # Few, as a large one holds a hundred megabytes; what does not move the data is normalised out.
+    return make_problem(data)
