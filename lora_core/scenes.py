@@ -55,8 +55,8 @@ class Guess:
         return tuple(_steps(self.unit, self.least, self.greatest))
 
     def text(self, value: float) -> str:
-        """A guess as it is read on the slider: 0.5, 20 times, 30 %, 4."""
-        return f"{value:g}{ {Unit.TIMES: ' times', Unit.PERCENT: ' %'}.get(self.unit, '') }"
+        """A guess as it is read on the slider: 0.5, 20 times, 30 %, 4,096."""
+        return f"{value:,.10g}{ {Unit.TIMES: ' times', Unit.PERCENT: ' %'}.get(self.unit, '') }"
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,7 @@ def read_talk(text: str) -> Talk:
     try:
         tables = tomllib.loads(text)
     except RecursionError as error:
-        raise ValueError(
-            "the talk is no TOML to be read: its brackets stand too deep in each other."
-        ) from error
+        raise ValueError("the talk is no TOML to be read: too many brackets in brackets.") from error
     except ValueError as error:  # TOMLDecodeError, and a whole number of more digits than Python reads
         raise ValueError(f"the talk is no TOML: {error}.") from error
     if not 1 <= len(tables) <= MOST_SCENES:

@@ -222,6 +222,20 @@ def test_what_is_hidden_stands_in_the_link() -> None:
     assert app.query_params["hide"] == "playback"
 
 
+@pytest.mark.parametrize("end", [1_048_576, 10.123456789])
+def test_a_guess_of_many_digits_survives_a_reload(end: float) -> None:
+    own = OWN.replace("to = 10", f"to = {end}").encode()
+    app = upload(opened(), own)
+    checked(app.select_slider(key="guess one").set_value(float(end)).run())
+    assert stage(app).guess == end
+    link = app.query_params["scene"]
+    checked(app.switch_page("app.py").run())
+    stage(app).guesses.clear()
+    app.query_params["scene"] = link
+    checked(app.switch_page("pages/3_On_stage.py").run())
+    assert stage(app).guess == end
+
+
 def test_the_list_of_scenes_jumps() -> None:
     app = checked(opened().button(key="to swapped-digits").click().run())
     assert stage(app).name == "swapped-digits"

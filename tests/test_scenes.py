@@ -13,7 +13,7 @@ from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment
 from lora_core.scene_numbers import NUMBERS, Facts, read_comparison
-from lora_core.scenes import FILE, MOST_QUESTION, MOST_SENTENCE, Scene, check, own_talk, read_talk
+from lora_core.scenes import FILE, MOST_QUESTION, MOST_SENTENCE, Guess, Scene, check, own_talk, read_talk
 from lora_core.theory import floors, knee
 from lora_core.training import Run, run
 
@@ -244,6 +244,18 @@ def test_what_is_no_comparison_is_refused(text: str) -> None:
         read_comparison(text, beside=True)
 
 
+@pytest.mark.parametrize(
+    ("number", "value", "text"),
+    [
+        ("full_trained", 1_048_576, "1,048,576"), ("full_trained", 4096, "4,096"),
+        ("final_loss", 0.001, "0.001"), ("last_rank_gain", 20, "20 times"), ("share", 37.5, "37.5 %"),
+        ("knee", 4, "4"),
+    ],
+)  # fmt: skip
+def test_a_guess_is_read_in_full(number: str, value: float, text: str) -> None:
+    assert Guess(number, 1, 1e9).text(value) == text
+
+
 def test_the_good_file_is_good() -> None:
     (scene,) = read_talk(GOOD).scenes
     check(scene, facts(scene))
@@ -318,7 +330,7 @@ WRONG = {
         ("[ONE]", "scene 'ONE': a name has up to 40 small letters, digits and hyphens"),
         ("[one", "the talk is no TOML"),
         (f"a = 1{'0' * 5000}\n[one]", "the talk is no TOML: Exceeds the limit"),
-        (f"a = {'[' * 40_000}\n[one]", "the talk is no TOML to be read: its brackets stand too deep"),
+        (f"a = {'[' * 40_000}\n[one]", "the talk is no TOML to be read: too many brackets in brackets"),
         ("one = 3\n[two]", "scene one: it must be a table, opened by [one]"),
     ],
 }  # fmt: skip

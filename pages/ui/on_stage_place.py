@@ -11,7 +11,7 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.scenes import Guess, Scene, Talk, own_talk
-from pages.ui.controls import CONTROLS, harmless, set_fields
+from pages.ui.controls import CONTROLS, harmless, set_fields, value_text
 from pages.ui.frame import arriving, complain, take_over
 
 HIDEABLE = ("sidebar", "buttons", "numbers", "playback")
@@ -69,7 +69,7 @@ class Stage:
         guess = self.guess
         if isinstance(guess, str):
             guess = 1 + [choice.says for choice in self.scene.choices].index(guess)
-        parts = [self.name, "" if guess is None else f"{guess:g}", _REVEALED if self.is_revealed else ""]
+        parts = [self.name, "" if guess is None else value_text(guess), _REVEALED if self.is_revealed else ""]
         return "~".join(filter(None, parts))
 
 
