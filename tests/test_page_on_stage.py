@@ -33,6 +33,7 @@ experiment = { in_features = 8, out_features = 6, epochs = 20, rank = 2 }
 choices = [{ says = "Low", when = "final_loss < 1" }, { says = "_High_", when = "final_loss >= 1" }]
 sentence = "It gets to {final_loss}."
 """
+LARGE = "1024, out_features = 1024"
 
 
 def opened(**link: str) -> AppTest:
@@ -267,6 +268,14 @@ def test_a_talk_of_ones_own_takes_the_stage_and_goes_again() -> None:
         (OWN.replace('"Low"', '"Low", until = 3').encode(), "scene two: choices is"),
         (OWN.replace("to = 10", "to = 0.01").encode(), "scene one: guess: final_loss is computed as"),
         (OWN.replace("8,", "1024,").replace("20 ", "2000 ").encode(), "scene one: experiment is too large"),
+        (
+            OWN.replace("= 8, out_features = 6, epochs = 20 }", f"= {LARGE}, epochs = 1 }}").encode(),
+            "scene one: experiment is too large for a stage, 1024 x 1024 with 1 epoch: ",
+        ),
+        (
+            OWN.replace("guess =", f"beside = {{ in_features = {LARGE}, epochs = 1 }}\nguess =").encode(),
+            "scene one: beside is too large for a stage, 1024 x 1024 with 1 epoch: ",
+        ),
     ],
 )  # fmt: skip
 def test_a_bad_file_keeps_the_talk_and_says_why(content: bytes, told: str) -> None:

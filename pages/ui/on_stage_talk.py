@@ -9,10 +9,11 @@ import re
 import streamlit as st
 
 from lora_core.experiment import Experiment
+from lora_core.numbers import plural
 from lora_core.scene_numbers import Facts
 from lora_core.scenes import Scene, Talk, check, own_talk, read_talk
 from pages.ui import rank_sweeps
-from pages.ui.caches import AT_ONCE, finished_run, grown_run, work
+from pages.ui.caches import brief, finished_run, grown_run
 from pages.ui.controls import harmless
 from pages.ui.on_stage_acts import open_talk, perform
 from pages.ui.on_stage_join import draw_address
@@ -130,13 +131,13 @@ def _hide() -> None:
 
 
 def _check_size(scene: Scene, name: str, experiment: Experiment) -> None:
-    plan = rank_sweeps.ranks_plan(experiment)
-    slow = work(experiment) > AT_ONCE
+    """Refuse what takes longer than a moment, be it for its updates or for its data and floors."""
+    quick = brief(experiment)
     if scene.view == "ranks":
-        slow = slow or rank_sweeps.work(plan) > rank_sweeps.AT_ONCE
-    if slow:
+        quick = quick and rank_sweeps.brief(rank_sweeps.ranks_plan(experiment))
+    if not quick:
         e = experiment
         raise ValueError(
             f"scene {scene.name}: {name} is too large for a stage, {e.in_features} x {e.out_features} with "
-            f"{e.epochs:,} epochs: it must train in a moment. Fewer features or epochs will do."
+            f"{plural(e.epochs, 'epoch')}: it must train in a moment. Fewer features or epochs will do."
         )
