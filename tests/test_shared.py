@@ -185,6 +185,48 @@ def test_a_training_that_fails_is_begun_anew() -> None:
     assert found.complete
 
 
+def test_who_waited_for_a_training_that_failed_begins_anew_and_is_served() -> None:
+    kitchen, found, told = Kitchen(seconds=0.02), [], []
+    honest = kitchen.shared._train
+
+    def broken_once(key: int) -> Iterator[Piece]:
+        kitchen.shared._train = honest
+        time.sleep(0.2)  # until the others wait
+        yield Piece(key, 1, kitchen.steps)
+        raise ZeroDivisionError
+
+    def ask() -> None:
+        try:
+            found.append(kitchen.shared.finished(7))
+        except ZeroDivisionError as error:
+            told.append(error)
+
+    kitchen.shared._train = broken_once
+    together(*[ask] * 6)
+    assert len(told) == 1
+    assert len({id(each) for each in found}) == 1
+    assert found[0].complete
+    assert kitchen.begun == [7]
+
+
+def test_what_is_measured_may_change_meanwhile() -> None:
+    result, stop = Piece(1, 1, 1), threading.Event()
+    result.__dict__.update({f"field {i}": [] for i in range(2000)})
+
+    def change() -> None:
+        while not stop.is_set():
+            result.__dict__["more"] = 1
+            del result.__dict__["more"]
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        assert {size_of(result) for _ in range(100)} == {result.numbers.nbytes}
+    finally:
+        stop.set()
+        changing.join()
+
+
 def test_a_run_that_grew_is_the_run_to_the_bit_and_its_size_is_that_of_its_arrays() -> None:
     experiment = Experiment(in_features=24, out_features=12, epochs=2000, rank=60)
     found = grown_run(experiment)

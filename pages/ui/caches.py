@@ -13,7 +13,7 @@ from lora_core.experiment import Experiment
 from lora_core.training import Run, train
 from lora_core.training import run as train_to_the_end
 from pages.ui.shared import Shared, tell
-from pages.ui.turns import BusyError
+from pages.ui.turns import PATIENCE, BusyError
 
 AT_ONCE = 3e9
 """Multiply-adds that a visitor may wait for: about a third of a second on one core."""
@@ -66,9 +66,9 @@ RUNS: Shared[Experiment, Run] = Shared(
 )
 
 
-def finished_run(experiment: Experiment) -> Run | None:
+def finished_run(experiment: Experiment, patience: float = PATIENCE) -> Run | None:
     """The run, trained now where that takes a moment; None for one that has yet to grow, or to wait."""
-    return RUNS.finished(experiment)
+    return RUNS.finished(experiment, patience)
 
 
 def kept_run(experiment: Experiment) -> Run | None:

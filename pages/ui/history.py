@@ -81,7 +81,7 @@ def _change(kept: list[Experiment]) -> None:
 
 
 def _named(word: str, other: Experiment, experiment: Experiment) -> tuple[str, Run] | None:
-    run = finished_run(other)
+    run = finished_run(other, patience=0.0)  # it only stands beside: where others wait it is left out
     return None if run is None else (f"{word}: {name_of(other, experiment)}", run)
 
 

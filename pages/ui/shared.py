@@ -11,6 +11,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ import streamlit as st
 import torch
 from torch import nn
 
-from pages.ui.turns import LATER, PATIENCE, QUICK, SLOW, BusyError, setting, wait
+from pages.ui.turns import LATER, PATIENCE, QUICK, SLOW, BusyError, Line, setting, wait
 
 BUDGET, TICK = 0.15, 0.25
 """Seconds of training in a tick and from tick to tick, of a result that grows alone."""
@@ -87,15 +88,16 @@ class Shared(Generic[K, V]):
     def kept(self, key: K) -> V | None:
         """The finished result if there is one."""
         with self._lock:
+            self._make_room(time.monotonic())
             if key not in self._kept:
                 return None
             self._kept.move_to_end(key)
             return self._kept[key][0]
 
-    def finished(self, key: K) -> V | None:
+    def finished(self, key: K, patience: float = PATIENCE) -> V | None:
         """The finished result, trained now if that takes a moment; None for one that grows or has to wait."""
         try:
-            return self._at_once(key) if self._brief(key) else self.kept(key)
+            return self._at_once(key, patience) if self._brief(key) else self.kept(key)
         except BusyError:
             return None
 
@@ -105,22 +107,24 @@ class Shared(Generic[K, V]):
         :raises BusyError: there is nothing to show yet, and no turn or no place for it now.
         """
         if self._brief(key):
-            return self._at_once(key)
-        found = self.kept(key)
-        if found is not None:
-            return found
-        growing = self._place(key, name)
-        latest = growing.latest
-        if latest is not None and not self._has_looked(growing):
-            return latest
-        if latest is None:
-            wait(lambda seconds: growing.lock.acquire(timeout=seconds), PATIENCE, SLOW)
-        elif not growing.lock.acquire(blocking=False):
-            return latest  # another page trains it at this moment
-        try:
-            return self._further(key, growing)
-        finally:
-            growing.lock.release()
+            return self._at_once(key, PATIENCE)
+        while True:
+            found = self.kept(key)
+            if found is not None:
+                return found
+            growing = self._place(key, name)
+            latest = growing.latest
+            if latest is not None and not self._has_looked(growing):
+                return latest
+            if latest is None:
+                wait(partial(growing.lock.acquire, True), PATIENCE, SLOW)
+            elif not growing.lock.acquire(blocking=False):
+                return latest  # another page trains it at this moment
+            try:
+                if self._growing.get(key) is growing:  # else it was finished or given up meanwhile
+                    return self._further(key, growing)
+            finally:
+                growing.lock.release()
 
     @staticmethod
     def _has_looked(growing: _Growing[V]) -> bool:
@@ -144,45 +148,56 @@ class Shared(Generic[K, V]):
         """Seconds from tick to tick of a page: more where many grow, for drawing them takes time too."""
         return TICK * max(1.0, self.growing() / 2)
 
-    def _at_once(self, key: K) -> V:
-        found = self.kept(key)
-        if found is not None:
-            return found
-        growing = self._place(key)
-        wait(lambda seconds: growing.lock.acquire(timeout=seconds), PATIENCE, QUICK)
-        try:
-            while growing.latest is None or not growing.latest.complete:
-                with QUICK.turn(growing.born), self._forgotten_if_it_fails(key):
+    def _at_once(self, key: K, patience: float) -> V:
+        end = time.monotonic() + patience
+        while True:
+            found = self.kept(key)
+            if found is not None:
+                return found
+            growing = self._place(key)
+            left = max(0.0, end - time.monotonic())
+            wait(partial(growing.lock.acquire, True), left, QUICK)
+            try:
+                if self._growing.get(key) is not growing:
+                    continue  # another page has finished it meanwhile, or failed
+                left = max(0.0, end - time.monotonic())
+                with QUICK.turn(growing.born, left), self._forgotten_if_it_fails(key, growing):
                     for latest in growing.steps:
                         growing.latest = latest
                     self._polish(latest)  # in the same turn
-            return self._keep(key, growing.latest)
-        finally:
-            growing.lock.release()
+                return self._keep(key, latest)
+            finally:
+                growing.lock.release()
 
     def _further(self, key: K, growing: _Growing[V]) -> V:
         slow = SLOW if self._large(key) else QUICK
         end = time.monotonic() + (BUDGET if self.growing() < 2 else BUDGET / 2)
         try:
-            with self._forgotten_if_it_fails(key):
+            with self._forgotten_if_it_fails(key, growing):
                 if growing.latest is None:
                     with slow.turn(growing.born):
                         growing.latest = next(growing.steps)
                 elif not growing.polished and not len(QUICK):
                     # Only now, and where nobody waits for anything: a first paint does not wait for it.
-                    with suppress(BusyError), slow.turn(patience=0.0):
-                        self._polish(growing.latest)
-                        growing.polished = True
+                    with suppress(BusyError):
+                        self._polish_in_turn(growing, slow, patience=0.0)
                 while not growing.latest.complete and time.monotonic() < end:
                     with QUICK.turn(growing.trained + LATER, patience=PIECE):
                         growing.latest = next(growing.steps)
                     growing.trained = time.monotonic()
+                if growing.latest.complete:
+                    self._polish_in_turn(growing, slow, PATIENCE)
+                    return self._keep(key, growing.latest)
         except BusyError:
             if growing.latest is None:
                 raise
-        if growing.latest.complete:
-            return self._keep(key, growing.latest)
         return growing.latest
+
+    def _polish_in_turn(self, growing: _Growing[V], line: Line, patience: float) -> None:
+        if growing.latest is not None and not growing.polished:
+            with line.turn(growing.trained, patience):
+                self._polish(growing.latest)
+                growing.polished = True
 
     def _place(self, key: K, name: str = "") -> _Growing[V]:
         """The growing result of a key, with this visitor among those who want it."""
@@ -194,35 +209,35 @@ class Shared(Generic[K, V]):
                 if not self._growing[left].active(now):
                     del self._growing[left]
             if key not in self._growing:
-                self._make_room(now, limited=not self._brief(key))
+                self._make_room(now, one_more=not self._brief(key))
                 self._growing[key] = _Growing(self._train(key))
             self._growing[key].visitors[me] = now
             return self._growing[key]
 
-    def _make_room(self, now: float, limited: bool) -> None:
+    def _make_room(self, now: float, one_more: bool = False) -> None:
         """Give up what no page asks for any more; what grows, where its place is wanted or after a while."""
         for key, each in list(self._growing.items()):
             if each.absent(now) > (ABSENT if self._brief(key) else GONE):
                 del self._growing[key]
         growing = [key for key in self._growing if not self._brief(key)]
-        if limited and len(growing) >= MOST_GROWING:
+        if one_more and len(growing) >= MOST_GROWING:
             longest = max(growing, key=lambda key: self._growing[key].absent(now))
             if self._growing[longest].active(now):
                 raise BusyError(len(growing))
             del self._growing[longest]
 
     def _keep(self, key: K, result: V) -> V:
-        self._polish(result)
+        size = size_of(result)
         with self._lock:
             self._growing.pop(key, None)
-            self._kept[key] = result, size_of(result)
+            self._kept[key] = result, size
             self._kept.move_to_end(key)
             while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > self._room:
                 self._kept.popitem(last=False)
         return result
 
     @contextmanager
-    def _forgotten_if_it_fails(self, key: K) -> Iterator[None]:
+    def _forgotten_if_it_fails(self, key: K, growing: _Growing[V]) -> Iterator[None]:
         """A training that raised cannot go on: the next who asks for it begins anew."""
         try:
             yield
@@ -230,7 +245,8 @@ class Shared(Generic[K, V]):
             raise
         except Exception:
             with self._lock:
-                self._growing.pop(key, None)
+                if self._growing.get(key) is growing:
+                    del self._growing[key]
             raise
 
 
@@ -276,7 +292,8 @@ def size_of(value: object) -> int:
         if isinstance(node, nn.Module):
             return sum(each.nbytes for each in node.parameters())
         if isinstance(node, dict):
-            return sum(bytes_in(each) for each in node.values())
+            # A copy: another page may compute something at this moment that its object then keeps.
+            return sum(bytes_in(each) for each in list(node.values()))
         if isinstance(node, list | tuple):
             return sum(bytes_in(each) for each in node)
         return bytes_in(vars(node)) if hasattr(node, "__dict__") else 0
