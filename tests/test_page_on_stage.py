@@ -1,21 +1,27 @@
 """The stage without a browser: every scene, every guess and reveal, every key's act, and files gone wrong."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from lora_core import run
 from lora_core.experiment import Experiment
+from lora_core.figures.ranks_numbers import RanksInfo
 from lora_core.scene_numbers import Facts
 from lora_core.scenes import Scene, own_talk
 from lora_core.verdict import verdict
+from pages.ui import on_stage
+from pages.ui.caches import brief
 from pages.ui.controls import CONTROLS
 from pages.ui.on_stage_acts import ACTS
 from pages.ui.on_stage_join import is_local, read_address
 from pages.ui.on_stage_keys import KEYS
 from pages.ui.on_stage_place import Stage
 from pages.ui.on_stage_talk import checked_talk, plain
+from pages.ui.rank_sweeps import SWEEPS, grows, ranks_plan
 
 TALK = own_talk().scenes
 OWN = """
@@ -179,6 +185,56 @@ def test_a_hand_on_the_sidebar_shows_that_run_and_the_next_scene_is_itself_again
     assert f"### {plain(verdict(run(Experiment(seed=7))).sentence)}" in words(app)
     press(app, "next")
     assert shown(app) == TALK[3].experiment
+
+
+def test_a_sweep_that_grows_is_drawn_when_every_rank_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[RanksInfo] = []
+    ticks: list[float | None] = []
+    draw, fragment = on_stage.draw_scene_ranks, st.fragment
+
+    def draw_and_note(info: RanksInfo, **how: Any) -> Any:
+        drawn.append(info)
+        return draw(info, **how)
+
+    def fragment_and_note(function: Any, *, run_every: float | None = None) -> Any:
+        if function is on_stage._picture:
+            ticks.append(run_every)
+        return fragment(function, run_every=run_every)
+
+    app = press(opened(scene="power-law"), "reveal")
+    monkeypatch.setattr(on_stage, "draw_scene_ranks", draw_and_note)
+    monkeypatch.setattr(st, "fragment", fragment_and_note)
+    monkeypatch.setattr(SWEEPS, "growing", lambda: 6)
+    longer = replace(TALK[7].experiment, epochs=500, seed=77)
+    plan = ranks_plan(longer)
+    assert brief(longer)  # the run takes a moment, the sweep does not
+    assert grows(plan)
+    checked(app.number_input(key="seed").set_value(77).run())
+    drawn.clear()
+    ticks.clear()
+    checked(app.select_slider(key="epochs").set_value(500).run())
+    shares = []
+    while grows(plan):
+        assert app.get("progress")
+        assert not drawn
+        shares += [each.proto.value for each in app.get("progress")]
+        checked(app.run())
+    assert len(set(shares)) > 2
+    assert shares == sorted(shares)
+    checked(app.run())
+    assert not app.get("progress")
+    assert {(info.experiment, info.ranks) for info in drawn} == {(plan.experiment, plan.ranks)}
+    assert set(ticks[:-1]) == {0.75, None}
+    assert ticks[-1] is None
+    assert f"### {plain(verdict(run(longer)).sentence)}" in words(app)
+
+
+def test_where_the_run_takes_long_too_the_sweep_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = press(opened(scene="every-rank"), "reveal")
+    monkeypatch.setattr(on_stage, "finished_run", lambda _: None)
+    checked(app.number_input(key="seed").set_value(8).run())
+    assert "### Training …" not in words(app)
+    assert any(each.startswith("### You need rank") for each in words(app))
 
 
 @pytest.mark.parametrize(

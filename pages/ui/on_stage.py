@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
+from lora_core.bank import Sweep
 from lora_core.experiment import Experiment
 from lora_core.figures.loss_numbers import LossInfo, alt_text, loss_info
 from lora_core.figures.ranks_numbers import RanksInfo, knee_words, ranks_info
@@ -17,17 +18,17 @@ from lora_core.scene_numbers import Facts, Unit
 from lora_core.scenes import Scene
 from lora_core.training import Run
 from lora_core.verdict import verdict
-from pages.ui.caches import finished_run, grown_run, warm_up
+from pages.ui.caches import RUNS, finished_run, grown_run, warm_up
 from pages.ui.history import name_of
 from pages.ui.live_chart import live_chart, preload, steady_chart
 from pages.ui.on_stage_acts import perform, remember_guess
 from pages.ui.on_stage_keys import stage_keys
 from pages.ui.on_stage_place import Stage, current, guess_key, middle, settle, write_link
 from pages.ui.on_stage_talk import draw_talk, facts_of, plain, prefetch
-from pages.ui.rank_sweeps import problem_of, ranks_plan, trained
+from pages.ui.rank_sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
 
-TICK = 0.25
-"""Seconds between two looks at a run that grows."""
+TOLERANCE = 0.01
+"""A rank is enough where its floor is at most this share of the base loss above full fine-tuning's."""
 HEIGHT = 400
 """Of the chart where the window does not decide, on a phone."""
 
@@ -43,9 +44,9 @@ def show(experiment: Experiment) -> None:
     with st.container(key="stage_question"):
         place = f"{stage.place + 1}/{len(stage.talk.scenes)}"
         st.markdown(f"## :gray[{place}] {plain(facts.filled(scene.question))}")
-    grows = finished_run(experiment) is None
+    tick = _tick(scene, experiment)
     with st.container(key="stage_chart"):
-        st.fragment(_picture, run_every=TICK if grows else None)(stage, experiment)
+        st.fragment(_picture, run_every=tick)(stage, experiment, tick is not None)
     with st.container(key="stage_below"):
         if stage.is_revealed:
             _draw_answer(stage, facts, experiment)
@@ -58,17 +59,24 @@ def show(experiment: Experiment) -> None:
     prefetch(stage)
 
 
-def _picture(stage: Stage, experiment: Experiment) -> None:
-    if stage.scene.view == "ranks":
-        _draw_ranks(stage, experiment)
-    else:
-        _draw_loss(stage, experiment)
+def _tick(scene: Scene, experiment: Experiment) -> float | None:
+    """Seconds from look to look at what the scene draws, a run or a sweep; None where it grows no more."""
+    if scene.view == "ranks":
+        return SWEEPS.tick() if grows(ranks_plan(experiment)) else None
+    return RUNS.tick() if finished_run(experiment) is None else None
 
 
-def _draw_loss(stage: Stage, experiment: Experiment) -> None:
+def _picture(stage: Stage, experiment: Experiment, growing: bool) -> None:
+    """The chart; where it was still growing when the page was drawn, its end draws the page once more."""
+    draw = _draw_ranks if stage.scene.view == "ranks" else _draw_loss
+    if draw(stage, experiment) and growing:
+        st.rerun()
+
+
+def _draw_loss(stage: Stage, experiment: Experiment) -> bool:
+    """Draw the run as far as it is, and return whether that is all of it."""
     scene, revealed = stage.scene, stage.is_revealed
-    finished = finished_run(experiment)
-    run = grown_run(experiment) if finished is None else finished
+    run = grown_run(experiment)
     info = _info(scene, run)
     guess = _guess_of(stage, Unit.LOSS)
     ends = None if guess is None and not _guesses(scene, Unit.LOSS) else _ends(scene)
@@ -80,8 +88,7 @@ def _draw_loss(stage: Stage, experiment: Experiment) -> None:
         streaming=None if run.complete else (run.updates, experiment.epochs),
         alt=scene_alt(alt_text(info), base, revealed=revealed, guess=guess),
     )  # fmt: skip
-    if finished is None and run.complete:
-        st.rerun()
+    return run.complete
 
 
 def _info(scene: Scene, run: Run) -> LossInfo:
@@ -96,14 +103,24 @@ def _info(scene: Scene, run: Run) -> LossInfo:
     return info if known else replace(info, floors=())
 
 
-def _draw_ranks(stage: Stage, experiment: Experiment) -> None:
+def _draw_ranks(stage: Stage, experiment: Experiment) -> bool:
+    """Draw the sweep once it has every rank, until then how far it is; return whether it has."""
     plan = ranks_plan(experiment)
-    info: RanksInfo = ranks_info(trained(plan, "stage"), problem_of(plan.experiment))
+    sweep = trained(plan, "stage")
+    if not sweep.complete:
+        st.progress(sweep.progress, f"{sweep.done} of {sweep.total} ranks trained")
+        return False
+    info = _ranks_info(plan, sweep)
     revealed, guess = stage.is_revealed, _guess_of(stage, Unit.RANK)
     steady_chart(
         draw_scene_ranks(info, revealed=revealed, guess=guess), key="stage_ranks", height=HEIGHT,
-        alt=scene_ranks_alt(info, knee_words(info, 0.01), revealed=revealed, guess=guess),
+        alt=scene_ranks_alt(info, knee_words(info, TOLERANCE), revealed=revealed, guess=guess),
     )  # fmt: skip
+    return True
+
+
+def _ranks_info(plan: Plan, sweep: Sweep) -> RanksInfo:
+    return ranks_info(sweep, problem_of(plan.experiment))
 
 
 def _guesses(scene: Scene, unit: Unit) -> bool:
@@ -149,10 +166,19 @@ def _draw_answer(stage: Stage, facts: Facts, experiment: Experiment) -> None:
     st.markdown(f"{guessed} · It is **{plain(truth)}**")
     sentence = facts.filled(scene.sentence)
     if experiment != scene.experiment:  # a hand has changed something: then what this run shows
-        run = finished_run(experiment)
-        sentence = "Training …" if run is None else verdict(run).sentence
+        sentence = _sentence_now(scene, experiment)
     with st.container(key="verdict"):
         st.markdown(f"### {plain(sentence)}")
+
+
+def _sentence_now(scene: Scene, experiment: Experiment) -> str:
+    """What the run shows; where it takes long and only the sweep of every rank is drawn, what that shows."""
+    run = finished_run(experiment)
+    if run is not None:
+        return verdict(run).sentence
+    plan = ranks_plan(experiment)
+    sweep = SWEEPS.kept(plan) if scene.view == "ranks" else None
+    return "Training …" if sweep is None else knee_words(_ranks_info(plan, sweep), TOLERANCE)
 
 
 def _draw_buttons(stage: Stage) -> None:
