@@ -49,9 +49,9 @@ class Figure(NamedTuple):
         return f"  {self.name:62s}{self.value:10.3g} {self.unit:12s}{' and '.join(limits)}{mark}"
 
 
-async def room(server: Server, visitors: int = 100, seconds: float = 10) -> list[Figure]:
+async def room(server: Server, visitors: int = 100, seconds: float = 10, seed: int = 7) -> list[Figure]:
     """A room opens one link, each at a moment of its own: one run is trained, and all have its curve."""
-    link = {"seed": 7, "rank": 5}
+    link = {"seed": seed, "rank": 5}
     expected = run(Experiment(**link)).fingerprint
     await _warm(server)
     before, work = server.memory(), server.cpu()
@@ -67,21 +67,24 @@ async def room(server: Server, visitors: int = 100, seconds: float = 10) -> list
         times = await _all(come(each, i * seconds / visitors) for i, each in enumerate(crowd))
         await _all(each.until(lambda v: v.finished > 0) for each in crowd)
         growth, work = server.memory() - before, server.cpu() - work
+        report = await asyncio.to_thread(server.report)
         return [
             Figure("p95 from the link to the trained curve", p95(times), "s", most=1.5),
             Figure("slowest of all", max(times), "s"),
-            Figure("runs trained for it", runs_of(server.report(), **link), "", most=1, least=1),
+            Figure("runs trained for it", runs_of(report, **link), "", most=1, least=1),
             Figure("errors", sum(len(each.errors) for each in crowd), "", most=0),
             Figure("memory a visitor", growth / visitors, "MB", most=3),
             Figure("processor time a visitor", 1000 * work / visitors, "ms"),
         ]
 
 
-async def movers(server: Server, visitors: int = 16, every: float = 2, seconds: float = 30) -> list[Figure]:
+async def movers(
+    server: Server, visitors: int = 16, every: float = 2, seconds: float = 30, first: int = 0
+) -> list[Figure]:
     """Each visitor moves the rank slider of an experiment of its own: every move is a new run."""
     await _warm(server)
-    moves = await _move(server, range(visitors), every, seconds)
-    report = server.report()
+    moves = await _move(server, range(first, first + visitors), every, seconds)
+    report = await asyncio.to_thread(server.report)
     return [
         Figure("p95 from a moved slider to its curve", p95(moves.times), "s", most=0.8),
         Figure("median", median(moves.times), "s"),
@@ -240,7 +243,7 @@ async def _vanish(server: Server, seeds: Iterable[int], at_once: int, size: int)
 async def _settled(server: Server, seconds: float = 30) -> int:
     """Wait until no page runs any more; returns how many still did in the end."""
     end = time.monotonic() + seconds
-    while (left := server.report().scripts) and time.monotonic() < end:
+    while (left := (await asyncio.to_thread(server.report)).scripts) and time.monotonic() < end:
         await asyncio.sleep(0.25)
     return left
 
