@@ -36,11 +36,14 @@ def draw_finger_toggle() -> bool:
 def draw_finger(experiment: Experiment) -> None:
     """The handle, to be drawn below the live chart."""
     plan = ranks_plan(experiment)
-    if grows(plan):
+    sweep = None if grows(plan) else trained(plan, "finger")
+    if (
+        sweep is None or not sweep.complete
+    ):  # it may have made room since, and would be kept with ranks missing
         st.caption("Training every rank of this layer takes longer than a moment. It is done step by step on")
         st.page_link("pages/1_Every_rank.py", label="Every rank", icon=":material/bar_chart:")
         return
-    info, message = _packed(plan, trained(plan, "finger"))
+    info, message = _packed(plan, sweep)
     rank_chart(message, info, experiment.rank, key="finger", on_pick=lambda rank: set_field("rank", rank))
 
 
