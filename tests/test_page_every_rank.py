@@ -1,6 +1,9 @@
 """The page of all ranks without a browser: what it says, what it trains again, and what only on request."""
 
+from typing import Any
+
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from lora_core import Experiment, bank, make_problem, sweep
@@ -112,6 +115,23 @@ def test_a_large_layer_grows_and_ends_complete() -> None:
     assert said(app).startswith("You need rank 4")
     assert len(set(shares)) > 2
     assert shares == sorted(shares)
+
+
+def test_a_page_looks_less_often_where_many_sweeps_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks: dict[str, float | None] = {}
+    fragment = st.fragment
+
+    def fragment_and_note(function: Any, *, run_every: float | None = None) -> Any:
+        ticks[function.__module__] = run_every
+        return fragment(function, run_every=run_every)
+
+    monkeypatch.setattr(st, "fragment", fragment_and_note)
+    monkeypatch.setattr(rank_sweeps.SWEEPS, "growing", lambda: 8)
+    open_link(in_features="256", out_features="256", epochs="500", seed="5")
+    assert ticks["pages.ui.every_rank"] == 1.0
+    app = open_link(seed="5", epochs="300")
+    checked(app.toggle(key="over rates").set_value(True).run())
+    assert ticks["pages.ui.rank_more"] == 1.0
 
 
 def test_another_value_cancels_a_growing_sweep(monkeypatch: pytest.MonkeyPatch) -> None:

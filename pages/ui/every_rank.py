@@ -21,10 +21,8 @@ from pages.ui.live_chart import preload, steady_chart
 from pages.ui.rank_chart import click_chart, click_message, rank_chart, rank_message
 from pages.ui.rank_finger import follow_finger
 from pages.ui.rank_more import draw_map, draw_seeds, leave_for_cell
-from pages.ui.rank_sweeps import Plan, grows, problem_of, ranks_plan, trained
+from pages.ui.rank_sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
 
-TICK = 0.25
-"""Seconds between two looks at a sweep that grows."""
 TOLERANCES = (0.001, 0.01, 0.05, 0.1)
 HEIGHT = 330
 
@@ -54,7 +52,7 @@ def show(experiment: Experiment) -> None:
         said.markdown(f"### Training {len(plan.ranks)} ranks, which takes longer than a moment.")
     sweep = trained(plan, "ranks")
     if not sweep.complete:
-        st.fragment(_grow, run_every=TICK)(plan, experiment, tolerance)
+        st.fragment(_grow, run_every=SWEEPS.tick())(plan, experiment, tolerance)
         return
     drawn = _drawn(plan, tolerance, sweep)
     said.markdown(f"### {knee_words(drawn.info, tolerance)}")

@@ -9,9 +9,8 @@ from lora_core.figures.ranks_beyond import NEAR, MapInfo, map_info, seeds_info
 from pages.ui.controls import set_field
 from pages.ui.live_chart import steady_chart
 from pages.ui.rank_chart import click_chart, click_message
-from pages.ui.rank_sweeps import SEEDS, Plan, map_plan, seeds_plan, trained
+from pages.ui.rank_sweeps import SEEDS, SWEEPS, Plan, map_plan, seeds_plan, trained
 
-TICK = 0.25
 _LEAVE = "leave for the playground"
 
 
@@ -76,5 +75,5 @@ def _sweep(plan: Plan, name: str) -> Sweep | None:
             st.rerun()
         st.progress(found.progress, f"{found.done} of {found.total} runs trained")
 
-    st.fragment(grow, run_every=TICK)()
+    st.fragment(grow, run_every=SWEEPS.tick())()
     return None
