@@ -28,6 +28,8 @@ from lora_core.scene_numbers import (
 
 FILE = Path(__file__).with_name("scenes.toml")
 MOST_SCENES, MOST_BYTES = 40, 100_000
+MOST_DOTS = 500
+"""In a line: a key of many parts takes time by the square of their number."""
 MOST_TITLE, MOST_QUESTION, MOST_SENTENCE, MOST_CHOICE = 40, 120, 170, 30
 """Letters; two lines on the stage, and what fits on a button."""
 CHOICES = range(2, 6)
@@ -112,6 +114,9 @@ def read_talk(text: str) -> Talk:
     """
     if len(text.encode()) > MOST_BYTES:
         raise ValueError(f"the talk has {len(text.encode()):,} bytes: at most {MOST_BYTES:,} are read.")
+    dots = max((line.count(".") for line in text.splitlines()), default=0)
+    if dots > MOST_DOTS:
+        raise ValueError(f"the talk has a line with {dots:,} dots: at most {MOST_DOTS} are read.")
     try:
         tables = tomllib.loads(text)
     except RecursionError as error:

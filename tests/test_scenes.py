@@ -267,7 +267,11 @@ WRONG = {
         ("", "scene one: title is missing, and it must be a text of 1 to 40 letters"),
         (f'title = "{"x" * 41}"', "scene one: title is 'xxx"),
         ("title = 3", "scene one: title is 3"),
-        (f"title.{'a.' * 2000}a = 3", "scene one: title is too long to be shown, and it must be a text"),
+        (f"title.{'a.' * 400}a = 3", "scene one: title is {'a': {'a': "),
+        (
+            "title = " + f"{{ {'a.' * 400}a = [\n" * 3 + "] }" * 3,
+            "scene one: title is too long to be shown, and it must be a text",
+        ),
         ('title = "One"\nwhen = 1', "scene one: when is no field: the fields are title, question"),
     ],
     "rank = 2": [
@@ -350,6 +354,8 @@ def test_a_file_that_is_empty_or_too_long_is_told() -> None:
         read_talk("")
     with pytest.raises(ValueError, match="41 scenes"):
         read_talk("".join(GOOD.replace("[one]", f"[s{i}]") for i in range(41)))
+    with pytest.raises(ValueError, match="a line with 20,000 dots: at most 500 are read"):
+        read_talk(f"[one]\ntitle.{'a.' * 19_999}a = 3")  # tomllib took 6 s for it
     with pytest.raises(ValueError, match="at most 100,000 are read"):
         read_talk("#" * 100_001)
 
