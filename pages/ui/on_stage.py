@@ -108,7 +108,8 @@ def _draw_ranks(stage: Stage, experiment: Experiment) -> bool:
     plan = ranks_plan(experiment)
     sweep = trained(plan, "stage")
     if not sweep.complete:
-        st.progress(sweep.progress, f"{sweep.done} of {sweep.total} ranks trained")
+        st.markdown(f"### {sweep.done} of {sweep.total} ranks trained")
+        st.progress(sweep.progress)
         return False
     info = _ranks_info(plan, sweep)
     revealed, guess = stage.is_revealed, _guess_of(stage, Unit.RANK)
