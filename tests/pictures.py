@@ -13,7 +13,12 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "pictures"
-PICTURES = {"playground": ("light", "/"), "playground-dark": ("dark", "/?rank=4")}
+PICTURES = {
+    "playground": ("light", "/"),
+    "playground-dark": ("dark", "/?rank=4"),
+    "every-rank": ("light", "/Every_rank"),
+    "on-stage": ("dark", "/On_stage?scene=knee~20~revealed&hide=sidebar,buttons"),
+}
 """File name -> theme and link."""
 
 
@@ -49,8 +54,8 @@ def take_all(server: str) -> None:
         for name, (theme, link) in PICTURES.items():
             page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=theme)
             page.goto(server + link)
-            page.locator("[data-testid=live-chart][data-run]").wait_for(timeout=30_000)
-            page.wait_for_timeout(1000)  # until the numbers below the charts are drawn too
+            page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=30_000)
+            page.wait_for_timeout(3000)  # until what stands round the first chart is drawn too
             page.screenshot(path=FOLDER / f"{name}.png")
             print(FOLDER / f"{name}.png")
         browser.close()

@@ -151,9 +151,7 @@ def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = RANKS)
     weights = sum(part.count * part.weight for part in hit)
     sides = sum(part.count * (part.in_features + part.out_features) for part in hit)
     share = 100 * shape.count(adapter).share
-    return RankInfo(
-        tuple(ranks), tuple(curves), adapter.rank, share, 100 * weights / full, weights / sides
-    )
+    return RankInfo(tuple(ranks), tuple(curves), adapter.rank, share, 100 * weights / full, weights / sides)
 
 
 def share_text(tiles: Sequence[Tile]) -> str:
