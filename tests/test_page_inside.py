@@ -109,6 +109,11 @@ def test_no_corner_breaks_the_page(link):
 
 def test_a_layer_of_a_thousand_by_a_thousand_opens():
     app = open_page(in_features="1024", out_features="1024", epochs="1", samples="64")
+    assert app.subheader[0].value == HEADINGS[0]  # with the first look; the rest when the floors are there
+    for _ in range(10):
+        if [each.value for each in app.subheader] == HEADINGS:
+            break
+        checked(app.run())
     assert [each.value for each in app.subheader] == HEADINGS
     assert "1,054,720" in "".join(each.delta for each in app.metric) or "1,054,720" in words(app)
 
