@@ -1,6 +1,5 @@
 """The playground without a browser: every control at both ends, every preset, every verdict, every link."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -177,8 +176,3 @@ def test_a_long_run_grows_tick_by_tick_and_ends_as_the_run() -> None:
             break
         checked(app.run())
     assert said(app) == verdict(run(experiment)).sentence
-
-
-def test_the_experiment_is_downloaded_as_json_that_opens_again() -> None:
-    text = json.dumps(Experiment(rank=7).to_dict())
-    assert Experiment.from_dict(json.loads(text)) == Experiment(rank=7)

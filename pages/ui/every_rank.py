@@ -180,4 +180,7 @@ def _cut_words(info: RanksInfo, cut: Floats, place: int) -> str:
 def _draw_table(drawn: Drawn) -> None:
     with st.expander("All of it as a table"):
         st.dataframe(drawn.frame, hide_index=True, height=300)
-    st.download_button("Ranks as CSV", drawn.csv, "every_rank.csv", "text/csv", icon=":material/download:")
+    st.download_button(
+        "Ranks as CSV", lambda: drawn.csv, "every_rank.csv", "text/csv", icon=":material/download:",
+        on_click="ignore",
+    )  # fmt: skip

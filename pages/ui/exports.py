@@ -32,7 +32,7 @@ def draw_exports(run: Run) -> None:
             on_click="ignore", disabled=not run.complete,
         )  # fmt: skip
         st.download_button(
-            "Experiment as JSON", json.dumps(run.experiment.to_dict(), indent=2), "experiment.json",
+            "Experiment as JSON", lambda: json.dumps(run.experiment.to_dict(), indent=2), "experiment.json",
             "application/json", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         with st.popover("Open an experiment", icon=":material/upload:"):

@@ -96,7 +96,7 @@ def _draw_file(stage: Stage) -> None:
     )
     with st.container(horizontal=True):
         st.download_button(
-            "Download this talk", stage.talk.text, "talk.toml", "application/toml",
+            "Download this talk", lambda: stage.talk.text, "talk.toml", "application/toml",
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         if stage.talk is not own_talk():

@@ -37,8 +37,8 @@ def draw_take_home(words: Words, experiment: Experiment, run: Run | None) -> Non
 def _draw_script(words: Words, name: str, script: str, file: str, label: str) -> None:
     st.markdown(words(f"take.{name}", lines=len(script.splitlines())))
     st.download_button(
-        words(label), script, file, "text/x-python", key=f"download {name}", icon=":material/download:",
-        on_click="ignore",
+        words(label), lambda: script, file, "text/x-python",
+        key=f"download {name}", icon=":material/download:", on_click="ignore",
     )  # fmt: skip
     st.code(script, height=500)
 

@@ -380,6 +380,9 @@ def test_the_run_is_downloaded_as_csv_and_an_experiment_opens(app, open_page, tm
     lines = download.value.path().read_text().splitlines()
     assert lines[0] == "updates,lora_loss,lora_test_loss,full_loss,full_test_loss"
     assert float(lines[-1].split(",")[1]) == run(Experiment(rank=4)).lora.loss[-1]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Experiment as JSON").click()
+    assert Experiment.from_dict(json.loads(download.value.path().read_text())) == Experiment(rank=4)
     file = tmp_path / "experiment.json"
     file.write_text(json.dumps(Experiment(rank=7, seed=3).to_dict()))
     page.get_by_role("button", name="Open an experiment").click()
