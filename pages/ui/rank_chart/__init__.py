@@ -13,13 +13,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
-from streamlit.components.v1 import declare_component
 
 from lora_core.figures import palette
 from lora_core.figures.ranks import ranks_alt
 from lora_core.figures.ranks_numbers import RanksInfo, rank_words
 from lora_core.numbers import loss_text, percent_text
-from pages.ui.live_chart import pack, served
+from pages.ui.live_chart import pack, served, served_folder
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -133,8 +132,5 @@ def _component(module: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _own() -> str:
-    """The name under which the assets are served; it carries their hash, so that no cache is stale."""
-    digest = hashlib.sha256()
-    for path in sorted(ASSETS.iterdir()):
-        digest.update(path.read_bytes())
-    return declare_component(f"ranks_{digest.hexdigest()[:12]}", path=str(ASSETS)).name
+    """The name under which the assets are served, for all modules of this folder."""
+    return served_folder("ranks", ASSETS)
