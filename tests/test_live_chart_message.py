@@ -8,7 +8,9 @@ import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lora_core.figures.loss import Floor, LossCurve, LossInfo, draw_loss
+from lora_core import Experiment, run
+from lora_core.figures.loss import Floor, LossCurve, LossInfo, draw_loss, loss_drawing, loss_info
+from lora_core.figures.share import share_drawing, share_info
 from pages.ui.live_chart import ASSETS, live_chart, pack
 
 
@@ -63,6 +65,30 @@ def test_header_survives_beside_arrays_of_odd_size():
     assert message["streaming"] == [1, 2]
     assert message["figure"]["data"][0]["y"].tolist() == [0, 1, 2]
     assert "template" not in message["figure"]["layout"]
+
+
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize(
+    "experiment", [{}, {"rank": 64}, {"learning_rate": 1.0, "optimizer": "sgd", "epochs": 30}]
+)
+def test_a_plain_drawing_arrives_as_the_figure_that_plotly_checks(experiment, log):
+    found = run(Experiment(**experiment))
+    pins = [("Pinned: rank 2", run(Experiment(rank=2)))]
+    e = found.experiment
+    info = loss_info(found, found.floors, rank=e.rank, epochs=e.epochs, pins=pins)
+    shared = share_info(e)
+    for plain in (loss_drawing(info, log=log), share_drawing(shared)):
+        checked, sent = unpack(pack(go.Figure(plain), {})), unpack(pack(plain, {}))
+        np.testing.assert_equal(lists(sent), lists(checked))
+
+
+def lists(node: object) -> object:
+    """The same with every array as a list."""
+    if isinstance(node, dict):
+        return {name: lists(value) for name, value in node.items()}
+    if isinstance(node, list | np.ndarray):
+        return [lists(value) for value in node]
+    return node
 
 
 def test_a_run_of_200_updates_is_a_small_message():

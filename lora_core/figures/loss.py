@@ -36,6 +36,7 @@ __all__ = [
     "axis_range",
     "draw_loss",
     "format_loss",
+    "loss_drawing",
     "loss_info",
     "readout",
     "table",
@@ -56,33 +57,45 @@ def draw_loss(info: LossInfo, *, log: bool = True) -> go.Figure:
     Shape `i` is the line of floor `i`, annotation `i` its label; a view that knows its pixels sets labels
     apart that would touch.
     """
-    figure = go.Figure(layout={"template": {}})
+    return go.Figure(loss_drawing(info, log=log))
+
+
+def loss_drawing(info: LossInfo, *, log: bool = True) -> dict[str, Any]:
+    """`draw_loss` as plotly.js takes it: plain `data` and `layout`.
+
+    For the page that redraws it at every move of a slider: Plotly checks each property of a `go.Figure`,
+    which takes longer than all the rest of the drawing.
+    """
+    traces = []
     for place, curve in _drawing_order(info):
         line = _style(info, place)
-        figure.add_traces(_traces(curve, place, line))
+        traces += _traces(curve, place, line)
         if curve.diverged_at is not None:
-            figure.add_traces(_divergence(info, place, line["color"]))
+            traces += _divergence(info, place, line["color"])
     kinds = ("log", "linear")
     ranges = {kind: [_rounded(end) for end in axis_range(info, kind == "log")] for kind in kinds}
     kind = kinds[0] if log else kinds[1]
-    figure.update_layout(
-        meta={
+    floors = [(floor, shown(info, floor)) for floor in info.floors]
+    foot = ranges["log"][0] if log else None
+    layout = {
+        "template": {},
+        "meta": {
             "axes": {each: {"range": ranges[each], "title": AXIS_TITLES[each]} for each in kinds},
-            "floors": [shown(info, floor) for floor in info.floors],
+            "floors": [value for _, value in floors],
         },
-        xaxis={"title": {"text": "Updates done (epochs)"}, "range": [0, info.epochs]},
-        yaxis={
+        "xaxis": {"title": {"text": "Updates done (epochs)"}, "range": [0, info.epochs]},
+        "yaxis": {
             "title": {"text": AXIS_TITLES[kind]},
             "type": kind,
             "range": [_log10(end) for end in ranges["log"]] if log else ranges["linear"],
             "hoverformat": ".4g",
         },
-        hovermode="x unified",
-        margin={"l": 60, "r": 130, "t": 16, "b": 44},
-    )
-    for floor in info.floors:
-        _add_floor(figure, floor, shown(info, floor), ranges["log"][0] if log else None)
-    return figure
+        "hovermode": "x unified",
+        "margin": {"l": 60, "r": 130, "t": 16, "b": 44},
+        "shapes": [_floor_line(floor, value, foot) for floor, value in floors],
+        "annotations": [_floor_label(floor, value, foot) for floor, value in floors],
+    }
+    return {"data": traces, "layout": layout}
 
 
 def _drawing_order(info: LossInfo) -> list[tuple[int, LossCurve]]:
@@ -100,10 +113,15 @@ def _style(info: LossInfo, place: int) -> dict[str, Any]:
         return {"color": color, "dash": dash, "width": 2}
     if curve.role == "ghost":
         return {"color": palette.GHOST, "width": 2}
-    return {"color": palette.LORA if curve.role == "lora" else palette.FULL, "width": 2.5}
+    return {"color": _color(curve.role), "width": 2.5}
 
 
-def _traces(curve: LossCurve, place: int, line: dict[str, Any]) -> list[go.Scatter]:
+def _color(role: str) -> str:
+    """Of LoRA's curve and floor, or of full fine-tuning's."""
+    return palette.LORA if role == "lora" else palette.FULL
+
+
+def _traces(curve: LossCurve, place: int, line: dict[str, Any]) -> list[dict[str, Any]]:
     """Held-out curve (dotted) below, training curve above it."""
     meta = {"curve": place, "play": curve.role in PLAYED}
     loss = np.asarray(curve.loss, dtype=np.float64)
@@ -116,7 +134,7 @@ def _traces(curve: LossCurve, place: int, line: dict[str, Any]) -> list[go.Scatt
     return traces
 
 
-def _divergence(info: LossInfo, place: int, color: str) -> list[go.Scatter]:
+def _divergence(info: LossInfo, place: int, color: str) -> list[dict[str, Any]]:
     """A cross at the last number of curve `place`, or at the top of the chart if that number is beyond it."""
     curve = info.curves[place]
     finite = np.flatnonzero(np.isfinite(curve.loss))
@@ -124,50 +142,53 @@ def _divergence(info: LossInfo, place: int, color: str) -> list[go.Scatter]:
         return []
     last = int(finite[-1])
     return [
-        go.Scatter(
-            x=[last],
-            y=[min(float(curve.loss[last]), OUT_OF_SIGHT * first_loss(info))],
-            name=f"{curve.label} diverged at update {curve.diverged_at}",
-            text=["\u00a0diverged\u00a0"],  # no-break spaces, to keep clear of the cross
-            textposition="middle right" if last < info.epochs / 2 else "middle left",
-            textfont={"color": color},
-            mode="markers+text",
-            marker={"symbol": "x", "size": 10, "color": color},
-            meta={"kind": "mark", "curve": place, "play": curve.role in PLAYED},
-        )
+        {
+            "type": "scatter",
+            "x": [last],
+            "y": [min(float(curve.loss[last]), OUT_OF_SIGHT * first_loss(info))],
+            "name": f"{curve.label} diverged at update {curve.diverged_at}",
+            "text": ["\u00a0diverged\u00a0"],  # no-break spaces, to keep clear of the cross
+            "textposition": "middle right" if last < info.epochs / 2 else "middle left",
+            "textfont": {"color": color},
+            "mode": "markers+text",
+            "marker": {"symbol": "x", "size": 10, "color": color},
+            "meta": {"kind": "mark", "curve": place, "play": curve.role in PLAYED},
+        }
     ]
 
 
-def _line(name: str, values: Series, line: dict[str, Any], meta: dict[str, Any]) -> go.Scatter:
+def _line(name: str, values: Series, line: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
     """A curve over updates 0, 1, 2, ... (no x is sent: that is what Plotly assumes)."""
-    return go.Scatter(y=values, name=name, mode="lines", line=line, meta=meta)
+    return {"type": "scatter", "y": values, "name": name, "mode": "lines", "line": line, "meta": meta}
 
 
-def _add_floor(figure: go.Figure, floor: Floor, value: float, foot: float | None) -> None:
-    """Dashed line across the chart, labelled at its right end; one below a log axis' `foot` lies along it."""
-    color = palette.LORA if floor.role == "lora" else palette.FULL
-    hidden = foot is not None and value < foot
-    line = {"yref": "paper", "y0": 0, "y1": 0} if hidden else {"yref": "y", "y0": value, "y1": value}
-    figure.add_shape(
-        type="line",
-        xref="paper",
-        x0=0,
-        x1=1,
-        line={"color": color, "dash": palette.FLOOR_DASH, "width": 1.5},
-        **line,
-    )
-    figure.add_annotation(
-        text=f"{floor.label}: {format_loss(value, 3)}",
-        xref="paper",
-        x=1,
-        xanchor="left",
-        xshift=9,
-        yanchor="middle",
-        yref=line["yref"],
-        y=0 if hidden else value if foot is None else _log10(value),
-        showarrow=False,
-        font={"color": color},
-    )
+def _floor_place(value: float, foot: float | None) -> tuple[str, float]:
+    """What a floor is measured on, and where: one below a log axis' `foot` lies along it."""
+    return ("paper", 0) if foot is not None and value < foot else ("y", value)
+
+
+def _floor_line(floor: Floor, value: float, foot: float | None) -> dict[str, Any]:
+    """Dashed line across the chart."""
+    yref, y = _floor_place(value, foot)
+    style = {"color": _color(floor.role), "dash": palette.FLOOR_DASH, "width": 1.5}
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": yref, "y0": y, "y1": y, "line": style}
+
+
+def _floor_label(floor: Floor, value: float, foot: float | None) -> dict[str, Any]:
+    """The floor's name and value at the right end of its line."""
+    yref, y = _floor_place(value, foot)
+    return {
+        "text": f"{floor.label}: {format_loss(value, 3)}",
+        "xref": "paper",
+        "x": 1,
+        "xanchor": "left",
+        "xshift": 9,
+        "yanchor": "middle",
+        "yref": yref,
+        "y": y if yref == "paper" or foot is None else _log10(value),
+        "showarrow": False,
+        "font": {"color": _color(floor.role)},
+    }
 
 
 def _rounded(value: float) -> float:

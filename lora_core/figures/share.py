@@ -77,6 +77,11 @@ def share_info(experiment: Experiment) -> ShareInfo:
 
 def draw_share(info: ShareInfo) -> go.Figure:
     """Bars above, the share over ranks below."""
+    return go.Figure(share_drawing(info))
+
+
+def share_drawing(info: ShareInfo) -> dict[str, Any]:
+    """`draw_share` as plotly.js takes it, for the page that redraws it at every move of a slider."""
     widest = max(100.0, *(100 * bar.share for bar in info.bars))
     layout: dict[str, Any] = {
         "template": {},
@@ -97,7 +102,7 @@ def draw_share(info: ShareInfo) -> go.Figure:
         _bars("Full fine-tuning", palette.FULL, info, [bar.full for bar in info.bars], widest),
         _bars(f"LoRA, rank {info.rank}", palette.LORA, info, [bar.lora for bar in info.bars], widest),
     ]
-    return go.Figure([*bars, *_curve(info)], layout)
+    return {"data": [*bars, *_curve(info)], "layout": layout}
 
 
 def alt_text(info: ShareInfo) -> str:

@@ -142,7 +142,7 @@ def _loss_info(run: Run, alone: bool = False) -> loss.LossInfo:
 
 def _draw_share(experiment: Experiment) -> None:
     info = share.share_info(experiment)
-    steady_chart(share.draw_share(info), key="share", alt=share.alt_text(info), height=HEIGHT - TOGGLE)
+    steady_chart(share.share_drawing(info), key="share", alt=share.alt_text(info), height=HEIGHT - TOGGLE)
 
 
 def _draw_formula(experiment: Experiment) -> None:

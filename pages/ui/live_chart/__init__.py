@@ -16,14 +16,20 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 from streamlit.components.v1 import declare_component
 
 from lora_core.figures import palette
-from lora_core.figures.loss import LossInfo, alt_text, draw_loss
+from lora_core.figures.loss import LossInfo, alt_text, loss_drawing
+
+Figure: TypeAlias = go.Figure | dict[str, Any]
+"""A figure, or its plain `data` and `layout` as plotly.js takes them."""
+DTYPES = ("f8", "f4", "i4", "i2", "i1")
+"""What `series.js` can read."""
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -38,7 +44,7 @@ LOADER = """export default async (component) => {
 
 
 def live_chart(
-    figure: LossInfo | go.Figure,
+    figure: LossInfo | Figure,
     *,
     run_id: str,
     epochs: int,
@@ -61,7 +67,7 @@ def live_chart(
     """
     if isinstance(figure, LossInfo):
         alt = alt_text(figure) if alt is None else alt
-        figure = draw_loss(figure)
+        figure = loss_drawing(figure)
     if alt is None:
         raise ValueError("alt must be given with a figure of your own: the chart in words")
     header = {
@@ -93,7 +99,7 @@ def preload() -> None:
     _component()(key="live_chart_preload")
 
 
-def pack(figure: go.Figure, header: dict[str, Any]) -> bytes:
+def pack(figure: Figure, header: dict[str, Any]) -> bytes:
     """The figure and what goes with it in one message: raw numbers instead of base64, deflated (zlib).
 
     Inflated: length of the JSON header (uint32, little endian), the header, padded with blanks so that the
@@ -102,25 +108,31 @@ def pack(figure: go.Figure, header: dict[str, Any]) -> bytes:
     """
     arrays = bytearray()
 
+    def placed(dtype: str, raw: bytes) -> dict[str, Any]:
+        place = [len(arrays), len(raw)]
+        arrays.extend(raw + b"\0" * (-len(raw) % 8))
+        return {"dtype": dtype, "bytes": place}
+
     def moved(node: Any) -> Any:
+        if isinstance(node, np.ndarray):
+            known = node if node.dtype.str[1:] in DTYPES else node.astype("<f8")
+            return placed(known.dtype.str[1:], known.tobytes())
         if isinstance(node, dict) and "bdata" in node:
-            raw = base64.b64decode(node["bdata"])
-            place = [len(arrays), len(raw)]
-            arrays.extend(raw + b"\0" * (-len(raw) % 8))
-            return {"dtype": node["dtype"], "bytes": place}
+            return placed(node["dtype"], base64.b64decode(node["bdata"]))
         if isinstance(node, dict):
             return {name: moved(value) for name, value in node.items() if name != "template"}
         if isinstance(node, list | tuple):
             return [moved(value) for value in node]
         return node
 
-    message = {"figure": moved(figure.to_plotly_json()), **header}
+    parts = figure.to_plotly_json() if isinstance(figure, go.Figure) else figure
+    message = {"figure": moved(parts), **header}
     text = json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     text += b" " * (-(len(text) + 4) % 8)
     return zlib.compress(len(text).to_bytes(4, "little") + text + bytes(arrays))
 
 
-def steady_chart(figure: go.Figure, *, key: str, alt: str, height: int = 420) -> None:
+def steady_chart(figure: Figure, *, key: str, alt: str, height: int = 420) -> None:
     """Show a still figure that is redrawn in place when it changes, without the blank frame of a new element.
 
     ``alt`` is the chart in words and ``height`` its height in CSS pixels.
