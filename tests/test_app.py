@@ -121,7 +121,8 @@ def test_every_verdict_appears_with_something_to_try(kind: str) -> None:
 @pytest.mark.parametrize("name", QUICK)
 def test_every_scene_sets_its_experiment_and_tells_its_verdict(name: str) -> None:
     app = open_link()
-    checked(app.button(key=f"scene {name}").click().run())
+    app.session_state["scenes"] = True
+    checked(app.run().button(key=f"scene {name}").click().run())
     assert shown(app) == PRESETS[name].experiment
     assert said(app) == verdict(run(PRESETS[name].experiment)).sentence
 

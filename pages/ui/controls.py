@@ -251,9 +251,13 @@ def harmless(text: str, most: int = 40) -> str:
 
 
 def draw_scenes() -> None:
-    """The presets, each a click away, with its sentence."""
-    with st.expander("Scenes"):
-        for name, preset in PRESETS.items():
+    """The presets, each a click away, with its sentence; drawn while they are unfolded.
+
+    Folded they would still be sent and laid out at every move of a slider, a fifth of what its answer costs
+    the browser.
+    """
+    with st.expander("Scenes", key="scenes", on_change="rerun") as folder:
+        for name, preset in PRESETS.items() if folder.open else ():
             st.button(
                 preset.title,
                 key=f"scene {name}",

@@ -150,12 +150,13 @@ function fitting(text, room, theme) {
   return textWidth(text, theme) < room ? text : text.replace(/ \(.*\)$/, "");
 }
 
+const ruler = new OffscreenCanvas(1, 1).getContext("2d");
+
 /**
  * @param {string} text
  * @param {Theme} theme
  */
 function textWidth(text, theme) {
-  const context = new OffscreenCanvas(1, 1).getContext("2d");
-  context.font = `${theme.size}px ${theme.font}`;
-  return context.measureText(text).width;
+  ruler.font = `${theme.size}px ${theme.font}`;
+  return ruler.measureText(text).width;
 }

@@ -64,12 +64,18 @@ export function themedLayout(theme) {
   };
 }
 
+/** @type {Map<string, number[]>} */
+const known = new Map();
+
 /** @param {string} color */
 function channels(color) {
-  const context = new OffscreenCanvas(1, 1).getContext("2d");
-  context.fillStyle = color;
-  context.fillRect(0, 0, 1, 1);
-  return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  if (!known.has(color)) {
+    const context = new OffscreenCanvas(1, 1).getContext("2d");
+    context.fillStyle = color;
+    context.fillRect(0, 0, 1, 1);
+    known.set(color, [...context.getImageData(0, 0, 1, 1).data].slice(0, 3));
+  }
+  return known.get(color);
 }
 
 /** @param {string} color */
