@@ -9,7 +9,7 @@ import time
 from statistics import median, quantiles
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from lora_core import Experiment, run
 from lora_core.experiment import LIMITS, Flag, Real, Whole
@@ -311,6 +311,24 @@ def test_an_embedded_playground_shows_the_picture_without_the_sidebar(app, open_
     page = open_page(f"{app}/?embed=true&rank=4")
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+def test_a_hand_that_is_faster_than_the_chart_gets_what_it_chose(app, page) -> None:
+    """The first runs arrive before plotly.js has come: the last of them is drawn, not the first."""
+    held: list[Route] = []
+    page.route("**/plotly.min.js", lambda route: held.append(route))
+    page.goto(app)
+    expect(page.locator(".st-key-verdict")).to_contain_text(verdict(run(Experiment())).sentence)
+    slider(page, "Rank").press("ArrowRight")
+    expect(page.locator(".st-key-verdict")).to_contain_text(verdict(run(Experiment(rank=4))).sentence)
+    for route in held:
+        route.continue_()
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
+    page.wait_for_timeout(300)
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
+    expect(page.locator("[data-testid=steady-chart]").first).to_have_attribute(
+        "aria-label", re.compile("rank 4")
+    )
 
 
 def test_pins_stay_on_the_chart_and_in_the_link(app, open_page) -> None:

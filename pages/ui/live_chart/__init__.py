@@ -25,6 +25,7 @@ from streamlit.components.v1 import declare_component
 
 from lora_core.figures import palette
 from lora_core.figures.loss import LossInfo, alt_text, loss_drawing
+from pages.ui.served import loader, served_folder
 
 Figure: TypeAlias = go.Figure | dict[str, Any]
 """A figure, or its plain `data` and `layout` as plotly.js takes them."""
@@ -32,15 +33,7 @@ DTYPES = ("f8", "f4", "i4", "i2", "i1")
 """What `series.js` can read."""
 
 ASSETS = Path(__file__).parent / "assets"
-
-# Rides in every message, so it only knows where the rest lies: beside Streamlit's own scripts, which is
-# right on any page, below any base path and behind any proxy.
-LOADER = """export default async (component) => {
-  const app = document.querySelector('script[src*="static/js/"]').src;
-  const load = (path) => import(new URL("../../component/" + path, app).href);
-  const [chart] = await Promise.all([load("%s/%s.js"), load("%s/plotly.min.js")]);
-  return component.data && chart.default(component, window.Plotly);
-};"""
+_DRAW = "(component, chart) => component.data && chart.default(component, window.Plotly)"
 
 
 def live_chart(
@@ -146,7 +139,8 @@ def steady_chart(figure: Figure, *, key: str, alt: str, height: int = 420) -> No
 def _component(module: str = "live_chart") -> Any:
     """Register the component of a module, once a process and inside its first script run."""
     assets, plotly = served()
-    return st.components.v2.component(module, js=LOADER % (assets, module, plotly), isolate_styles=False)
+    paths = f"{assets}/{module}.js", f"{plotly}/plotly.min.js"
+    return st.components.v2.component(module, js=loader(paths, _DRAW), isolate_styles=False)
 
 
 @lru_cache(maxsize=1)
@@ -154,15 +148,3 @@ def served() -> tuple[str, str]:
     """Serve the assets and plotly.js; returns the names of their folders."""
     plotly = declare_component("plotly", path=str(files("plotly") / "package_data"))
     return served_folder("assets", ASSETS), plotly.name
-
-
-def served_folder(name: str, folder: Path) -> str:
-    """Serve a folder of modules; returns its name there.
-
-    The name carries a hash of the files: a browser that cached the modules of an older version asks for the
-    new ones.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        digest.update(path.read_bytes())
-    return declare_component(f"{name}_{digest.hexdigest()[:12]}", path=str(folder)).name

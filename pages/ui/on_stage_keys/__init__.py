@@ -13,10 +13,10 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from pages.ui.live_chart import ASSETS as SHARED
-from pages.ui.live_chart import served_folder
 from pages.ui.on_stage_acts import perform_from_keys
 from pages.ui.on_stage_join import join
 from pages.ui.on_stage_place import Stage
+from pages.ui.served import loader, served_folder
 
 ASSETS = Path(__file__).parent / "assets"
 KEY = "stage_keys"
@@ -49,15 +49,6 @@ KEYS = (
 )
 """Every key of the stage. ``play`` is the live chart's own."""
 
-# Rides in every message, so it only knows where the rest lies: beside Streamlit's own scripts, on any page,
-# below any base path. The live chart's elements are handed over: their folder has another name each version.
-LOADER = """export default async (component) => {
-  const app = document.querySelector('script[src*="static/js/"]').src;
-  const load = (path) => import(new URL("../../component/" + path, app).href);
-  const [stage, dom] = await Promise.all([load("%s/on_stage.js"), load("%s/dom.js")]);
-  return stage.default(component, dom);
-};"""
-
 
 def stage_keys(stage: Stage, experiment: Experiment) -> None:
     """Listen to the keyboard, and hold ready what the keys for help and code show."""
@@ -82,5 +73,7 @@ def _take_acts() -> None:
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Serve the assets and register the component, once a process and inside its first script run."""
-    modules = served_folder("stage", ASSETS), served_folder("shared", SHARED)
-    return st.components.v2.component("stage_keys", js=LOADER % modules, isolate_styles=False)
+    # The live chart's elements are handed over: their folder has another name each version.
+    paths = served_folder("stage", ASSETS) + "/on_stage.js", served_folder("shared", SHARED) + "/dom.js"
+    listen = loader(paths, "(component, stage, dom) => stage.default(component, dom)")
+    return st.components.v2.component("stage_keys", js=listen, isolate_styles=False)

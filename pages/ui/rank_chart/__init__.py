@@ -18,22 +18,15 @@ from lora_core.figures import palette
 from lora_core.figures.ranks import ranks_alt
 from lora_core.figures.ranks_numbers import RanksInfo, rank_words
 from lora_core.numbers import loss_text, percent_text
-from pages.ui.live_chart import pack, served, served_folder
+from pages.ui.live_chart import pack, served
+from pages.ui.served import loader, served_folder
 
 ASSETS = Path(__file__).parent / "assets"
 
-# Rides in every message, so it only knows where the rest lies: beside Streamlit's own scripts, on any page,
-# below any base path. The live chart's modules are handed over: their folder has another name each version.
-LOADER = """export default async (component) => {
-  const app = document.querySelector('script[src*="static/js/"]').src;
-  const load = (path) => import(new URL("../../component/" + path, app).href);
-  const [chart, dom, series, theme, steady] = await Promise.all([
-    load("%(own)s/%(module)s.js"), load("%(shared)s/dom.js"), load("%(shared)s/series.js"),
-    load("%(shared)s/theme.js"), load("%(shared)s/steady_chart.js"), load("%(plotly)s/plotly.min.js"),
-  ]);
-  const kit = { ...dom, ...series, ...theme, steady: steady.default };
-  return component.data && chart.default(component, window.Plotly, kit);
-};"""
+# The live chart's modules are handed over: their folder has another name each version.
+_SHARED = ("dom", "series", "theme", "steady_chart")
+_DRAW = """(component, chart, dom, series, theme, steady) => component.data &&
+  chart.default(component, window.Plotly, { ...dom, ...series, ...theme, steady: steady.default })"""
 
 
 def rank_message(
@@ -126,8 +119,9 @@ def _cells(info: RanksInfo) -> list[dict[str, Any]]:
 def _component(module: str) -> Any:
     """Register the component of a module, once a process and inside its first script run."""
     shared, plotly = served()
-    names = {"own": _own(), "module": module, "shared": shared, "plotly": plotly}
-    return st.components.v2.component(module, js=LOADER % names, isolate_styles=False)
+    kit = (f"{shared}/{name}.js" for name in _SHARED)
+    paths = f"{_own()}/{module}.js", *kit, f"{plotly}/plotly.min.js"
+    return st.components.v2.component(module, js=loader(paths, _DRAW), isolate_styles=False)
 
 
 @lru_cache(maxsize=1)

@@ -19,20 +19,16 @@ import streamlit as st
 from lora_core.figures import palette
 from lora_core.figures.inside_matrices import NAMES, MatricesInfo, averaged, label, scaling_text
 from lora_core.numbers import loss_text
-from pages.ui.live_chart import served, served_folder
+from pages.ui.live_chart import served
+from pages.ui.served import loader, served_folder
 
 ASSETS = Path(__file__).parent / "assets"
 
-# Rides in every message, so it only knows where the rest lies: beside Streamlit's own scripts, on any page,
-# below any base path. The shared modules are handed over, because their folder has another name each version.
-LOADER = """export default async (component) => {
-  const app = document.querySelector('script[src*="static/js/"]').src;
-  const load = (path) => import(new URL("../../component/" + path, app).href);
-  const shared = ["dom", "theme", "series", "player", "keys", "transport"];
-  const loads = shared.map((name) => load(`%s/${name}.js`));
-  const [machine, ...kit] = await Promise.all([load("%s/time_machine.js"), ...loads]);
-  return component.data && machine.default(component, Object.assign({}, ...kit));
-};"""
+# The live chart's modules are handed over: their folder has another name each version.
+_SHARED = ("dom", "theme", "series", "player", "keys", "transport")
+_DRAW = (
+    "(component, machine, ...kit) => component.data && machine.default(component, Object.assign({}, ...kit))"
+)
 
 
 def time_machine(message: bytes, *, key: str, on_epoch: Callable[[int], None]) -> None:
@@ -95,5 +91,6 @@ def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes
 def _component() -> Any:
     """Serve the assets and register the component, once a process and inside its first script run."""
     shared, _ = served()
-    loader = LOADER % (shared, served_folder("machine", ASSETS))
-    return st.components.v2.component("time_machine", js=loader, isolate_styles=False)
+    own = served_folder("machine", ASSETS)
+    paths = f"{own}/time_machine.js", *(f"{shared}/{name}.js" for name in _SHARED)
+    return st.components.v2.component("time_machine", js=loader(paths, _DRAW), isolate_styles=False)
