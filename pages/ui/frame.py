@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from lora_core.experiment import Experiment
+from pages.ui.address import one_entry_a_page
 from pages.ui.controls import (
     DEFAULT,
     differences,
@@ -45,19 +46,32 @@ def begin(title: str) -> Experiment:
     link = read_link()
     st.session_state.setdefault(_COMPLAINTS, []).extend(link.complaints)
     kept = st.session_state.get(_WORDS, {}) if st.session_state.get(_PAGE, title) != title else {}
+    lost = {name: word for name, word in kept.items() if st.query_params.get(name) != word}
     # After a complaint too: until a value is gone from the link Streamlit may fail on it, as on seed=1e999.
-    if kept or link.reworded or link.complaints:
-        _rewrite_link(kept | link.reworded, title)
+    if lost or link.reworded or link.complaints:
+        _rewrite_link(lost | link.reworded, title)
     with st.sidebar:
-        for script, label, icon in PAGES:
-            st.page_link(script, label=label, icon=icon)
+        links = st.container(key="pages")
         experiment = draw_controls(link.fields)
-        st.session_state[_PAGE], st.session_state[_WORDS] = title, words_of_controls()
+        words = words_of_controls()
+        st.session_state[_PAGE], st.session_state[_WORDS] = title, words
+        with links:
+            _draw_links(words)
         draw_scenes()
         _draw_tools(experiment)
+        one_entry_a_page()
     for complaint in st.session_state.pop(_COMPLAINTS, []):
         st.warning(complaint, icon=":material/link_off:")
     return experiment
+
+
+def _draw_links(words: dict[str, str]) -> None:
+    """The links to the pages, which carry what the controls hold, so that a page is one step back and forth.
+
+    The stage opens on its own scene.
+    """
+    for script, label, icon in PAGES:
+        st.page_link(script, label=label, icon=icon, query_params=None if label == "On stage" else words)
 
 
 def arriving(title: str) -> bool:
@@ -79,8 +93,9 @@ def complain(sentence: str) -> None:
 def _rewrite_link(fields: dict[str, str], title: str) -> NoReturn:
     """Put fields into the address and start the page again, so that its controls take them from there.
 
-    On a change of page Streamlit drops what the controls of the page before had bound, and keeps only the
-    values that a hand has moved; those that came with the link would be lost.
+    On a change of page by another way than our links (the browser's own, or one drawn a move ago) Streamlit
+    drops what the controls of the page before had bound, and keeps only the values that a hand has moved;
+    those that came with the link would be lost.
     """
     st.query_params.update(fields)
     st.session_state[_PAGE] = title

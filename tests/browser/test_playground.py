@@ -238,12 +238,19 @@ def test_a_moved_slider_stands_in_the_address_and_a_link_may_word_it_otherwise(a
 
 def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> None:
     page = open_page(f"{app}/?rank=5&seed=7")
+    steps = page.evaluate("history.length")
     for name in ("Every rank", "Inside the layer", "The code", "Real models", "Playground"):
-        page.get_by_role("link", name=name).click()
+        link = page.get_by_role("link", name=name)
+        expect(link).to_have_attribute(
+            "href", re.compile("rank=5")
+        )  # whole, for a click that opens a new tab
+        link.click()
         path = "" if name == "Playground" else name.replace(" ", "_")
         page.wait_for_url(lambda url, path=path: url.startswith(f"{app}/{path}?") and "rank=5" in url)
         assert "seed=7" in page.url
         expect(slider(page, "Rank")).to_have_attribute("aria-valuetext", "5")
+        steps += 1
+        assert page.evaluate("history.length") == steps  # so that Back leads to the page before, as it was
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5, seed=7)).fingerprint)
 
 

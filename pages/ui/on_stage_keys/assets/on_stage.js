@@ -37,7 +37,6 @@ class Stage {
     this.root = dom.element("div", { "data-testid": "stage" }, this.overlays.root);
     parent.appendChild(this.root);
     document.documentElement.classList.add("on-stage");
-    history.pushState = pushAnotherPage;
     document.addEventListener("keydown", (event) => this.press(event), { signal });
     document.addEventListener("pointerup", () => setTimeout(letGo), { signal });
   }
@@ -80,24 +79,8 @@ class Stage {
     this.listeners.abort();
     this.root.remove();
     document.documentElement.classList.remove("on-stage");
-    delete (/** @type {any} */ (history).pushState);
     delete document.documentElement.dataset.stageHides;
   }
-}
-
-/**
- * A talk of a hundred presses is one entry of the browser's history: Back leaves the stage. Streamlit would make
- * an entry of every field that a scene sets, and half a scene to go back to is none. An address of the stage
- * without a scene is the next page's, whose own follows at once.
- * @param {unknown} state
- * @param {string} title
- * @param {string} url
- */
-function pushAnotherPage(state, title, url) {
-  const { pathname, searchParams } = new URL(url, location.href);
-  const { pushState, replaceState } = History.prototype;
-  if (pathname !== location.pathname) pushState.call(history, state, title, url);
-  else if (searchParams.has("scene")) replaceState.call(history, state, title, url);
 }
 
 /** After a click the keys are the stage's again: a slider or a button that keeps the focus would keep its keys. */

@@ -1,0 +1,27 @@
+"""One entry of the browser's history for a page, so that Back leads to the page before.
+
+On a change of page Streamlit empties the address, fills it again and then turns to the new page, each an
+entry of its own. A Streamlit component without a picture sees to it that only the last of them is one.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from pages.ui.served import loader, served_folder
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def one_entry_a_page() -> None:
+    """Draw it, last in the sidebar: it takes no room there."""
+    _component()(key="address")
+
+
+@lru_cache(maxsize=1)
+def _component() -> Any:
+    """Serve the module and register the component, once a process and inside its first script run."""
+    paths = [served_folder("address", ASSETS) + "/address.js"]
+    return st.components.v2.component("address", js=loader(paths, "() => undefined"))
