@@ -5,7 +5,6 @@ Run with `-s` to see the measured figures.
 
 import re
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -51,14 +50,6 @@ PLOTTED = """([key, count]) => {
   const bars = traces.find(trace => trace.name === "With these parts");
   return {z: traces[1].z.map(row => [...row]), x: [...bars.x], y: [...bars.y]};
 }"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def patience() -> Iterator[None]:
-    """What has to appear may take its time here; times are held to their limits by `within` alone."""
-    expect.set_options(timeout=20_000)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture(scope="module")

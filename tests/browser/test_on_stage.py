@@ -6,7 +6,7 @@ The pictures of the scenes are kept in the folder that STAGE_PICTURES names, els
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
 from urllib.parse import urlsplit
@@ -60,14 +60,6 @@ WORDS = """() => {
   }
   return found;
 }"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def patience() -> Iterator[None]:
-    """What is looked for here comes after a training, and others may be using the machine."""
-    expect.set_options(timeout=15_000)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture(scope="module")
@@ -412,6 +404,23 @@ def test_help_black_screen_and_full_screen(tab: Page) -> None:
 
 
 SIZES = "nodes => nodes.map(node => parseFloat(getComputedStyle(node).fontSize))"
+
+
+def test_a_stage_that_goes_leaves_the_page_dressed_for_the_one_that_is_there(tab: Page) -> None:
+    left = tab.evaluate("""async () => {
+      const names = performance.getEntriesByType("resource").map(({name}) => name);
+      const served = names.filter((name) => name.includes("/component/"));
+      const load = (file) => import(served.find((name) => name.endsWith(file)));
+      const [stage, dom] = [await load("/on_stage.js"), await load("/dom.js")];
+      const data = {keys: [], done: 0, hidden: [], link: location.href, rows: ["1"], note: ""};
+      const parentElement = document.body.appendChild(document.createElement("div"));
+      const leave = await stage.default({parentElement, data, setStateValue() {}}, dom);
+      parentElement.remove();
+      leave();
+      await new Promise((done) => setTimeout(done, 50));
+      return [parentElement.childElementCount, document.documentElement.className];
+    }""")
+    assert left == [0, "on-stage"]
 
 
 def test_the_link_says_what_is_hidden_and_the_chart_takes_the_room(stage, on_stage) -> None:

@@ -21,6 +21,7 @@ import { Overlays } from "./overlays.js";
 /** @type {WeakMap<Node, Stage>} */
 const mounted = new WeakMap();
 const HELD = new Set(["up", "down"]); // what a key that is held down repeats
+let stages = 0; // while Streamlit builds the page anew there are two for a moment
 
 class Stage {
   /**
@@ -36,6 +37,7 @@ class Stage {
     this.overlays = new Overlays(dom);
     this.root = dom.element("div", { "data-testid": "stage" }, this.overlays.root);
     parent.appendChild(this.root);
+    stages += 1;
     document.documentElement.classList.add("on-stage");
     document.addEventListener("keydown", (event) => this.press(event), { signal });
     document.addEventListener("pointerup", () => setTimeout(letGo), { signal });
@@ -78,6 +80,8 @@ class Stage {
   destroy() {
     this.listeners.abort();
     this.root.remove();
+    stages -= 1;
+    if (stages) return; // the page is dressed for the other one
     document.documentElement.classList.remove("on-stage");
     delete document.documentElement.dataset.stageHides;
   }
