@@ -175,9 +175,10 @@ def draw_controls(linked: dict[str, Any]) -> Experiment:
     for name in IN_SIGHT:
         fields[name] = _draw(name, fields)
         if name == "rank":
-            note = rank_note(Experiment(**fields))
-            if note:
-                st.caption(note)
+            with st.container():  # with or without a note, so that what follows keeps its place and its state
+                note = rank_note(Experiment(**fields))
+                if note:
+                    st.caption(note)
     for title, names in GROUPS.items():
         with st.expander(title):
             for name in names:

@@ -226,6 +226,16 @@ def picked(name: str, end: str) -> object:
     return values[{"least": 0, "middle": len(values) // 2, "greatest": -1}[end]]
 
 
+def test_what_is_unfolded_stays_so_when_the_rank_passes_break_even(app, open_page) -> None:
+    page = open_page(f"{app}/?rank=32")
+    folds = page.get_by_test_id("stSidebar").locator("details")
+    folds.locator("summary", has_text="Task").press("Enter")
+    expect(folds.first).to_have_attribute("open", "")
+    slider(page, "Rank").press("ArrowRight")
+    expect(page.get_by_test_id("stSidebar").get_by_text("Above break-even")).to_be_visible()
+    assert folds.evaluate_all("folds => folds.map(fold => fold.open)") == [True, False, False, False]
+
+
 def test_a_moved_slider_stands_in_the_address_and_a_link_may_word_it_otherwise(app, open_page) -> None:
     page = open_page(f"{app}/?learning_rate=2e-2")
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(learning_rate=0.02)).fingerprint)
