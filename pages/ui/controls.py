@@ -13,7 +13,6 @@ import streamlit as st
 
 from lora_core.accounting import break_even_storage
 from lora_core.experiment import LIMITS, Experiment, Flag, OneOf, Real, Shift, Task, Whole
-from lora_core.presets import PRESETS
 
 SIZES = (2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 RANKS = (*range(1, 17), 20, 24, 32, 48, 64, 96, 128)
@@ -249,21 +248,3 @@ def harmless(text: str, most: int = 40) -> str:
     """What somebody sent, short and without anything that ends a code span, to be shown in one."""
     text = "".join(letter for letter in text if letter.isprintable() and letter != "`")
     return text if len(text) <= most else f"{text[:most]}…"
-
-
-def draw_scenes() -> None:
-    """The presets, each a click away, with its sentence; drawn while they are unfolded.
-
-    Folded they would still be sent and laid out at every move of a slider, a fifth of what its answer costs
-    the browser.
-    """
-    with st.expander("Scenes", key="scenes", on_change="rerun") as folder:
-        for name, preset in PRESETS.items() if folder.open else ():
-            st.button(
-                preset.title,
-                key=f"scene {name}",
-                on_click=set_fields,
-                args=(preset.experiment,),
-                width="stretch",
-            )
-            st.caption(preset.sentence)

@@ -13,11 +13,11 @@ from pages.ui.controls import (
     DEFAULT,
     differences,
     draw_controls,
-    draw_scenes,
     read_link,
     set_fields,
     words_of_controls,
 )
+from pages.ui.presets import draw_scenes
 
 _COMPLAINTS = "complaints of the link"
 _PAGE, _WORDS = "page shown", "words of the controls"

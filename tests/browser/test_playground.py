@@ -252,9 +252,7 @@ def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> N
     steps = page.evaluate("history.length")
     for name in ("Every rank", "Inside the layer", "The code", "Real models", "Playground"):
         link = page.get_by_role("link", name=name)
-        expect(link).to_have_attribute(
-            "href", re.compile("rank=5")
-        )  # whole, for a click that opens a new tab
+        expect(link).to_have_attribute("href", re.compile("rank=5"))  # for a click that opens a new tab
         link.click()
         path = "" if name == "Playground" else name.replace(" ", "_")
         page.wait_for_url(lambda url, path=path: url.startswith(f"{app}/{path}?") and "rank=5" in url)
