@@ -267,6 +267,16 @@ def test_the_code_opens_the_same_run_on_a_phone(app, on_stage, open_page) -> Non
     assert phone.evaluate("document.documentElement.scrollWidth") <= 400
 
 
+def test_a_question_of_three_lines_stands_clear_of_the_chart_on_a_phone(on_stage) -> None:
+    phone = on_stage("scene=original-start", viewport={"width": 400, "height": 800})
+    question = phone.locator(".st-key-stage_question h2").bounding_box()
+    labels = phone.locator("[data-testid=live-chart] .ytick text")
+    expect(labels.first).to_be_visible()
+    assert question is not None
+    tops = labels.evaluate_all("texts => texts.map(text => text.getBoundingClientRect().top)")
+    assert min(tops) >= question["y"] + question["height"]
+
+
 def test_before_the_reveal_the_code_lets_a_phone_guess(app, on_stage, open_page) -> None:
     page = on_stage("scene=one-short")
     secret = page.locator(CHART).get_attribute("data-run")
