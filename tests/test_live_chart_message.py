@@ -5,13 +5,14 @@ import zlib
 
 import numpy as np
 import plotly.graph_objects as go
+import plotly.offline
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lora_core import Experiment, run
 from lora_core.figures.loss import Floor, LossCurve, LossInfo, draw_loss, loss_drawing, loss_info
 from lora_core.figures.share import share_drawing, share_info
-from pages.ui.live_chart import ASSETS, live_chart, pack
+from pages.ui.live_chart import ASSETS, PLOTLY, live_chart, pack
 
 
 def unpack(message: bytes) -> dict:
@@ -112,3 +113,9 @@ def test_no_module_reaches_outside():
         assert "http://" not in source.replace("http://www.w3.org/2000/svg", "")
         assert "https://" not in source
         assert "innerHTML" not in source
+
+
+def test_the_plotly_js_beside_the_chart_is_of_the_version_that_python_speaks():
+    with (PLOTLY / "plotly-cartesian.min.js").open() as script:
+        header = script.read(200)
+    assert f"v{plotly.offline.get_plotlyjs_version()}\n" in header

@@ -332,14 +332,14 @@ def test_an_embedded_playground_shows_the_picture_without_the_sidebar(app, open_
 def test_a_hand_that_is_faster_than_the_chart_gets_what_it_chose(app, page) -> None:
     """The first runs arrive before plotly.js has come: the last of them is drawn, not the first."""
     held: list[Route] = []
-    page.route("**/plotly.min.js", lambda route: held.append(route))
+    page.route("**/plotly-cartesian.min.js", lambda route: held.append(route))
     page.goto(app)
     expect(page.locator(".st-key-verdict")).to_contain_text(verdict(run(Experiment())).sentence)
     slider(page, "Rank").press("ArrowRight")
     expect(page.locator(".st-key-verdict")).to_contain_text(verdict(run(Experiment(rank=4))).sentence)
     while not held:
         page.wait_for_timeout(50)
-    page.unroute("**/plotly.min.js")  # lets go of what is held, and of what asks for it from now on
+    page.unroute("**/plotly-cartesian.min.js")  # lets go of what is held, and of what asks for it from now on
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
     page.wait_for_timeout(300)
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)

@@ -120,7 +120,7 @@ def _component(module: str) -> Any:
     """Register the component of a module, once a process and inside its first script run."""
     shared, plotly = served()
     kit = (f"{shared}/{name}.js" for name in _SHARED)
-    paths = f"{_own()}/{module}.js", *kit, f"{plotly}/plotly.min.js"
+    paths = f"{_own()}/{module}.js", *kit, plotly
     return st.components.v2.component(module, js=loader(paths, _DRAW), isolate_styles=False)
 
 
