@@ -6,6 +6,7 @@ Run with `-s` to see the measured figures.
 import json
 import re
 import time
+from http.client import HTTPConnection
 from statistics import median, quantiles
 
 import pytest
@@ -307,6 +308,21 @@ def test_the_first_trained_curve_is_there_within_three_seconds(app, open_page, w
         return time.monotonic() - start
 
     within(3, first_curve, open_page("about:blank"), "first trained curve on a warm server, in s")
+
+
+def test_no_file_waits_for_the_receipt_of_another(app) -> None:
+    """A browser asks for some hundred files, one after another on few connections."""
+    host = app.removeprefix("http://")
+    connection = HTTPConnection(host)
+    times = []
+    for _ in range(20):
+        start = time.monotonic()
+        connection.request("GET", "/_stcore/health")
+        connection.getresponse().read()
+        times.append(time.monotonic() - start)
+    connection.close()
+    print(f"a file on a connection in use, median: {median(times) * 1000:.1f} ms")
+    assert median(times) < 0.02
 
 
 def test_a_cold_server_shows_a_trained_curve_within_six_seconds(serve, open_page, within) -> None:
