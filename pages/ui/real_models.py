@@ -88,13 +88,13 @@ def _draw_share(shape: ModelShape, adapter: Adapter) -> None:
     tiles = figures.share_tiles(shape, adapter)
     st.caption("Where the trained numbers are: one area, one share. Click a tile to enlarge it.")
     words = figures.share_text(tiles)
-    steady_chart(_share(tiles), key="model_share_picture", alt=words, height=HEIGHT)
+    steady_chart(_share(tiles), key="model_share_picture", alt=words, height=HEIGHT, whole=True)
 
 
 def _draw_ranks(info: figures.RankInfo) -> None:
     st.caption("What another rank would train.")
     words = figures.rank_text(info)
-    steady_chart(_ranks(info), key="model_ranks_picture", alt=words, height=HEIGHT)
+    steady_chart(_ranks(info), key="model_ranks_picture", alt=words, height=HEIGHT, whole=True)
 
 
 def _draw_memory(shape: ModelShape, adapter: Adapter) -> tuple[Memory, Memory, Memory]:
@@ -109,7 +109,7 @@ def _draw_memory(shape: ModelShape, adapter: Adapter) -> tuple[Memory, Memory, M
         )  # fmt: skip
     memories = compare_memory(shape, adapter, PRECISION_NAMES[precision], OPTIMIZER_NAMES[optimizer])
     words = figures.memory_text(memories)
-    steady_chart(_memory(memories), key="model_memory_picture", alt=words, height=300)
+    steady_chart(_memory(memories), key="model_memory_picture", alt=words, height=300, whole=True)
     st.caption(f"{frozen_note(memories[1])} {measured_note()}")
     return memories
 

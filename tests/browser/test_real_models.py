@@ -4,6 +4,7 @@ Run with `-s` to see the measured figures.
 """
 
 import json
+import re
 from statistics import quantiles
 
 import pytest
@@ -158,3 +159,14 @@ def test_nothing_is_wider_than_the_page(app, open_page, width: int) -> None:
         }).map(text => text.textContent)"""
     )
     assert cut == []
+
+
+def test_the_treemap_survives_a_visit_to_the_playground(app, open_page) -> None:
+    """The pages take different bundles of plotly.js, both under one name in the browser."""
+    page = open_page(f"{app}/{PAGE}")
+    for _ in range(2):
+        shows(page, LLAMA.trainable(3))
+        page.get_by_role("link", name="Playground").click()
+        expect(page.locator("[data-testid=live-chart]")).to_have_attribute("data-run", re.compile("."))
+        page.get_by_role("link", name="Real models").click()
+    shows(page, LLAMA.trainable(3))

@@ -15,12 +15,14 @@ import json
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.components.v1 import declare_component
 
 from lora_core.figures import palette
 from lora_core.figures.loss import LossInfo, alt_text, loss_drawing
@@ -34,6 +36,9 @@ DTYPES = ("f8", "f4", "i4", "i2", "i1")
 ASSETS = Path(__file__).parent / "assets"
 PLOTLY = Path(__file__).parent / "plotly"
 _DRAW = "(component, chart) => component.data && chart.default(component, window.Plotly)"
+# The page may hold the other bundle too, by the same name; this one is taken hold of as it comes.
+_DRAW_WHOLE = """async (component, chart) => component.data && chart.default(
+  component, await (window.wholePlotly ??= load("%s").then(() => window.Plotly)))"""
 
 
 def live_chart(
@@ -125,14 +130,15 @@ def pack(figure: Figure, header: dict[str, Any]) -> bytes:
     return zlib.compress(len(text).to_bytes(4, "little") + text + bytes(arrays))
 
 
-def steady_chart(figure: Figure, *, key: str, alt: str, height: int = 420) -> None:
+def steady_chart(figure: Figure, *, key: str, alt: str, height: int = 420, whole: bool = False) -> None:
     """Show a still figure that is redrawn in place when it changes, without the blank frame of a new element.
 
-    ``alt`` is the chart in words and ``height`` its height in CSS pixels.
+    ``alt`` is the chart in words and ``height`` its height in CSS pixels. ``whole`` draws it with all of
+    plotly.js, from the Plotly package, for what the bundle of plane charts lacks: a treemap.
     """
     header: dict[str, Any] = {"height": height, "alt": alt, "dark": palette.DARK}
     header["run"] = hashlib.sha256(pack(figure, header)).hexdigest()[:16]
-    _component("steady_chart")(key=key, data=pack(figure, header))
+    (_whole_chart() if whole else _component("steady_chart"))(key=key, data=pack(figure, header))
 
 
 @lru_cache
@@ -141,6 +147,15 @@ def _component(module: str = "live_chart") -> Any:
     assets, plotly = served()
     paths = f"{assets}/{module}.js", plotly
     return st.components.v2.component(module, js=loader(paths, _DRAW), isolate_styles=False)
+
+
+@lru_cache(maxsize=1)
+def _whole_chart() -> Any:
+    """The steady chart with all of plotly.js, registered once a process and inside its first script run."""
+    plotly = declare_component("plotly_whole", path=str(files("plotly") / "package_data")).name
+    draw = _DRAW_WHOLE % f"{plotly}/plotly.min.js"
+    js = loader([f"{served()[0]}/steady_chart.js"], draw)
+    return st.components.v2.component("whole_chart", js=js, isolate_styles=False)
 
 
 @lru_cache(maxsize=1)
