@@ -34,6 +34,8 @@ def served_folder(name: str, folder: Path) -> str:
 def loader(paths: Sequence[str], act: str) -> str:
     """JavaScript of a component: at every call, ``act`` (a function) on the component and the loaded modules.
 
+    ``act`` may load one more: ``load(path)``.
+
     It rides in every message, so it only knows where the modules lie: ``paths`` from beside Streamlit's own
     scripts, which is right on any page, below any base path and behind any proxy. All calls wait for one
     promise and so go on in their order; imports of their own do not, and an older run was drawn over a newer.

@@ -36,9 +36,7 @@ DTYPES = ("f8", "f4", "i4", "i2", "i1")
 ASSETS = Path(__file__).parent / "assets"
 PLOTLY = Path(__file__).parent / "plotly"
 _DRAW = "(component, chart) => component.data && chart.default(component, window.Plotly)"
-# The page may hold the other bundle too, by the same name; this one is taken hold of as it comes.
-_DRAW_WHOLE = """async (component, chart) => component.data && chart.default(
-  component, await (window.wholePlotly ??= load("%s").then(() => window.Plotly)))"""
+_DRAW_WHOLE = "(component, chart) => component.data && chart.default(component, () => load('%s'))"
 
 
 def live_chart(
@@ -153,8 +151,7 @@ def _component(module: str = "live_chart") -> Any:
 def _whole_chart() -> Any:
     """The steady chart with all of plotly.js, registered once a process and inside its first script run."""
     plotly = declare_component("plotly_whole", path=str(files("plotly") / "package_data")).name
-    draw = _DRAW_WHOLE % f"{plotly}/plotly.min.js"
-    js = loader([f"{served()[0]}/steady_chart.js"], draw)
+    js = loader([f"{served()[0]}/whole_chart.js"], _DRAW_WHOLE % f"{plotly}/plotly.min.js")
     return st.components.v2.component("whole_chart", js=js, isolate_styles=False)
 
 
