@@ -16,7 +16,12 @@ const all = () => (loaded ??= Promise.all(%s.map(load)).catch((error) => {
   loaded = undefined;
   throw error;
 }));
-export default async (component) => (%s)(component, ...(await all()));"""
+export default async (component) => {
+  const [{ patient }, ...modules] = await all();
+  return (%s)(patient(component), ...modules);
+};"""
+
+_ADDRESS = Path(__file__).parent / "address" / "assets"
 
 
 def served_folder(name: str, folder: Path) -> str:
@@ -39,5 +44,7 @@ def loader(paths: Sequence[str], act: str) -> str:
     It rides in every message, so it only knows where the modules lie: ``paths`` from beside Streamlit's own
     scripts, which is right on any page, below any base path and behind any proxy. All calls wait for one
     promise and so go on in their order; imports of their own do not, and an older run was drawn over a newer.
+    What a component tells the server goes through `leaving.js`.
     """
-    return _LOADER % (json.dumps(list(paths)), act)
+    leaving = served_folder("address", _ADDRESS) + "/leaving.js"
+    return _LOADER % (json.dumps([leaving, *paths]), act)

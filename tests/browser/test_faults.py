@@ -29,6 +29,11 @@ WATCH = """() => {
     .observe(chart, {attributes: true, attributeFilter: ["data-run"]});
 }"""
 
+LET_GO = """bar => {
+  bar.value = "20";
+  for (const event of ["input", "change"]) bar.dispatchEvent(new Event(event, {bubbles: true}));
+}"""
+
 Tab = Callable[[str], Page]
 
 
@@ -106,6 +111,35 @@ def test_a_line_that_drops_in_the_middle_of_a_run_is_taken_up_where_it_was(app: 
     updates(page)
     page.goto(f"{app}/?rank=5")
     shows(page, Experiment(rank=5))
+
+
+def test_what_a_page_says_when_its_visitor_has_left_does_not_empty_the_next_one(app: str, tab: Tab) -> None:
+    """Streamlit does, if a fragment of the page before is asked for before the next one has answered."""
+    slow: list[str | bytes] = []
+    lines: list[WebSocketRoute] = []
+    left = False
+
+    def through(line: WebSocketRoute) -> None:
+        lines.append(line)
+        server = line.connect_to_server()
+        server.on_message(lambda answer: slow.append(answer) if left else line.send(answer))
+
+    page = tab("")
+    page.route_web_socket(STREAM, through)
+    page.goto(f"{app}/Inside_the_layer?rank=5")
+    expect(page.get_by_role("heading", name="The merge, proven")).to_be_visible()
+    left = True
+    page.get_by_role("link", name="The code", exact=True).first.click()
+    page.wait_for_timeout(100)
+    page.get_by_test_id("time-machine").locator("input.scrub").evaluate(LET_GO)
+    page.wait_for_timeout(1000)
+    left = False
+    for answer in slow:
+        lines[-1].send(answer)
+    expect(page.locator(".st-key-code_page")).to_be_visible()
+    page.wait_for_timeout(500)
+    expect(page.locator(".st-key-code_page")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/The_code\?.*rank=5"))
 
 
 def test_a_reload_in_the_middle_goes_on_with_the_same_run(app: str, tab: Tab) -> None:
