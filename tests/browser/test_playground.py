@@ -253,7 +253,7 @@ def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> N
     steps = page.evaluate("history.length")
     for name in ("Every rank", "Inside the layer", "The code", "Real models", "Playground"):
         link = page.get_by_role("link", name=name)
-        expect(link).to_have_attribute("href", re.compile("rank=5"))  # for a click that opens a new tab
+        expect(link).to_have_attribute("href", re.compile("rank=5"))
         link.click()
         path = "" if name == "Playground" else name.replace(" ", "_")
         page.wait_for_url(lambda url, path=path: url.startswith(f"{app}/{path}?") and "rank=5" in url)
@@ -262,6 +262,17 @@ def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> N
         steps += 1
         assert page.evaluate("history.length") == steps  # so that Back leads to the page before, as it was
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5, seed=7)).fingerprint)
+
+
+def test_a_link_opens_its_page_in_a_new_tab_too(app, open_page) -> None:
+    page = open_page(f"{app}/The_code?rank=5")
+    for name in ("Playground", "Every rank"):
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name=name).click(button="middle")
+        path = "" if name == "Playground" else name.replace(" ", "_")
+        expect(opened.value).to_have_url(f"{app}/{path}?rank=5")
+        opened.value.close()
+    expect(page).to_have_url(f"{app}/The_code?rank=5")
 
 
 def test_the_icon_of_the_tab_is_part_of_the_page_and_never_missing(tab: Page) -> None:
@@ -276,6 +287,7 @@ def test_what_a_hand_has_chosen_follows_too_and_digits_leave_the_sizes_alone(app
     page.wait_for_url("**/?*task=digits*")
     slider(page, "Rank").press("ArrowRight")
     page.wait_for_url("**/?*rank=2*")
+    expect(page.get_by_role("link", name="Every rank")).to_have_attribute("href", re.compile("rank=2"))
     held = slider(page, "In features").get_attribute("aria-valuetext")
     for name in ("Every rank", "Inside the layer", "Playground"):
         page.get_by_role("link", name=name).click()
