@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lora_core.geometry import numerical_rank, spectrum
 from lora_core.layer import LoRALayer, count_parameters, draw_linear, initialise
 from lora_core.training import create_toy_dataset, train_model
-from tests.printed import assert_prints
+from tests.printed import LINES, on_any_processor
 
 SHAPES = [(7, 5), (5, 7), (2, 2), (16, 3)]
 
@@ -51,11 +51,11 @@ def test_the_original_script_to_the_digit(capsys: pytest.CaptureFixture[str]) ->
     X, y = create_toy_dataset()
     model = LoRALayer(64, 10, rank=4, init="original", train_bias=True)
     losses = train_model(model, X, y, 10, 0.01)
-    assert_prints(capsys.readouterr().out)
+    assert on_any_processor(capsys.readouterr().out) == LINES
     assert losses[0] == pytest.approx(243.7067, abs=5e-5)
     assert len(losses) == 10
     with torch.no_grad():
-        assert nn.functional.mse_loss(model(X), y).item() == pytest.approx(166.8913, abs=1e-4)
+        assert nn.functional.mse_loss(model(X), y).item() == pytest.approx(166.8913, abs=5e-5)
 
 
 @pytest.mark.usefixtures("seeded")

@@ -33,7 +33,6 @@ LET_GO = """bar => {
   bar.value = "20";
   for (const event of ["input", "change"]) bar.dispatchEvent(new Event(event, {bubbles: true}));
 }"""
-CLICK = "[...document.querySelectorAll('a')].find(link => link.textContent.includes('%s')).click();"
 
 Tab = Callable[[str], Page]
 
@@ -123,14 +122,14 @@ def test_what_a_page_says_when_its_visitor_leaves_does_not_empty_the_next_one(
 
     It sends a component's word a moment after the component has said it, by then after a click.
     """
-    slow: list[str | bytes] = []
-    lines: list[WebSocketRoute] = []
+    held: list[str | bytes] = []
+    servers: list[WebSocketRoute] = []
     left = False
 
     def through(line: WebSocketRoute) -> None:
-        lines.append(line)
         server = line.connect_to_server()
-        server.on_message(lambda answer: slow.append(answer) if left else line.send(answer))
+        servers.append(server)
+        line.on_message(lambda word: held.append(word) if left else server.send(word))
 
     page = tab("")
     page.route_web_socket(STREAM, through)
@@ -138,16 +137,17 @@ def test_what_a_page_says_when_its_visitor_leaves_does_not_empty_the_next_one(
     expect(page.get_by_role("heading", name="The merge, proven")).to_be_visible()
     left = True
     bar = page.get_by_test_id("time-machine").locator("input.scrub")
+    link = page.get_by_role("link", name=to, exact=True).first
     if at_once:
-        bar.evaluate(f"bar => {{ ({LET_GO})(bar); {CLICK % to} }}")
+        bar.evaluate(f"(bar, link) => {{ ({LET_GO})(bar); link.click(); }}", link.element_handle())
     else:
-        page.get_by_role("link", name=to, exact=True).first.click()
+        link.click()
         page.wait_for_timeout(100)
         bar.evaluate(LET_GO)
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(500)
     left = False
-    for answer in slow:
-        lines[-1].send(answer)
+    for word in held:
+        servers[-1].send(word)
     expect(page).to_have_url(re.compile(rf"{app}{path}\?.*rank=5"))
     expect(page.get_by_test_id("time-machine")).to_have_count(0)
     page.wait_for_timeout(500)

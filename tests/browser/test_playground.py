@@ -83,6 +83,16 @@ def shown_run(page: Page) -> str:
     return page.locator(CHART).get_attribute("data-run") or ""
 
 
+def path_to(name: str) -> str:
+    """Where the page of that name lies."""
+    return "/" if name == "Playground" else f"/{name.replace(' ', '_')}"
+
+
+def wait_for(page: Page, app: str, name: str, word: str) -> None:
+    """Wait until the page of that name has the address, with the word in it."""
+    page.wait_for_url(lambda url: url.startswith(f"{app}{path_to(name)}?") and word in url)
+
+
 def p95(values: list[float]) -> float:
     return quantiles(values, n=20, method="inclusive")[-1]
 
@@ -255,8 +265,7 @@ def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> N
         link = page.get_by_role("link", name=name)
         expect(link).to_have_attribute("href", re.compile("rank=5"))
         link.click()
-        path = "" if name == "Playground" else name.replace(" ", "_")
-        page.wait_for_url(lambda url, path=path: url.startswith(f"{app}/{path}?") and "rank=5" in url)
+        wait_for(page, app, name, "rank=5")
         assert "seed=7" in page.url
         expect(slider(page, "Rank")).to_have_attribute("aria-valuetext", "5")
         steps += 1
@@ -269,8 +278,7 @@ def test_a_link_opens_its_page_in_a_new_tab_too(app, open_page) -> None:
     for name in ("Playground", "Every rank"):
         with page.context.expect_page() as opened:
             page.get_by_role("link", name=name).click(button="middle")
-        path = "" if name == "Playground" else name.replace(" ", "_")
-        expect(opened.value).to_have_url(f"{app}/{path}?rank=5")
+        expect(opened.value).to_have_url(f"{app}{path_to(name)}?rank=5")
         opened.value.close()
     expect(page).to_have_url(f"{app}/The_code?rank=5")
 
@@ -291,8 +299,7 @@ def test_what_a_hand_has_chosen_follows_too_and_digits_leave_the_sizes_alone(app
     held = slider(page, "In features").get_attribute("aria-valuetext")
     for name in ("Every rank", "Inside the layer", "Playground"):
         page.get_by_role("link", name=name).click()
-        path = "" if name == "Playground" else name.replace(" ", "_")
-        page.wait_for_url(lambda url, path=path: url.startswith(f"{app}/{path}?") and "task=digits" in url)
+        wait_for(page, app, name, "task=digits")
         expect(slider(page, "Rank")).to_have_attribute("aria-valuetext", "2")
         expect(slider(page, "In features")).to_have_attribute("aria-valuetext", held or "")
         assert page.get_by_test_id("stException").count() == 0

@@ -10,7 +10,7 @@
 const PATIENCE = 10000; // ms, should the other page never come
 const GLANCE = 50; // ms between two looks whether it has come
 const BACK = 300; // ms for the browser's Back and Forward, which change the address at once
-const SENT = 10; // ms after which Streamlit has sent what it was told: a timer of 0 ms, which a browser may stretch to 4
+const SENT = 10; // ms after which Streamlit has sent what it was told: its timer of 0 ms may take 4
 
 let left = "";
 let until = 0;
