@@ -93,7 +93,8 @@ def _not_arrived(run: Run) -> Verdict | None:
     if loss[-1] - floor <= LEFT * (run.floors[0] - floor):
         return None
     updates = plural(run.experiment.epochs, "update")
-    missing = f"{updates} end at {_last(run)}, and rank {run.experiment.rank} could reach {_floor(run)}"
+    end = "ends" if run.experiment.epochs == 1 else "end"
+    missing = f"{updates} {end} at {_last(run)}, and rank {run.experiment.rank} could reach {_floor(run)}"
     before = loss[-1 - max(1, run.lora.updates // 10)]
     if loss[-1] < (1 - STILL_FALLING) * before:
         return Verdict("too few", f"Too few epochs: {missing}. The loss is still falling.")

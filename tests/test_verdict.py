@@ -76,6 +76,11 @@ def test_a_next_step_stays_within_the_limits() -> None:
     assert rates == [1e-4]  # 1e-6 would be below the least, which is where it is
 
 
+@pytest.mark.parametrize(("epochs", "words"), [(1, "1 update ends at"), (5, "5 updates end at")])
+def test_one_update_ends_and_several_end(epochs: int, words: str) -> None:
+    assert words in verdict(run(Experiment(epochs=epochs))).sentence
+
+
 def test_below_leads_to_the_true_rank() -> None:
     (step,) = next_steps(run(CORNERS["below"]), "below")
     assert step.experiment == Experiment(rank=4)
