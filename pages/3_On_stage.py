@@ -1,7 +1,9 @@
 """On stage: a talk of ten minutes, run on keys alone, in which the room guesses before it sees."""
 
+from pages.ui.on_stage_acts import act_on_keys
 from pages.ui.on_stage_place import arrive
 
+act_on_keys()
 arrive("On stage")
 
 from pages.ui.frame import begin  # noqa: E402

@@ -146,12 +146,12 @@ def _draw_guess(stage: Stage) -> None:
         says = [choice.says for choice in scene.choices]
         st.segmented_control(
             "Our guess", says, default=before if before in says else None, key=key, format_func=plain,
-            on_change=remember_guess,
+            on_change=remember_guess, args=(stage,),
         )  # fmt: skip
     else:
         st.select_slider(
             "Our guess", guess.options, value=before if before in guess.options else middle(guess), key=key,
-            format_func=guess.text, on_change=remember_guess,
+            format_func=guess.text, on_change=remember_guess, args=(stage,),
         )  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def _draw_buttons(stage: Stage) -> None:
     with st.container(key="stage_buttons", horizontal=True, vertical_alignment="center"):
         for act, label, icon, disabled in buttons:
             st.button(
-                label, key=f"stage {act}", icon=icon, disabled=disabled, on_click=perform, args=(act,),
+                label, key=f"stage {act}", icon=icon, disabled=disabled, on_click=perform, args=(stage, act),
                 type="primary" if act == "reveal" else "secondary",
             )  # fmt: skip
         with st.container(key="stage_hint"):

@@ -1,6 +1,7 @@
-"""What a key, a button or a finger does on the stage: a few acts, by name, for callbacks.
+"""What a key, a button or a finger does on the stage: a few acts, by name.
 
-They only say where the talk stands from now on; the widgets follow when the page is drawn.
+They only say where the talk stands from now on; the widgets follow when the page is drawn. None of them looks
+into the session: there Streamlit ends a callback, half done, as soon as the next key or click has come.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from lora_core.scenes import Talk
 from pages.ui.controls import RANKS
 from pages.ui.on_stage_place import STAGE, Stage, current
 
+KEYS_KEY = "stage_keys"
+"""The key of the component that listens to the keyboard."""
 PRESENTER = ("sidebar", "buttons")
 """What the key that starts a presentation hides."""
 
@@ -26,9 +29,8 @@ def open_talk(talk: Talk) -> None:
     )  # fmt: skip
 
 
-def perform(*acts: str) -> None:
+def perform(stage: Stage, *acts: str) -> None:
     """Do some of ``ACTS`` by their names, in order. Other names are passed over."""
-    stage = current()
     for act in acts:
         stage.acted = stage.keyed = True
         name, _, argument = act.partition(" ")
@@ -36,20 +38,30 @@ def perform(*acts: str) -> None:
             ACTS[name](stage, argument)
 
 
-def perform_from_keys(first: int, acts: Sequence[str]) -> None:
-    """Do the acts of the keyboard that are not done yet; ``first`` is the number of the first of them.
+def act_on_keys() -> None:
+    """Before the page is drawn: do the acts of the keyboard that are not done yet.
 
-    The browser repeats what it has not yet seen done, so no press is lost and none counts twice.
+    They stay in the session until newer ones replace them: a run that is ended here leaves them to the next.
     """
-    stage = current()
-    fresh = list(acts)[max(0, stage.done - first) :]
-    stage.done = max(stage.done, first + len(acts))
-    perform(*fresh)
+    sent: dict[str, Any] | None = st.session_state.get(KEYS_KEY, {}).get("acts")
+    if sent:
+        perform_from_keys(current(), int(sent["first"]), [str(act) for act in sent["acts"]])
 
 
-def remember_guess() -> None:
+def perform_from_keys(stage: Stage, first: int, acts: Sequence[str]) -> None:
+    """Do the acts that are not done yet; ``first`` is the number of the first of them.
+
+    The browser repeats what it has not yet seen done, so no press is lost and none counts twice. Acts from
+    beyond those that this session has done are of a session that is gone, and were done in it.
+    """
+    with stage.acting:
+        if first <= stage.done:
+            perform(stage, *list(acts)[stage.done - first :])
+            stage.done = max(stage.done, first + len(acts))
+
+
+def remember_guess(stage: Stage) -> None:
     """Note that a hand has moved the guess; what it is now is read when the page is drawn."""
-    stage = current()
     stage.moved = stage.acted = True
 
 

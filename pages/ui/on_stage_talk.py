@@ -76,7 +76,7 @@ def draw_talk(stage: Stage) -> None:
             for place, scene in enumerate(stage.talk.scenes):
                 st.button(
                     f"{place + 1}\\. {plain(scene.title)}", key=f"to {scene.name}", type="tertiary",
-                    on_click=perform, args=(f"go {scene.name}",), disabled=scene.name == stage.name,
+                    on_click=perform, args=(stage, f"go {scene.name}"), disabled=scene.name == stage.name,
                 )  # fmt: skip
         with st.expander("A talk of your own", expanded=bool(stage.trouble)):
             _draw_file(stage)
@@ -85,7 +85,8 @@ def draw_talk(stage: Stage) -> None:
         with st.expander("What is shown"):
             st.pills(
                 "Hide", HIDEABLE, selection_mode="multi", default=list(stage.hidden or ()), key=_HIDDEN,
-                on_change=_hide, help="The key H hides sidebar and buttons, and brings everything back.",
+                on_change=_hide, args=(stage,),
+                help="The key H hides sidebar and buttons, and brings everything back.",
             )  # fmt: skip
 
 
@@ -124,10 +125,9 @@ def _restore() -> None:
     open_talk(own_talk())
 
 
-def _hide() -> None:
-    stage = current()
-    stage.acted = True
+def _hide(stage: Stage) -> None:
     stage.hidden = tuple(part for part in HIDEABLE if part in st.session_state[_HIDDEN])
+    stage.acted = True
 
 
 def _check_size(scene: Scene, name: str, experiment: Experiment) -> None:

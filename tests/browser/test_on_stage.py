@@ -416,21 +416,52 @@ def test_help_black_screen_and_full_screen(tab: Page) -> None:
 SIZES = "nodes => nodes.map(node => parseFloat(getComputedStyle(node).fontSize))"
 
 
-def test_a_stage_that_goes_leaves_the_page_dressed_for_the_one_that_is_there(tab: Page) -> None:
-    left = tab.evaluate("""async () => {
-      const names = performance.getEntriesByType("resource").map(({name}) => name);
-      const served = names.filter((name) => name.includes("/component/"));
-      const load = (file) => import(served.find((name) => name.endsWith(file)));
-      const [stage, dom] = [await load("/on_stage.js"), await load("/dom.js")];
-      const data = {keys: [], done: 0, hidden: [], link: location.href, rows: ["1"], note: ""};
-      const parentElement = document.body.appendChild(document.createElement("div"));
-      const leave = await stage.default({parentElement, data, setStateValue() {}}, dom);
+STAGES = """
+  const names = performance.getEntriesByType("resource").map(({name}) => name);
+  const served = names.filter((name) => name.includes("/component/"));
+  const load = (file) => import(served.find((name) => name.endsWith(file)));
+  const [stage, dom] = [await load("/on_stage.js"), await load("/dom.js")];
+  const done = Number(document.querySelector("[data-testid=stage]").dataset.done);
+  const data = {keys: [], done, hidden: [], link: location.href, rows: ["1"], note: ""};
+  const another = async (more, tell = () => {}) => {
+    const parentElement = document.body.appendChild(document.createElement("div"));
+    const at = {parentElement, data: {...data, ...more}, setStateValue: (_, value) => tell(value)};
+    const leave = await stage.default(at, dom);
+    return async () => {
       parentElement.remove();
       leave();
       await new Promise((done) => setTimeout(done, 50));
-      return [parentElement.childElementCount, document.documentElement.className];
-    }""")
+      return parentElement.childElementCount;
+    };
+  };
+"""
+
+
+def test_a_stage_that_goes_leaves_the_page_dressed_for_the_one_that_is_there(tab: Page) -> None:
+    left = tab.evaluate(f"""async () => {{{STAGES}
+      const go = await another();
+      return [await go(), document.documentElement.className];
+    }}""")
     assert left == [0, "on-stage"]
+
+
+def test_a_stage_that_is_drawn_anew_knows_the_keys_that_are_under_way(tab: Page) -> None:
+    told = tab.evaluate(f"""async () => {{{STAGES}
+      const keys = [{{act: "next", keys: ["z"], says: ""}}], told = [];
+      const pressed = () => new KeyboardEvent("keydown", {{key: "z", cancelable: true}});
+      const press = () => document.dispatchEvent(pressed());
+      const goFirst = await another({{keys, done: 5}}, (value) => told.push(value));
+      press();
+      press();
+      const goSecond = await another({{keys, done: 6}}, (value) => told.push(value));
+      await goFirst();
+      press();
+      await (await another({{done: 8}}))(); // all of them done, and back to what this tab has done
+      await (await another())();
+      await goSecond();
+      return told.map(({{first, acts}}) => [first, acts.length]);
+    }}""")
+    assert told == [[5, 1], [5, 2], [6, 2]]
 
 
 def test_the_link_says_what_is_hidden_and_the_chart_takes_the_room(stage, on_stage) -> None:

@@ -13,13 +13,12 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from pages.ui.live_chart import ASSETS as SHARED
-from pages.ui.on_stage_acts import perform_from_keys
+from pages.ui.on_stage_acts import KEYS_KEY
 from pages.ui.on_stage_join import join
 from pages.ui.on_stage_place import Stage
 from pages.ui.served import loader, served_folder
 
 ASSETS = Path(__file__).parent / "assets"
-KEY = "stage_keys"
 
 
 class Key(NamedTuple):
@@ -61,13 +60,7 @@ def stage_keys(stage: Stage, experiment: Experiment) -> None:
         "rows": way_in.rows,
         "note": way_in.note,
     }
-    _component()(key=KEY, data=data, on_acts_change=_take_acts)
-
-
-def _take_acts() -> None:
-    sent: dict[str, Any] | None = st.session_state[KEY].get("acts")
-    if sent:
-        perform_from_keys(int(sent["first"]), [str(act) for act in sent["acts"]])
+    _component()(key=KEYS_KEY, data=data, on_acts_change=lambda: None)  # `act_on_keys` takes them
 
 
 @lru_cache(maxsize=1)

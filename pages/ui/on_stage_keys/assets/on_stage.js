@@ -22,6 +22,9 @@ import { Overlays } from "./overlays.js";
 const mounted = new WeakMap();
 const HELD = new Set(["up", "down"]); // what a key that is held down repeats
 let stages = 0; // while Streamlit builds the page anew there are two for a moment
+let done = 0; // acts that Python has done
+/** @type {string[]} */
+let waiting = []; // acts that it has not, of all stages: a key's answer may come to another one than the key
 
 class Stage {
   /**
@@ -30,8 +33,6 @@ class Stage {
    */
   constructor(parent, dom) {
     this.calls = 0;
-    /** @type {string[]} */
-    this.waiting = [];
     this.listeners = new AbortController();
     const { signal } = this.listeners;
     this.overlays = new Overlays(dom);
@@ -49,9 +50,8 @@ class Stage {
    */
   update(data, send) {
     this.send = send;
-    if (this.done === undefined) this.done = data.done;
-    this.waiting.splice(0, data.done - this.done);
-    this.done = data.done;
+    waiting.splice(0, data.done - done);
+    done = data.done;
     this.data = data;
     document.documentElement.dataset.stageHides = data.hidden.join(" ");
     this.root.dataset.done = String(data.done);
@@ -73,8 +73,8 @@ class Stage {
 
   /** @param {string} act */
   act(act) {
-    this.waiting.push(act);
-    this.send("acts", { first: this.done, acts: [...this.waiting] });
+    waiting.push(act);
+    this.send("acts", { first: done, acts: [...waiting] });
   }
 
   destroy() {
@@ -82,6 +82,7 @@ class Stage {
     this.root.remove();
     stages -= 1;
     if (stages) return; // the page is dressed for the other one
+    waiting = [];
     document.documentElement.classList.remove("on-stage");
     delete document.documentElement.dataset.stageHides;
   }
