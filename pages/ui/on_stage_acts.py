@@ -39,10 +39,9 @@ def perform(stage: Stage, *acts: str) -> None:
 
 
 def act_on_keys() -> None:
-    """Do the acts of the keyboard that are not done yet; a callback, and what each run begins with.
+    """Before the page is drawn: do the acts of the keyboard that are not done yet.
 
-    A run that is ended here, or one that finds the session as a run before it has left it, leaves acts to the
-    next run, for which they are nothing new.
+    They stay in the session until newer ones replace them: a run that is ended here leaves them to the next.
     """
     sent: dict[str, Any] | None = st.session_state.get(KEYS_KEY, {}).get("acts")
     if sent:

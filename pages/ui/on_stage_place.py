@@ -32,8 +32,6 @@ class Stage:
     """Parts of the page that are hidden; None until a link has been read."""
     done: int = 0
     """Acts that came from the keyboard, over the whole session."""
-    draws: int = 0
-    """Times that the page was drawn to its end: the browser hears of each, even where nothing else is new."""
     address: str = ""
     """What phones are told instead of this browser's own address."""
     trouble: str = ""

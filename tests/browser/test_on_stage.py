@@ -464,31 +464,6 @@ def test_a_stage_that_is_drawn_anew_knows_the_keys_that_are_under_way(tab: Page)
     assert told == [[5, 1], [5, 2], [6, 2]]
 
 
-def test_acts_that_a_drawn_page_has_left_undone_are_sent_again(tab: Page) -> None:
-    told = tab.evaluate(f"""async () => {{{STAGES}
-      const keys = [{{act: "next", keys: ["z"], says: ""}}], told = [];
-      const at = {{parentElement: document.body.appendChild(document.createElement("div"))}};
-      const state = (done) => ({{data: {{...data, keys, done}}, setStateValue: tell}});
-      const drawn = (done) => stage.default({{...at, ...state(done)}}, dom);
-      const tell = (_, {{first, acts}}) => told.push([first, acts.length]);
-      const later = (ms) => new Promise((done) => setTimeout(done, ms));
-      await drawn(5);
-      for (let i = 0; i < 2; i += 1) {{
-        document.dispatchEvent(new KeyboardEvent("keydown", {{key: "z", cancelable: true}}));
-      }}
-      await drawn(6);
-      await later(500);
-      await drawn(7);
-      await later(500);
-      const leave = await drawn(done);
-      at.parentElement.remove();
-      leave();
-      await later(50);
-      return told;
-    }}""")
-    assert told == [[5, 1], [5, 2], [6, 1]]
-
-
 def test_the_link_says_what_is_hidden_and_the_chart_takes_the_room(stage, on_stage) -> None:
     page = on_stage("scene=knee~revealed&hide=sidebar,buttons")
     chart = page.locator("[data-testid=live-chart] .figure")

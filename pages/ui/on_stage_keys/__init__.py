@@ -13,7 +13,7 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from pages.ui.live_chart import ASSETS as SHARED
-from pages.ui.on_stage_acts import KEYS_KEY, act_on_keys
+from pages.ui.on_stage_acts import KEYS_KEY
 from pages.ui.on_stage_join import join
 from pages.ui.on_stage_place import Stage
 from pages.ui.served import loader, served_folder
@@ -52,17 +52,15 @@ KEYS = (
 def stage_keys(stage: Stage, experiment: Experiment) -> None:
     """Listen to the keyboard, and hold ready what the keys for help and code show."""
     way_in = join(stage, experiment)
-    stage.draws += 1
     data = {
         "keys": [each._asdict() for each in KEYS],
         "done": stage.done,
-        "draws": stage.draws,
         "hidden": stage.hidden or (),
         "link": way_in.link,
         "rows": way_in.rows,
         "note": way_in.note,
     }
-    _component()(key=KEYS_KEY, data=data, on_acts_change=act_on_keys)
+    _component()(key=KEYS_KEY, data=data, on_acts_change=lambda: None)  # `act_on_keys` takes them
 
 
 @lru_cache(maxsize=1)

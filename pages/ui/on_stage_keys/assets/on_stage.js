@@ -1,8 +1,8 @@
 /**
  * The stage in the browser: the keyboard, the overlays, full screen, and the class that dresses the page.
  *
- * Acts are numbered and sent until Python has said that they are done, with the next key or after a moment: one
- * pressed while the page is still being drawn is neither lost nor done twice.
+ * Acts are numbered and sent until Python has said how many are done: a key pressed while the page is still being
+ * drawn is neither lost nor done twice.
  */
 
 import { actOf } from "./keys.js";
@@ -12,7 +12,6 @@ import { Overlays } from "./overlays.js";
  * @typedef {object} Data
  * @property {import("./keys.js").Key[]} keys
  * @property {number} done  acts that Python has done
- * @property {number} draws  times that it has drawn the page
  * @property {string[]} hidden  parts of the page
  * @property {string} link  where the code leads
  * @property {string[]} rows  of the code, 1 is dark
@@ -22,12 +21,10 @@ import { Overlays } from "./overlays.js";
 /** @type {WeakMap<Node, Stage>} */
 const mounted = new WeakMap();
 const HELD = new Set(["up", "down"]); // what a key that is held down repeats
-const AGAIN = 300; // ms from a page that has left acts undone to their being sent again
 let stages = 0; // while Streamlit builds the page anew there are two for a moment
 let done = 0; // acts that Python has done
 /** @type {string[]} */
 let waiting = []; // acts that it has not, of all stages: a key's answer may come to another one than the key
-let again = 0; // the timer after which they are sent once more
 
 class Stage {
   /**
@@ -59,8 +56,6 @@ class Stage {
     document.documentElement.dataset.stageHides = data.hidden.join(" ");
     this.root.dataset.done = String(data.done);
     this.overlays.load(data);
-    clearTimeout(again);
-    if (waiting.length) again = setTimeout(() => waiting.length && this.tell(), AGAIN);
   }
 
   /** @param {KeyboardEvent} event */
@@ -79,11 +74,6 @@ class Stage {
   /** @param {string} act */
   act(act) {
     waiting.push(act);
-    this.tell();
-  }
-
-  tell() {
-    clearTimeout(again);
     this.send("acts", { first: done, acts: [...waiting] });
   }
 
