@@ -54,10 +54,9 @@ def perform_from_keys(stage: Stage, first: int, acts: Sequence[str]) -> None:
     The browser repeats what it has not yet seen done, so no press is lost and none counts twice. Acts from
     beyond those that this session has done are of a session that is gone, and were done in it.
     """
-    with stage.acting:
-        if first <= stage.done:
-            perform(stage, *list(acts)[stage.done - first :])
-            stage.done = max(stage.done, first + len(acts))
+    if first <= stage.done:
+        perform(stage, *list(acts)[stage.done - first :])
+        stage.done = max(stage.done, first + len(acts))
 
 
 def remember_guess(stage: Stage) -> None:

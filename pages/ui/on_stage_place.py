@@ -5,7 +5,6 @@ loaded anew in the middle of a talk goes on where it was. What is shown is alway
 sidebar: coming to a scene sets it, and a hand may then change it.
 """
 
-import threading
 from dataclasses import dataclass, field
 
 import streamlit as st
@@ -47,8 +46,6 @@ class Stage:
     """An act has been done since the page was last drawn."""
     moved: bool = False
     """A hand has just moved the guess."""
-    acting: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
-    """Held while acts are done: a run that is being ended may overlap the next one for a moment."""
 
     @property
     def scene(self) -> Scene:
