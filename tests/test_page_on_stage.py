@@ -1,13 +1,10 @@
 """The stage without a browser: every scene, every guess and reveal, every key's act, and files gone wrong."""
 
-import itertools
-import sys
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import streamlit as st
-from streamlit.runtime.scriptrunner import StopException
 from streamlit.testing.v1 import AppTest
 
 from lora_core import run
@@ -19,10 +16,10 @@ from lora_core.verdict import verdict
 from pages.ui import on_stage
 from pages.ui.caches import brief
 from pages.ui.controls import CONTROLS
-from pages.ui.on_stage_acts import ACTS, KEYS_KEY, act_on_keys, perform_from_keys
+from pages.ui.on_stage_acts import ACTS, perform_from_keys
 from pages.ui.on_stage_join import is_local, read_address
 from pages.ui.on_stage_keys import KEYS
-from pages.ui.on_stage_place import STAGE, Stage
+from pages.ui.on_stage_place import Stage
 from pages.ui.on_stage_talk import checked_talk, plain
 from pages.ui.rank_sweeps import SWEEPS, grows, ranks_plan
 
@@ -379,52 +376,6 @@ def test_acts_of_a_session_that_is_gone_are_not_done_again() -> None:
     assert (stage.name, stage.revealed, stage.done) == (TALK[0].name, set(), 0)
     perform_from_keys(stage, 0, ["next"])
     assert (stage.name, stage.done) == (TALK[1].name, 1)
-
-
-def test_an_act_is_done_once_wherever_the_next_key_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streamlit ends a run where it looks into the session, once a newer run has been asked for."""
-    for looks in itertools.count():
-        session = Session(looks, **{STAGE: Stage(own_talk(), TALK[0].name)})
-        session[KEYS_KEY] = {"acts": {"first": 0, "acts": ["next", "reveal"]}}
-        monkeypatch.setattr(st, "session_state", session)
-        try:
-            act_on_keys()
-            ended = False
-        except StopException:
-            ended = True
-            session.looks = sys.maxsize
-            act_on_keys()
-        done = dict.get(session, STAGE)
-        assert isinstance(done, Stage)
-        assert (done.name, done.revealed, done.done) == (TALK[1].name, {TALK[1].name}, 2), looks
-        if not ended:
-            break
-    assert looks >= 2
-
-
-class Session(dict[str, Any]):
-    """A session in which so many looks are free, and the next one ends the run."""
-
-    def __init__(self, looks: int, **content: Any) -> None:
-        super().__init__(content)
-        self.looks = looks
-
-    def __contains__(self, key: object) -> bool:
-        self._look()
-        return super().__contains__(key)
-
-    def __getitem__(self, key: str) -> Any:
-        self._look()
-        return super().__getitem__(key)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        self._look()
-        return super().get(key, default)
-
-    def _look(self) -> None:
-        if not self.looks:
-            raise StopException
-        self.looks -= 1
 
 
 def test_every_key_does_something_once() -> None:

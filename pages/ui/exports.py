@@ -8,6 +8,7 @@ import streamlit as st
 from lora_core.experiment import Experiment
 from lora_core.training import Run
 from pages.ui.controls import harmless, set_fields
+from pages.ui.whole import whole
 
 _TROUBLE = "trouble with an upload"
 
@@ -41,6 +42,7 @@ def draw_exports(run: Run) -> None:
         st.warning(trouble, icon=":material/error:")
 
 
+@whole
 def _read_upload() -> None:
     """Put an uploaded experiment into the controls, or keep the present one and say why."""
     file = st.session_state.get("upload")

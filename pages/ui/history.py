@@ -13,6 +13,7 @@ from lora_core.training import Run
 from pages.ui.caches import finished_run
 from pages.ui.controls import CONTROLS, differences
 from pages.ui.epoch import forget_epoch
+from pages.ui.whole import whole
 
 MOST_PINS = 3
 _SHOWN, _BEFORE, _PINS = "shown experiment", "experiment before", "pinned experiments"
@@ -76,6 +77,7 @@ def draw_pins(experiment: Experiment) -> None:
             st.button("Clear pins", icon=":material/clear_all:", on_click=_change, args=([],))
 
 
+@whole
 def _change(kept: list[Experiment]) -> None:
     st.session_state[_PINS] = kept
 

@@ -8,6 +8,7 @@ from lora_core.figures import inside_digits as figure
 from lora_core.numbers import percent_text, plural
 from lora_core.training import Run
 from pages.ui.inside_parts import INPUT, is_dark
+from pages.ui.whole import whole
 
 
 def draw_digits(run: Run, at: int) -> None:
@@ -74,6 +75,7 @@ def _draw_row(run: Run, info: figure.GalleryInfo, name: str, indices: np.ndarray
     )  # fmt: skip
 
 
+@whole
 def _trace(name: str) -> None:
     chosen = st.session_state.get(f"trace {name}")
     if chosen is not None:

@@ -16,6 +16,7 @@ from lora_core.experiment import Experiment
 from lora_core.scenes import own_talk
 from pages.ui.controls import differences, harmless, value_text
 from pages.ui.on_stage_place import Stage, current
+from pages.ui.whole import whole
 
 _ADDRESS = "stage address"
 _STAGE_PAGE, _RANKS_PAGE = "On_stage", "Every_rank"
@@ -128,6 +129,7 @@ def _note(base: str) -> str:
     return ""
 
 
+@whole
 def _take_address() -> None:
     stage, text = current(), st.session_state.get(_ADDRESS) or ""
     stage.trouble_address = ""
@@ -137,6 +139,7 @@ def _take_address() -> None:
         stage.trouble_address = str(error)
 
 
+@whole
 def _use(address: str) -> None:
     st.session_state[_ADDRESS] = address
     _take_address()

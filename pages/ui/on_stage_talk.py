@@ -18,6 +18,7 @@ from pages.ui.controls import harmless
 from pages.ui.on_stage_acts import open_talk, perform
 from pages.ui.on_stage_join import draw_address
 from pages.ui.on_stage_place import HIDEABLE, Stage, current
+from pages.ui.whole import whole
 
 _UPLOAD, _HIDDEN = "talk file", "stage hidden"
 
@@ -107,6 +108,7 @@ def _draw_file(stage: Stage) -> None:
         st.error(f"The file was not opened: `{stage.trouble}`", icon=":material/error:")
 
 
+@whole
 def _take_upload() -> None:
     """Put an uploaded talk on the stage, or keep the present one and say why."""
     stage, file = current(), st.session_state.get(_UPLOAD)
@@ -121,10 +123,12 @@ def _take_upload() -> None:
         stage.trouble = harmless(str(error), 600)
 
 
+@whole
 def _restore() -> None:
     open_talk(own_talk())
 
 
+@whole
 def _hide(stage: Stage) -> None:
     stage.hidden = tuple(part for part in HIDEABLE if part in st.session_state[_HIDDEN])
     stage.acted = True

@@ -27,6 +27,7 @@ from streamlit.components.v1 import declare_component
 from lora_core.figures import palette
 from lora_core.figures.loss import LossInfo, alt_text, loss_drawing
 from pages.ui.served import loader, served_folder
+from pages.ui.whole import whole
 
 Figure: TypeAlias = go.Figure | dict[str, Any]
 """A figure, or its plain `data` and `layout` as plotly.js takes them."""
@@ -78,6 +79,7 @@ def live_chart(
         "dark": palette.DARK,
     }
 
+    @whole
     def told() -> None:
         epoch = st.session_state[key].get("epoch")
         if on_epoch is not None and isinstance(epoch, int):

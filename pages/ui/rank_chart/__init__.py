@@ -20,6 +20,7 @@ from lora_core.figures.ranks_numbers import RanksInfo, rank_words
 from lora_core.numbers import loss_text, percent_text
 from pages.ui.live_chart import pack, served
 from pages.ui.served import loader, served_folder
+from pages.ui.whole import whole
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -69,6 +70,7 @@ def rank_chart(
     at the nearest trained one.
     """
 
+    @whole
     def picked() -> None:
         chosen = st.session_state[key].get("rank")
         if chosen is not None and int(chosen) in info.ranks:
@@ -90,6 +92,7 @@ def click_message(figure: go.Figure, *, alt: str, height: int) -> bytes:
 def click_chart(message: bytes, *, key: str, on_click: Callable[[int, int], None]) -> None:
     """Show what `click_message` packed; ``on_click`` is called with row and column of the cell clicked."""
 
+    @whole
     def clicked() -> None:
         cell = st.session_state[key].get("cell")
         if isinstance(cell, list) and len(cell) == 2:

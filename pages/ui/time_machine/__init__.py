@@ -21,6 +21,7 @@ from lora_core.figures.inside_matrices import NAMES, MatricesInfo, averaged, lab
 from lora_core.numbers import loss_text
 from pages.ui.live_chart import served
 from pages.ui.served import loader, served_folder
+from pages.ui.whole import whole
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -38,6 +39,7 @@ def time_machine(message: bytes, *, key: str, on_epoch: Callable[[int], None]) -
     the maps are painted for the first time the page is run again.
     """
 
+    @whole
     def told() -> None:
         epoch = st.session_state[key].get("epoch")
         if isinstance(epoch, int):

@@ -1,0 +1,120 @@
+"""No key and no click is lost or half done where the next one ends the script."""
+
+import itertools
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.runtime.scriptrunner import RerunData, RerunException
+
+from lora_core.experiment import Experiment
+from lora_core.scenes import own_talk
+from pages.ui.controls import CONTROLS, set_field, set_fields
+from pages.ui.on_stage_acts import KEYS_KEY, act_on_keys
+from pages.ui.on_stage_place import STAGE, Stage
+from pages.ui.whole import whole
+
+
+class Session(dict[str, Any]):
+    """A session in which so many looks are free; at the next a newer run is wanted and ends the script."""
+
+    def __init__(self, looks: int, **content: Any) -> None:
+        super().__init__(content)
+        self.looks = looks
+
+    def __contains__(self, key: object) -> bool:
+        self._look()
+        return super().__contains__(key)
+
+    def __getitem__(self, key: str) -> Any:
+        self._look()
+        return super().__getitem__(key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._look()
+        super().__setitem__(key, value)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self._look()
+        return super().get(key, default)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        self._look()
+        return super().setdefault(key, default)
+
+    def _look(self) -> None:
+        if not self.looks:
+            self.looks = sys.maxsize
+            raise RerunException(RerunData())
+        self.looks -= 1
+
+
+Ended = Callable[..., Iterator[tuple[dict[str, Any], bool]]]
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Ended:
+    """`ended(act, **content)`: the session after `act`, ended at its first look, its second, and so on.
+
+    Beside each whether it was ended; the last one was not.
+    """
+
+    def each(act: Callable[[], None], **content: Callable[[], Any]) -> Iterator[tuple[dict[str, Any], bool]]:
+        for looks in itertools.count():
+            session = Session(looks, **{key: make() for key, make in content.items()})
+            monkeypatch.setattr(st, "session_state", session)
+            try:
+                act()
+                was_ended = False
+            except RerunException:
+                was_ended = True
+            session.looks = sys.maxsize
+            yield session, was_ended
+            if not was_ended:
+                return
+
+    return each
+
+
+def test_every_field_is_set_wherever_a_newer_run_is_wanted(ended: Ended) -> None:
+    chosen = Experiment(rank=7, alpha=5.5, learning_rate=0.0123, seed=9)
+    times = 0
+    for session, _ in ended(lambda: set_fields(chosen)):
+        assert Experiment.from_dict({name: session[name] for name in CONTROLS}) == chosen
+        times += 1
+    assert times > len(CONTROLS)
+
+
+def test_a_callback_that_is_not_whole_would_be_left_half_done(ended: Ended) -> None:
+    def two() -> None:
+        set_field("rank", 7)
+        set_field("seed", 9)
+
+    halves = [len(session) for session, was_ended in ended(two) if was_ended]
+    wholes = [len(session) for session, was_ended in ended(whole(two)) if was_ended]
+    assert halves == [0, 1]
+    assert wholes == [2, 2]
+
+
+def test_no_run_starts_beside_the_one_that_it_replaces() -> None:
+    """Two at a time write into one session without a common lock (see the setting)."""
+    settings = tomllib.loads((Path(__file__).parents[1] / ".streamlit" / "config.toml").read_text())
+    assert settings["runner"]["fastReruns"] is False
+
+
+def test_an_act_of_the_keyboard_is_done_once_and_not_counted_before(ended: Ended) -> None:
+    start, *_ = scenes = own_talk().scenes
+    sent = {"acts": {"first": 0, "acts": ["next", "reveal"]}}
+    times = 0
+    content = {STAGE: lambda: Stage(own_talk(), start.name), KEYS_KEY: lambda: sent}
+    for session, was_ended in ended(act_on_keys, **content):
+        if was_ended:
+            act_on_keys()  # as the newer run does; for it they are nothing new
+        stage = session[STAGE]
+        assert (stage.name, stage.revealed, stage.done) == (scenes[1].name, {scenes[1].name}, 2)
+        times += 1
+    assert times > 2
