@@ -16,7 +16,9 @@ from lora_core.training import Run
 LEFT = 0.05
 """The optimizer left more than this share of what the rank could have gained: it has not arrived."""
 STILL_FALLING = 0.01
-"""The last tenth of the updates lowered the loss by more than this share: it has not stopped."""
+"""The last tenth of the updates lowered the loss by more than this share: it has not stopped.
+
+Of fewer than ten updates there is no tenth: there any fall of the last one counts."""
 OVERFIT = 3.0
 """A held-out loss this many times the training loss is learnt by heart."""
 BETTER = 1.2
@@ -95,8 +97,9 @@ def _not_arrived(run: Run) -> Verdict | None:
     updates = plural(run.experiment.epochs, "update")
     end = "ends" if run.experiment.epochs == 1 else "end"
     missing = f"{updates} {end} at {_last(run)}, and rank {run.experiment.rank} could reach {_floor(run)}"
-    before = loss[-1 - max(1, run.lora.updates // 10)]
-    if loss[-1] < (1 - STILL_FALLING) * before:
+    tenth = run.lora.updates // 10
+    falling = loss[-1] < ((1 - STILL_FALLING) * loss[-1 - tenth] if tenth else loss[-2])
+    if falling and loss[-1] < loss[0]:
         return Verdict("too few", f"Too few epochs: {missing}. The loss is still falling.")
     return Verdict(
         "stuck", f"The optimizer, not the rank, is in the way: {missing}. Try another learning rate."

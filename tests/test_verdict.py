@@ -77,8 +77,17 @@ def test_a_next_step_stays_within_the_limits() -> None:
 
 
 @pytest.mark.parametrize(("epochs", "words"), [(1, "1 update ends at"), (5, "5 updates end at")])
-def test_one_update_ends_and_several_end(epochs: int, words: str) -> None:
-    assert words in verdict(run(Experiment(epochs=epochs))).sentence
+def test_few_updates_are_too_few_and_one_of_them_ends_where_several_end(epochs: int, words: str) -> None:
+    kind, sentence = verdict(run(Experiment(epochs=epochs)))
+    assert kind == "too few"
+    assert words in sentence
+
+
+@pytest.mark.parametrize(("epochs", "rate"), [(3, 0.5), (3, 1.0), (10, 1.0)])
+def test_updates_that_lead_above_the_base_are_not_too_few(epochs: int, rate: float) -> None:
+    trained = run(Experiment(epochs=epochs, learning_rate=rate))
+    assert trained.lora.loss[-1] > trained.lora.loss[0]
+    assert verdict(trained).kind == "stuck"
 
 
 def test_below_leads_to_the_true_rank() -> None:
