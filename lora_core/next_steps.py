@@ -18,9 +18,13 @@ class NextStep(NamedTuple):
 
 
 def next_steps(run: Run, kind: str) -> list[NextStep]:
-    """One to three experiments to go on with, none of them the run's own; ``kind`` is its verdict's."""
+    """One to three experiments to go on with, each another one; ``kind`` is what the verdict found.
+
+    Two roads may lead to one experiment: at rank 1 both one rank more and twice the rank are rank 2.
+    """
     steps = _STEPS[kind](run) if kind in _STEPS else []
-    return [step for step in steps if step.experiment != run.experiment]
+    elsewhere = {step.experiment: step for step in steps if step.experiment != run.experiment}
+    return list(elsewhere.values())
 
 
 def _to(run: Run, label: str, **changes: Any) -> NextStep:

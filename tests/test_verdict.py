@@ -1,6 +1,7 @@
 """Each corner of the verdict, from a run that is in it, with the numbers of that run in its sentence."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -66,6 +67,21 @@ def test_every_corner_has_a_next_step_that_leads_elsewhere(kind: str) -> None:
     steps = next_steps(run(CORNERS[kind]), kind)
     assert steps
     assert all(step.experiment != CORNERS[kind] for step in steps)
+
+
+@pytest.mark.parametrize("task", ["low-rank", "power-law", "noise"])
+def test_no_next_step_is_offered_twice(task: str) -> None:
+    kinds = set()
+    for in_features, out_features, rank, true_rank in product((2, 3, 8), (2, 3, 8), (1, 2, 8), (1, 2)):
+        sizes = {"in_features": in_features, "out_features": out_features, "samples": 64}
+        trained = run(Experiment(task=task, rank=rank, true_rank=true_rank, learning_rate=0.05, **sizes))
+        kind = verdict(trained).kind
+        labels = [step.label for step in next_steps(trained, kind)]
+        assert len(set(labels)) == len(labels), trained.experiment
+        kinds.add(kind)
+    assert kinds >= {"low-rank": {"at", "above", "below", "break-even"}, "power-law": {"no knee"}}.get(
+        task, set()
+    )
 
 
 def test_a_next_step_stays_within_the_limits() -> None:
