@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 from lora_core import Experiment, run
 from lora_core.experiment import LIMITS
 from lora_core.verdict import verdict
-from pages.ui.controls import CONTROLS
+from pages.ui.controls import CONTROLS, value_text
+from pages.ui.frame import PAGES
 
 SMALL = {
     "in_features": ["2", "7", "16", "64", " 16 ", "+8"],
@@ -19,6 +20,13 @@ SMALL = {
     "rank": ["1", "4", "33", "1024", "007"],
 }
 """Values of the fields that make a run long; of the others any is quick."""
+QUICK = {
+    **{name: ["2", "3", "5", "16", "64"] for name in ("in_features", "out_features")},
+    **{name: ["1", "2", "3", "4", "9", "33", "128"] for name in ("rank", "true_rank")},
+    "samples": ["16", "24", "256"],
+    "epochs": ["1", "2", "9", "50"],
+}
+"""Of the fields that make a run long, values that meet in many corners."""
 NONSENSE = [
     *("", " ", "-1", "0", "1e99", "nan", "inf", "∞", "٣", "null", "undefined", "[]", "{}", "1,5", "0x10"),
     *("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "{{7*7}}"),
@@ -45,6 +53,20 @@ links = st.fixed_dictionaries(
     | {"pins": st.one_of(texts, st.just("rank:4~rank:8,learning_rate:0.03~rank:0~:::"))}
     | {"utm": texts, "embed": texts},
 )
+
+
+def values_of(name: str) -> st.SearchStrategy[str]:
+    """What a link may say of a field that is within its limit and trains in a moment."""
+    if name in QUICK:
+        return st.sampled_from(QUICK[name])
+    limit = LIMITS[name]
+    ends = [str(getattr(limit, "least", "true")), str(getattr(limit, "greatest", "false"))]
+    names = [str(each) for each in getattr(limit, "kind", ())]
+    return st.sampled_from([*names, *([] if names else ends), *map(value_text, CONTROLS[name].options)])
+
+
+few = st.lists(st.sampled_from(sorted(CONTROLS)), min_size=1, max_size=4, unique=True)
+experiments = few.flatmap(lambda names: st.fixed_dictionaries({name: values_of(name) for name in names}))
 
 
 def meant(name: str, text: str) -> Any:
@@ -83,3 +105,20 @@ def test_any_link_opens_on_what_it_says_or_complains(link: dict[str, str]) -> No
     shown = Experiment.from_dict({name: app.session_state[name] for name in CONTROLS})
     assert app.markdown[0].value == f"### {verdict(run(shown)).sentence}"
     assert not any(each.proto.allow_html for each in app.markdown)
+
+
+@settings(
+    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+@given(experiments, st.sampled_from(PAGES[1:]))
+@example({"in_features": "3", "out_features": "2", "rank": "2"}, PAGES[2])
+@example({"task": "power-law", "rank": "1"}, PAGES[1])
+def test_any_experiment_is_shown_on_any_page(link: dict[str, str], page: tuple[str, str, str]) -> None:
+    app = AppTest.from_file("../app.py", default_timeout=60)
+    for name, text in link.items():
+        app.query_params[name] = text
+    app.run()
+    assert not app.exception, app.exception[0].message
+    assert not app.warning
+    app.switch_page(page[0]).run()
+    assert not app.exception, app.exception[0].message
