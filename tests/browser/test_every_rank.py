@@ -310,6 +310,29 @@ def test_the_playground_has_the_handle_on_request(app, open_page, within) -> Non
     expect(over).to_have_count(0)
 
 
+def test_a_hand_that_holds_the_handle_outlives_a_smaller_layer(app, open_page) -> None:
+    page = open_page(app)
+    chart, over = page.locator(CHART), page.locator(".rank-over-live")
+    page.get_by_text("Rank under the finger").click()
+    expect(page.locator(f"{CHART}[data-run][data-told='3']")).to_be_visible(timeout=15_000)
+    page.wait_for_timeout(600)  # it scrolls into view
+    box = chart.locator(".area").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 20)
+    page.mouse.down()
+    expect(over.locator("text")).to_have_text("rank 64")
+    before = chart.get_attribute("data-run")
+    slider(page, "In features").press("Home")
+    expect(chart).not_to_have_attribute("data-run", str(before))
+    expect(chart).to_have_attribute("data-rank", "1")
+    expect(over.locator("text")).to_have_text("rank 1")
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 20)
+    expect(chart).to_have_attribute("data-rank", "2")
+    page.mouse.move(box["x"] + 2, box["y"] + 20)
+    page.mouse.up()
+    page.wait_for_url("**/*rank=1*")
+
+
 def check_ends(page: Page, loss: float) -> None:
     """The curve over the live chart ends, to a pixel, where the live chart's axis has that loss."""
     plot = page.locator("[data-testid=live-chart] .js-plotly-plot")

@@ -23,6 +23,7 @@ export class OverLive {
    * @param {string} page  the page's colour
    */
   place(payload, color, page) {
+    if (payload !== this.payload) this.shown = undefined; // it counts the ranks of another sweep
     Object.assign(this, { payload, color });
     this.label.setAttribute("fill", color);
     this.label.setAttribute("stroke", page);

@@ -121,6 +121,7 @@ class RankChart {
 
   /** @param {number} place  in the list of ranks */
   show(place) {
+    if (this.drawn !== this.payload) return; // a newer sweep is being drawn, and has ranks of its own
     this.place = place;
     const rank = this.payload.ranks[place];
     this.handle.show(place);
@@ -167,23 +168,25 @@ class RankChart {
   }
 
   async draw() {
-    const { figure, dark, colors, over_live: overLive } = this.payload;
+    const { payload } = this;
+    const { figure, dark, colors, over_live: overLive } = payload;
     this.theme = this.kit.readTheme(this.root);
     this.width = this.root.getBoundingClientRect().width;
-    this.words.load(this.payload, this.theme);
+    this.words.load(payload, this.theme);
     if (overLive) this.root.append(this.words.root); // below: the handle stays close to the live chart
     const narrow = this.width < NARROW && !overLive;
-    const height = narrow ? TALL : this.payload.height;
+    const height = narrow ? TALL : payload.height;
     this.plot.style.height = `${height}px`;
     const layout = this.layout(narrow, height);
     await this.Plotly.react(this.div, this.kit.themedTraces(figure.data, dark, this.theme), layout, this.config);
     const { xaxis, yaxis, xaxis2, yaxis2 } = this.div._fullLayout;
     const color = this.kit.themed(colors.lora, dark, this.theme);
-    this.handle.place({ x: xaxis, y: yaxis }, this.payload, color, this.theme.page);
-    if (overLive) this.live.place(this.payload, color, this.theme.page);
+    this.handle.place({ x: xaxis, y: yaxis }, payload, color, this.theme.page);
+    this.drawn = payload;
+    if (overLive) this.live.place(payload, color, this.theme.page);
     else {
       this.curve.root.setAttribute("transform", `translate(${xaxis2._offset},${yaxis2._offset})`);
-      this.curve.place({ x: xaxis2, y: yaxis2 }, this.payload, color);
+      this.curve.place({ x: xaxis2, y: yaxis2 }, payload, color);
     }
     this.show(this.place);
   }
