@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 import streamlit as st
 from streamlit.runtime.scriptrunner import RerunData, RerunException
 
+from lora_core.bank import sweep
+from lora_core.data import make_problem
 from lora_core.experiment import Experiment
+from lora_core.figures.ranks_numbers import ranks_info
 from lora_core.scenes import own_talk
+from pages.ui import live_chart, rank_chart, time_machine
 from pages.ui.controls import CONTROLS, set_field, set_fields
 from pages.ui.on_stage_acts import KEYS_KEY, act_on_keys
 from pages.ui.on_stage_place import STAGE, Stage
@@ -98,6 +103,29 @@ def test_a_callback_that_is_not_whole_would_be_left_half_done(ended: Ended) -> N
     wholes = [len(session) for session, was_ended in ended(whole(two)) if was_ended]
     assert halves == [0, 1]
     assert wholes == [2, 2]
+
+
+def test_a_component_whose_page_was_left_has_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    callbacks: list[Callable[[], None]] = []
+
+    def component(*_: Any, **each: Any) -> None:
+        callbacks.extend(act for name, act in each.items() if name.startswith("on_"))
+
+    told: list[object] = []
+    for module in (live_chart, rank_chart, time_machine):
+        monkeypatch.setattr(module, "_component", lambda *_: component)
+    info = ranks_info(sweep(Experiment(), ranks=[1, 2]), make_problem(Experiment()))
+    live_chart.live_chart(
+        go.Figure(), run_id="x", epochs=2, key="live", alt="", on_epoch=lambda each: told.append(each)
+    )
+    rank_chart.rank_chart(b"", info, 1, key="ranks", on_pick=told.append)
+    rank_chart.click_chart(b"", key="map", on_click=lambda *each: told.append(each))
+    time_machine.time_machine(b"", key="machine", on_epoch=told.append)
+    monkeypatch.setattr(st, "session_state", Session(sys.maxsize))
+    for callback in callbacks:
+        callback()
+    assert len(callbacks) == 5
+    assert not told
 
 
 def test_no_run_starts_beside_the_one_that_it_replaces() -> None:

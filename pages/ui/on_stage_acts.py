@@ -13,6 +13,7 @@ import streamlit as st
 from lora_core.scenes import Talk
 from pages.ui.controls import RANKS
 from pages.ui.on_stage_place import STAGE, Stage, current
+from pages.ui.whole import last_told
 
 KEYS_KEY = "stage_keys"
 """The key of the component that listens to the keyboard."""
@@ -43,7 +44,7 @@ def act_on_keys() -> None:
 
     They stay in the session until newer ones replace them: a run that is ended here leaves them to the next.
     """
-    sent: dict[str, Any] | None = st.session_state.get(KEYS_KEY, {}).get("acts")
+    sent = last_told(KEYS_KEY, "acts")
     if sent:
         perform_from_keys(current(), int(sent["first"]), [str(act) for act in sent["acts"]])
 

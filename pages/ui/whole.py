@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
+import streamlit as st
 from streamlit.runtime.scriptrunner import RerunException
 
 P = ParamSpec("P")
@@ -26,3 +27,11 @@ def whole(callback: Callable[P, None]) -> Callable[P, None]:
             raise
 
     return done
+
+
+def last_told(key: str, name: str) -> Any:
+    """What a component has told under a name; None too where it went with its page before its word was heard.
+
+    On the browser's Back its callback may still be called, for a session that no longer knows it.
+    """
+    return st.session_state.get(key, {}).get(name)

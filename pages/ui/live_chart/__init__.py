@@ -27,7 +27,7 @@ from streamlit.components.v1 import declare_component
 from lora_core.figures import palette
 from lora_core.figures.loss import LossInfo, alt_text, loss_drawing
 from pages.ui.served import loader, served_folder
-from pages.ui.whole import whole
+from pages.ui.whole import last_told, whole
 
 Figure: TypeAlias = go.Figure | dict[str, Any]
 """A figure, or its plain `data` and `layout` as plotly.js takes them."""
@@ -81,7 +81,7 @@ def live_chart(
 
     @whole
     def told() -> None:
-        epoch = st.session_state[key].get("epoch")
+        epoch = last_told(key, "epoch")
         if on_epoch is not None and isinstance(epoch, int):
             on_epoch(epoch)
 

@@ -20,7 +20,7 @@ from lora_core.figures.ranks_numbers import RanksInfo, rank_words
 from lora_core.numbers import loss_text, percent_text
 from pages.ui.live_chart import pack, served
 from pages.ui.served import loader, served_folder
-from pages.ui.whole import whole
+from pages.ui.whole import last_told, whole
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -72,7 +72,7 @@ def rank_chart(
 
     @whole
     def picked() -> None:
-        chosen = st.session_state[key].get("rank")
+        chosen = last_told(key, "rank")
         if chosen is not None and int(chosen) in info.ranks:
             on_pick(int(chosen))
 
@@ -94,7 +94,7 @@ def click_chart(message: bytes, *, key: str, on_click: Callable[[int, int], None
 
     @whole
     def clicked() -> None:
-        cell = st.session_state[key].get("cell")
+        cell = last_told(key, "cell")
         if isinstance(cell, list) and len(cell) == 2:
             on_click(int(cell[0]), int(cell[1]))
 

@@ -21,7 +21,7 @@ from lora_core.figures.inside_matrices import NAMES, MatricesInfo, averaged, lab
 from lora_core.numbers import loss_text
 from pages.ui.live_chart import served
 from pages.ui.served import loader, served_folder
-from pages.ui.whole import whole
+from pages.ui.whole import last_told, whole
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -41,7 +41,7 @@ def time_machine(message: bytes, *, key: str, on_epoch: Callable[[int], None]) -
 
     @whole
     def told() -> None:
-        epoch = st.session_state[key].get("epoch")
+        epoch = last_told(key, "epoch")
         if isinstance(epoch, int):
             on_epoch(epoch)
 
