@@ -130,8 +130,10 @@ def _restore() -> None:
 
 @whole
 def _hide(stage: Stage) -> None:
-    stage.hidden = tuple(part for part in HIDEABLE if part in st.session_state[_HIDDEN])
-    stage.acted = True
+    chosen = st.session_state.get(_HIDDEN)
+    if chosen is not None:  # else it went with its page
+        stage.hidden = tuple(part for part in HIDEABLE if part in chosen)
+        stage.acted = True
 
 
 def _check_size(scene: Scene, name: str, experiment: Experiment) -> None:
