@@ -97,9 +97,9 @@ def _not_arrived(run: Run) -> Verdict | None:
     updates = plural(run.experiment.epochs, "update")
     end = "ends" if run.experiment.epochs == 1 else "end"
     missing = f"{updates} {end} at {_last(run)}, and rank {run.experiment.rank} could reach {_floor(run)}"
-    tenth = run.lora.updates // 10
-    falling = loss[-1] < ((1 - STILL_FALLING) * loss[-1 - tenth] if tenth else loss[-2])
-    if falling and loss[-1] < loss[0]:
+    before = loss[-1 - max(1, run.lora.updates // 10)]
+    fall = STILL_FALLING if run.lora.updates >= 10 else 0.0
+    if loss[-1] < min((1 - fall) * before, loss[0]):
         return Verdict("too few", f"Too few epochs: {missing}. The loss is still falling.")
     return Verdict(
         "stuck", f"The optimizer, not the rank, is in the way: {missing}. Try another learning rate."
