@@ -37,14 +37,22 @@ NONSENSE = [
 texts = st.one_of(st.sampled_from(NONSENSE), st.text(max_size=60))
 
 
+def ends_of(name: str) -> list[str]:
+    """A field's least and greatest value, as a link says them; of a switch both."""
+    limit = LIMITS[name]
+    return [str(getattr(limit, "least", "true")), str(getattr(limit, "greatest", "false"))]
+
+
+def names_of(name: str) -> list[str]:
+    """The values of a field that has a few with names."""
+    return [str(each) for each in getattr(LIMITS[name], "kind", ())]
+
+
 def words_of(name: str) -> st.SearchStrategy[str]:
     """What a link may say of a field: nonsense, or a value that trains in a moment."""
     if name in SMALL:
         return st.one_of(st.sampled_from(SMALL[name]), st.sampled_from(NONSENSE))
-    limit = LIMITS[name]
-    ends = [str(getattr(limit, "least", "true")), str(getattr(limit, "greatest", "false"))]
-    names = [str(each) for each in getattr(limit, "kind", ends)]
-    return st.one_of(st.sampled_from([*ends, *names]), texts)
+    return st.one_of(st.sampled_from([*ends_of(name), *names_of(name)]), texts)
 
 
 links = st.fixed_dictionaries(
@@ -59,10 +67,7 @@ def values_of(name: str) -> st.SearchStrategy[str]:
     """What a link may say of a field that is within its limit and trains in a moment."""
     if name in QUICK:
         return st.sampled_from(QUICK[name])
-    limit = LIMITS[name]
-    ends = [str(getattr(limit, "least", "true")), str(getattr(limit, "greatest", "false"))]
-    names = [str(each) for each in getattr(limit, "kind", ())]
-    return st.sampled_from([*names, *([] if names else ends), *map(value_text, CONTROLS[name].options)])
+    return st.sampled_from([*(names_of(name) or ends_of(name)), *map(value_text, CONTROLS[name].options)])
 
 
 few = st.lists(st.sampled_from(sorted(CONTROLS)), min_size=1, max_size=4, unique=True)
