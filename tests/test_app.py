@@ -9,7 +9,7 @@ from lora_core import PRESETS, Experiment, run
 from lora_core.experiment import LIMITS, Flag, Real, Whole
 from lora_core.numbers import loss_text
 from lora_core.verdict import verdict
-from pages.ui.caches import AT_ONCE, work
+from pages.runtime.runs import AT_ONCE, work
 from pages.ui.controls import CONTROLS, value_text
 
 QUICK = [name for name, preset in PRESETS.items() if work(preset.experiment) <= AT_ONCE]

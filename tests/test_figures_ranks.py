@@ -23,7 +23,7 @@ from lora_core.figures.ranks_beyond import (
 from lora_core.figures.ranks_numbers import axis_range, knee_words, rank_words, ranks_info, table
 from lora_core.layer import LoRALayer
 from lora_core.theory import ideal_delta, knee
-from pages.ui.rank_sweeps import MAP_RANKS, MAP_RATES
+from pages.runtime.sweeps import MAP_RANKS, MAP_RATES
 
 SMALL = Experiment(in_features=24, out_features=16, samples=96, rank=1)
 TASKS = {

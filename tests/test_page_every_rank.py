@@ -9,8 +9,8 @@ from streamlit.testing.v1 import AppTest
 from lora_core import Experiment, bank, make_problem, sweep
 from lora_core.figures.ranks_numbers import knee_words, ranks_info
 from lora_core.stacked import Trainer
-from pages.ui import rank_sweeps
-from pages.ui.rank_sweeps import map_plan, ranks_plan, seeds_plan, work
+from pages.runtime import sweeps
+from pages.runtime.sweeps import map_plan, ranks_plan, seeds_plan, work
 
 
 def open_link(**link: str) -> AppTest:
@@ -48,7 +48,7 @@ def test_a_new_rank_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def trained_again(*_: object) -> None:
         raise AssertionError("a sweep was trained again")
 
-    monkeypatch.setattr(rank_sweeps, "train_sweep", trained_again)
+    monkeypatch.setattr(sweeps, "train_sweep", trained_again)
     checked(app.select_slider(key="rank").set_value(7).run())
     assert any("rank 7 has learnt" in each.value for each in app.markdown)
     assert said(app) == expected(Experiment(seed=5))
@@ -105,7 +105,7 @@ def test_another_tolerance_finds_another_rank() -> None:
 
 def test_a_large_layer_grows_and_ends_complete() -> None:
     experiment = Experiment(in_features=256, out_features=256, epochs=500)
-    assert work(ranks_plan(experiment)) > rank_sweeps.AT_ONCE
+    assert work(ranks_plan(experiment)) > sweeps.AT_ONCE
     app = open_link(in_features="256", out_features="256", epochs="500")
     assert said(app) == "Training 14 ranks, which takes longer than a moment."
     shares = []
@@ -126,7 +126,7 @@ def test_a_page_looks_less_often_where_many_sweeps_grow(monkeypatch: pytest.Monk
         return fragment(function, run_every=run_every)
 
     monkeypatch.setattr(st, "fragment", fragment_and_note)
-    monkeypatch.setattr(rank_sweeps.SWEEPS, "growing", lambda: 8)
+    monkeypatch.setattr(sweeps.SWEEPS, "growing", lambda: 8)
     open_link(in_features="256", out_features="256", epochs="500", seed="5")
     assert ticks["pages.ui.every_rank"] == 1.0
     app = open_link(seed="5", epochs="300")

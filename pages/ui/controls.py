@@ -13,7 +13,7 @@ import streamlit as st
 
 from lora_core.accounting import break_even_storage
 from lora_core.experiment import LIMITS, Experiment, Flag, OneOf, Real, Shift, Task, Whole
-from pages.ui.whole import whole
+from pages.runtime.callbacks import whole
 
 SIZES = (2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 RANKS = (*range(1, 17), 20, 24, 32, 48, 64, 96, 128)

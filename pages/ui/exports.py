@@ -7,8 +7,8 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.training import Run
+from pages.runtime.callbacks import whole
 from pages.ui.controls import harmless, set_fields
-from pages.ui.whole import whole
 
 _TROUBLE = "trouble with an upload"
 

@@ -10,10 +10,10 @@ import streamlit as st
 
 from lora_core.experiment import LIMITS, Experiment
 from lora_core.training import Run
-from pages.ui.caches import finished_run
+from pages.runtime.callbacks import whole
+from pages.runtime.runs import finished_run
 from pages.ui.controls import CONTROLS, differences
 from pages.ui.epoch import forget_epoch
-from pages.ui.whole import whole
 
 MOST_PINS = 3
 _SHOWN, _BEFORE, _PINS = "shown experiment", "experiment before", "pinned experiments"

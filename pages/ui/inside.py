@@ -16,7 +16,7 @@ from lora_core.figures.inside_matrices import MatricesInfo, matrices_info, neare
 from lora_core.lanes import DIVERGED
 from lora_core.numbers import loss_text, plural
 from lora_core.training import Run
-from pages.ui.caches import RUNS, finished_run, grown_run, warm_up
+from pages.runtime.runs import RUNS, finished_run, grown_run, warm_up
 from pages.ui.controls import harmless
 from pages.ui.epoch import EPOCH, choose_epoch, chosen_epoch
 from pages.ui.inside_digits import draw_digits

@@ -7,8 +7,8 @@ from lora_core.experiment import Shift
 from lora_core.figures import inside_digits as figure
 from lora_core.numbers import percent_text, plural
 from lora_core.training import Run
+from pages.runtime.callbacks import whole
 from pages.ui.inside_parts import INPUT, is_dark
-from pages.ui.whole import whole
 
 
 def draw_digits(run: Run, at: int) -> None:

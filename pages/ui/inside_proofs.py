@@ -14,10 +14,10 @@ from lora_core.figures.inside_matrices import nearest
 from lora_core.numbers import loss_text, percent_text, plural
 from lora_core.training import Run
 from lora_core.training import run as train_to_the_end
-from pages.ui.caches import AT_ONCE, finished_run, work
+from pages.runtime.queue import QUICK, BusyError
+from pages.runtime.runs import AT_ONCE, finished_run, work
 from pages.ui.controls import RANKS
 from pages.ui.inside_parts import is_dark
-from pages.ui.turns import QUICK, BusyError
 
 OTHERS = ("Another rank", "Another start", "Another seed")
 

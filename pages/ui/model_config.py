@@ -11,7 +11,7 @@ import streamlit as st
 
 from lora_core.models import CATALOGUE, FAMILIES, Head, ModelShape
 from lora_core.models.config import parse
-from pages.ui.whole import whole
+from pages.runtime.callbacks import whole
 
 OWN = "your own config.json"
 CONFIG = "model_config"

@@ -18,14 +18,14 @@ from lora_core.scene_numbers import Facts, Unit
 from lora_core.scenes import Scene
 from lora_core.training import Run
 from lora_core.verdict import verdict
-from pages.ui.caches import RUNS, finished_run, grown_run, warm_up
+from pages.runtime.runs import RUNS, finished_run, grown_run, warm_up
+from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
 from pages.ui.history import name_of
 from pages.ui.live_chart import live_chart, preload, steady_chart
 from pages.ui.on_stage_acts import perform, remember_guess
 from pages.ui.on_stage_keys import stage_keys
 from pages.ui.on_stage_place import Stage, current, guess_key, middle, settle, write_link
 from pages.ui.on_stage_talk import draw_talk, facts_of, plain, prefetch
-from pages.ui.rank_sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
 
 TOLERANCE = 0.01
 """A rank is enough where its floor is at most this share of the base loss above full fine-tuning's."""

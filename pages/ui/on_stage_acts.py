@@ -11,9 +11,9 @@ from typing import Any
 import streamlit as st
 
 from lora_core.scenes import Talk
+from pages.runtime.callbacks import last_told
 from pages.ui.controls import RANKS
 from pages.ui.on_stage_place import STAGE, Stage, current
-from pages.ui.whole import last_told
 
 KEYS_KEY = "stage_keys"
 """The key of the component that listens to the keyboard."""

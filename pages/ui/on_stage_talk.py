@@ -12,13 +12,13 @@ from lora_core.experiment import Experiment
 from lora_core.numbers import plural
 from lora_core.scene_numbers import Facts
 from lora_core.scenes import Scene, Talk, check, own_talk, read_talk
-from pages.ui import rank_sweeps
-from pages.ui.caches import brief, finished_run, grown_run
+from pages.runtime import sweeps
+from pages.runtime.callbacks import whole
+from pages.runtime.runs import brief, finished_run, grown_run
 from pages.ui.controls import harmless
 from pages.ui.on_stage_acts import open_talk, perform
 from pages.ui.on_stage_join import draw_address
 from pages.ui.on_stage_place import HIDEABLE, Stage, current
-from pages.ui.whole import whole
 
 _UPLOAD, _HIDDEN = "talk file", "stage hidden"
 
@@ -67,7 +67,7 @@ def prefetch(stage: Stage) -> None:
             finished_run(experiment)
         if scene.view == "ranks":
             pause.empty()
-            rank_sweeps.SWEEPS.finished(rank_sweeps.ranks_plan(scene.experiment))
+            sweeps.SWEEPS.finished(sweeps.ranks_plan(scene.experiment))
 
 
 def draw_talk(stage: Stage) -> None:
@@ -140,7 +140,7 @@ def _check_size(scene: Scene, name: str, experiment: Experiment) -> None:
     """Refuse what takes longer than a moment, be it for its updates or for its data and floors."""
     quick = brief(experiment)
     if scene.view == "ranks":
-        quick = quick and rank_sweeps.brief(rank_sweeps.ranks_plan(experiment))
+        quick = quick and sweeps.brief(sweeps.ranks_plan(experiment))
     if not quick:
         e = experiment
         raise ValueError(

@@ -17,7 +17,7 @@ from lora_core.numbers import loss_text, percent_text
 from lora_core.theory import floor_at
 from lora_core.training import Run
 from lora_core.verdict import verdict
-from pages.ui.caches import RUNS, finished_run, grown_run, kept_run, warm_up
+from pages.runtime.runs import RUNS, finished_run, grown_run, kept_run, warm_up
 from pages.ui.controls import set_fields
 from pages.ui.epoch import choose_epoch
 from pages.ui.exports import draw_exports

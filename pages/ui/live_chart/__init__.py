@@ -26,8 +26,8 @@ from streamlit.components.v1 import declare_component
 
 from lora_core.figures import palette
 from lora_core.figures.loss import LossInfo, alt_text, loss_drawing
+from pages.runtime.callbacks import last_told, whole
 from pages.ui.served import loader, served_folder
-from pages.ui.whole import last_told, whole
 
 Figure: TypeAlias = go.Figure | dict[str, Any]
 """A figure, or its plain `data` and `layout` as plotly.js takes them."""

@@ -18,9 +18,9 @@ from lora_core.figures import palette
 from lora_core.figures.ranks import ranks_alt
 from lora_core.figures.ranks_numbers import RanksInfo, rank_words
 from lora_core.numbers import loss_text, percent_text
+from pages.runtime.callbacks import last_told, whole
 from pages.ui.live_chart import pack, served
 from pages.ui.served import loader, served_folder
-from pages.ui.whole import last_told, whole
 
 ASSETS = Path(__file__).parent / "assets"
 

@@ -19,9 +19,9 @@ import streamlit as st
 from lora_core.figures import palette
 from lora_core.figures.inside_matrices import NAMES, MatricesInfo, averaged, label, scaling_text
 from lora_core.numbers import loss_text
+from pages.runtime.callbacks import last_told, whole
 from pages.ui.live_chart import served
 from pages.ui.served import loader, served_folder
-from pages.ui.whole import last_told, whole
 
 ASSETS = Path(__file__).parent / "assets"
 

@@ -11,10 +11,10 @@ import streamlit as st
 from torch import nn
 
 from lora_core import Experiment, run
-from pages.ui import shared, turns
-from pages.ui.caches import RUNS, grown_run, work
-from pages.ui.shared import MOST_GROWING, Shared, size_of
-from pages.ui.turns import BusyError, Line, setting
+from pages.runtime import queue, result_cache
+from pages.runtime.queue import BusyError, Line, setting
+from pages.runtime.result_cache import MOST_GROWING, Shared, size_of
+from pages.runtime.runs import RUNS, grown_run, work
 
 
 @dataclass
@@ -155,7 +155,7 @@ def test_one_more_than_may_grow_is_told_and_gets_the_place_of_one_who_left(visit
     with pytest.raises(BusyError) as told:
         kitchen.shared.grown(99, "run")
     assert told.value.ahead == MOST_GROWING
-    monkeypatch.setattr(shared, "ABSENT", -1.0)  # as if all had been silent for long
+    monkeypatch.setattr(result_cache, "ABSENT", -1.0)  # as if all had been silent for long
     assert kitchen.shared.grown(99, "run").done > 0
     assert len(kitchen.shared._growing) == MOST_GROWING
     assert 0 not in kitchen.shared._growing
@@ -246,4 +246,4 @@ def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, t
         setting("MOST_WAITING", 24)
     monkeypatch.delenv("LORA_MOST_WAITING")
     assert setting("MOST_WAITING", 24) == 24
-    assert turns.MOST_WAITING == 24
+    assert queue.MOST_WAITING == 24

@@ -1,6 +1,6 @@
 """Runs that visitors share: trained once for all who open the same experiment, at once or as it grows.
 
-Who may train, and how many results grow and are kept, is decided in ``shared`` and ``turns``.
+Who may train, and how many results grow and are kept, is decided in ``result_cache`` and ``queue``.
 """
 
 import gc
@@ -12,8 +12,8 @@ import streamlit as st
 from lora_core.experiment import Experiment
 from lora_core.training import Run, train
 from lora_core.training import run as train_to_the_end
-from pages.ui.shared import Shared, tell
-from pages.ui.turns import PATIENCE, BusyError
+from pages.runtime.queue import PATIENCE, BusyError
+from pages.runtime.result_cache import Shared, tell
 
 AT_ONCE = 3e9
 """Multiply-adds that a visitor may wait for: about a third of a second on one core."""

@@ -19,7 +19,7 @@ import streamlit as st
 import torch
 from torch import nn
 
-from pages.ui.turns import LATER, PATIENCE, QUICK, SLOW, BusyError, Line, setting, wait
+from pages.runtime.queue import LATER, PATIENCE, QUICK, SLOW, BusyError, Line, setting, wait
 
 BUDGET, TICK = 0.15, 0.25
 """Seconds of training in a tick and from tick to tick, of a result that grows alone."""

@@ -1,7 +1,7 @@
 """Sweeps that visitors share: at once where that takes a moment, else growing tick by tick.
 
 A sweep is kept by its plan, in which the rank counts for nothing: a new rank on the same experiment trains
-nothing. Who may train, and how many sweeps grow and are kept, is decided in ``shared`` and ``turns``.
+nothing. Who may train, and how many sweeps grow and are kept, is decided in ``result_cache`` and ``queue``.
 """
 
 from dataclasses import replace
@@ -12,9 +12,9 @@ import streamlit as st
 from lora_core.bank import Sweep, train_sweep
 from lora_core.data import Problem, make_problem
 from lora_core.experiment import DATA_FIELDS, Experiment
-from pages.ui.caches import large
-from pages.ui.shared import Shared, tell
-from pages.ui.turns import BusyError
+from pages.runtime.queue import BusyError
+from pages.runtime.result_cache import Shared, tell
+from pages.runtime.runs import large
 
 AT_ONCE = 2.2e10
 """Multiply-adds that a visitor may wait for: somewhat less than a second on one core."""
