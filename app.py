@@ -9,7 +9,7 @@ experiment = begin("Playground")
 
 # After the sidebar is on its way: the browser takes a second to start plotly.js, and the server takes one to
 # import torch, at the same time.
-from pages.ui.live_chart import preload  # noqa: E402
+from pages.components.live_chart import preload  # noqa: E402
 
 preload()
 

@@ -12,7 +12,9 @@ from streamlit.testing.v1 import AppTest
 from lora_core import Experiment, run
 from lora_core.figures.loss import Floor, LossCurve, LossInfo, draw_loss, loss_drawing, loss_info
 from lora_core.figures.share import share_drawing, share_info
-from pages.ui.live_chart import ASSETS, PLOTLY, live_chart, pack
+from pages.components.live_chart import live_chart
+from pages.components.message import pack
+from pages.components.serving import VENDOR, WEB
 
 
 def unpack(message: bytes) -> dict:
@@ -108,7 +110,7 @@ def test_component_mounts_and_reads_no_state_unless_asked():
 
 
 def test_no_module_reaches_outside():
-    for path in ASSETS.iterdir():
+    for path in WEB.rglob("*.*"):
         source = path.read_text()
         assert "http://" not in source.replace("http://www.w3.org/2000/svg", "")
         assert "https://" not in source
@@ -116,6 +118,6 @@ def test_no_module_reaches_outside():
 
 
 def test_the_plotly_js_beside_the_chart_is_of_the_version_that_python_speaks():
-    with (PLOTLY / "plotly-cartesian.min.js").open() as script:
+    with (VENDOR / "plotly-cartesian.min.js").open() as script:
         header = script.read(200)
     assert f"v{plotly.offline.get_plotlyjs_version()}\n" in header

@@ -15,11 +15,11 @@ from lora_core.scenes import Scene, own_talk
 from lora_core.verdict import verdict
 from pages.runtime.runs import brief
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
+from pages.stage.keys import KEYS
 from pages.ui import on_stage
 from pages.ui.controls import CONTROLS
 from pages.ui.on_stage_acts import ACTS, perform_from_keys
 from pages.ui.on_stage_join import is_local, read_address
-from pages.ui.on_stage_keys import KEYS
 from pages.ui.on_stage_place import Stage
 from pages.ui.on_stage_talk import checked_talk, plain
 

@@ -15,11 +15,12 @@ from lora_core.figures.ranks_beyond import SpectrumInfo, effective_ranks, spectr
 from lora_core.figures.ranks_numbers import Floats, RanksInfo, knee_words, ranks_info, table
 from lora_core.numbers import bytes_text, loss_text, percent_text
 from lora_core.stacked import BLOCK_BYTES
+from pages.components.live_chart import preload
+from pages.components.rank_chart import click_chart, click_message, rank_chart, rank_message
+from pages.components.still_chart import steady_chart
 from pages.runtime.runs import warm_up
 from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
 from pages.ui.controls import set_field
-from pages.ui.live_chart import preload, steady_chart
-from pages.ui.rank_chart import click_chart, click_message, rank_chart, rank_message
 from pages.ui.rank_finger import follow_finger
 from pages.ui.rank_more import draw_map, draw_seeds, leave_for_cell
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from pages.ui.address import one_entry_a_page
+from pages.components.navigation import one_entry_a_page
 from pages.ui.controls import (
     DEFAULT,
     differences,

@@ -16,6 +16,7 @@ from lora_core.figures.inside_matrices import MatricesInfo, matrices_info, neare
 from lora_core.lanes import DIVERGED
 from lora_core.numbers import loss_text, plural
 from lora_core.training import Run
+from pages.components.time_machine import pack, time_machine
 from pages.runtime.runs import RUNS, finished_run, grown_run, warm_up
 from pages.ui.controls import harmless
 from pages.ui.epoch import EPOCH, choose_epoch, chosen_epoch
@@ -23,7 +24,6 @@ from pages.ui.inside_digits import draw_digits
 from pages.ui.inside_input import draw_input
 from pages.ui.inside_parts import draw_parts
 from pages.ui.inside_proofs import draw_geometry, draw_merge, draw_start
-from pages.ui.time_machine import pack, time_machine
 
 LATEST = 2.0
 """Seconds after which the other sections follow even if the browser has not said that it painted the maps."""

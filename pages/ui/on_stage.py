@@ -18,12 +18,13 @@ from lora_core.scene_numbers import Facts, Unit
 from lora_core.scenes import Scene
 from lora_core.training import Run
 from lora_core.verdict import verdict
+from pages.components.live_chart import live_chart, preload
+from pages.components.still_chart import steady_chart
 from pages.runtime.runs import RUNS, finished_run, grown_run, warm_up
 from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
+from pages.stage.keys import stage_keys
 from pages.ui.history import name_of
-from pages.ui.live_chart import live_chart, preload, steady_chart
 from pages.ui.on_stage_acts import perform, remember_guess
-from pages.ui.on_stage_keys import stage_keys
 from pages.ui.on_stage_place import Stage, current, guess_key, middle, settle, write_link
 from pages.ui.on_stage_talk import draw_talk, facts_of, plain, prefetch
 

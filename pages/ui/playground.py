@@ -17,12 +17,13 @@ from lora_core.numbers import loss_text, percent_text
 from lora_core.theory import floor_at
 from lora_core.training import Run
 from lora_core.verdict import verdict
+from pages.components.live_chart import live_chart
+from pages.components.still_chart import steady_chart
 from pages.runtime.runs import RUNS, finished_run, grown_run, kept_run, warm_up
 from pages.ui.controls import set_fields
 from pages.ui.epoch import choose_epoch
 from pages.ui.exports import draw_exports
 from pages.ui.history import draw_pins, ghost, name_of, pinned, remember
-from pages.ui.live_chart import live_chart, steady_chart
 from pages.ui.rank_finger import draw_finger, draw_finger_toggle, follow_finger
 
 _LAST = "last finished experiment"

@@ -10,9 +10,9 @@ from lora_core.bank import Sweep
 from lora_core.experiment import Experiment
 from lora_core.figures.ranks import draw_strip
 from lora_core.figures.ranks_numbers import RanksInfo, ranks_info
+from pages.components.rank_chart import rank_chart, rank_message
 from pages.runtime.sweeps import Plan, grows, problem_of, ranks_plan, trained
 from pages.ui.controls import set_field
-from pages.ui.rank_chart import rank_chart, rank_message
 
 TOLERANCE = 0.01
 HEIGHT = 170

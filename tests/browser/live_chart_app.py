@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from lora_core.figures.loss import Floor, LossCurve, LossInfo, format_loss
-from pages.ui.live_chart import live_chart, preload
+from pages.components.live_chart import live_chart, preload
 
 STREAMED = 800
 

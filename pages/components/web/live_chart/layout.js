@@ -3,10 +3,10 @@
  */
 
 import { labelShifts } from "./labels.js";
-import { themed, themedLayout } from "./theme.js";
+import { themed, themedLayout } from "../kit/theme.js";
 
-/** @typedef {import("./series.js").Payload} Payload */
-/** @typedef {import("./theme.js").Theme} Theme */
+/** @typedef {import("../kit/series.js").Payload} Payload */
+/** @typedef {import("../kit/theme.js").Theme} Theme */
 /** @typedef {"log"|"linear"} Kind */
 /** @typedef {{value: number, shape: any, annotation: any}} Floor */
 

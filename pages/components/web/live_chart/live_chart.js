@@ -6,14 +6,14 @@
  */
 
 import { Chart } from "./chart.js";
-import { element, stylesheet } from "./dom.js";
-import { listenForSpace } from "./keys.js";
-import { Player } from "./player.js";
+import { element, stylesheet } from "../kit/dom.js";
+import { listenForSpace } from "../kit/keys.js";
+import { Player } from "../playback/player.js";
 import { Readout } from "./readout.js";
-import { available, sameBytes, unpack } from "./series.js";
-import { readTheme } from "./theme.js";
+import { available, sameBytes, unpack } from "../kit/series.js";
+import { readTheme } from "../kit/theme.js";
 import { Tools } from "./tools.js";
-import { Transport, transportStyled } from "./transport.js";
+import { Transport, transportStyled } from "../playback/transport.js";
 // What those modules import, named here so that all are fetched at once and not one after another.
 import "./labels.js";
 import "./layout.js";

@@ -2,7 +2,7 @@
 
 A Streamlit component that owns one persistent element. All kept adapters travel once, as float32; the browser
 multiplies them and paints, so that scrubbing and playing cost the server nothing. Its modules lie in
-`assets/` as they are served, and they share with the live chart what is the same in both: elements, theme,
+`web/` as they are served, and they share with the live chart what is the same in both: elements, theme,
 clock, keys, transport and the message's format.
 """
 
@@ -10,23 +10,17 @@ import json
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import streamlit as st
 
 from lora_core.figures import palette
 from lora_core.figures.inside_matrices import NAMES, MatricesInfo, averaged, label, scaling_text
 from lora_core.numbers import loss_text
+from pages.components.serving import component
 from pages.runtime.callbacks import last_told, whole
-from pages.ui.live_chart import served
-from pages.ui.served import loader, served_folder
 
-ASSETS = Path(__file__).parent / "assets"
-
-# The live chart's modules are handed over: their folder has another name each version.
-_SHARED = ("dom", "theme", "series", "player", "keys", "transport")
+_KIT = ("kit/dom", "kit/theme", "kit/series", "playback/player", "kit/keys", "playback/transport")
 _DRAW = (
     "(component, machine, ...kit) => component.data && machine.default(component, Object.assign({}, ...kit))"
 )
@@ -53,7 +47,7 @@ def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes
 
     `epochs` are the updates of the complete run, `opens_at` is the number of them first shown, one of
     `info.updates`. With `classes` the outputs are digits, counted from 0. Where A and B hold more numbers
-    than their product, the product travels too and is not multiplied again. Format: see `live_chart.pack`.
+    than their product, the product travels too and is not multiplied again. Format: see `message.pack`.
     """
     arrays = {"W0": info.W0, "A": info.A, "B": info.B}
     if not info.factors_suffice:
@@ -91,8 +85,6 @@ def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes
 
 @lru_cache(maxsize=1)
 def _component() -> Any:
-    """Serve the assets and register the component, once a process and inside its first script run."""
-    shared, _ = served()
-    own = served_folder("machine", ASSETS)
-    paths = f"{own}/time_machine.js", *(f"{shared}/{name}.js" for name in _SHARED)
-    return st.components.v2.component("time_machine", js=loader(paths, _DRAW), isolate_styles=False)
+    """Register the component, once a process and inside its first script run."""
+    kit = (f"{name}.js" for name in _KIT)
+    return component("time_machine", ["time_machine/time_machine.js", *kit], _DRAW)

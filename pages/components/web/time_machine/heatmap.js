@@ -31,7 +31,7 @@ function shade(value, scale) {
 
 export class Heatmap {
   /**
-   * @param {typeof import("../../live_chart/assets/dom.js").element} element
+   * @param {typeof import("../kit/dom.js").element} element
    * @param {string} title
    */
   constructor(element, title) {

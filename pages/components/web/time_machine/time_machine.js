@@ -15,9 +15,9 @@ import "./heatmap.js";
 let styled;
 
 /**
- * @typedef {typeof import("../../live_chart/assets/dom.js") & typeof import("../../live_chart/assets/theme.js")
- *   & typeof import("../../live_chart/assets/series.js") & typeof import("../../live_chart/assets/player.js")
- *   & typeof import("../../live_chart/assets/keys.js") & typeof import("../../live_chart/assets/transport.js")} Kit
+ * @typedef {typeof import("../kit/dom.js") & typeof import("../kit/theme.js")
+ *   & typeof import("../kit/series.js") & typeof import("../playback/player.js")
+ *   & typeof import("../kit/keys.js") & typeof import("../playback/transport.js")} Kit
  */
 
 const CONTRASTS = [1, 2, 4, 8];

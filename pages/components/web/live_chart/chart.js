@@ -5,13 +5,13 @@
  * several frames and these cost none.
  */
 
-import { element, svg } from "./dom.js";
+import { element, svg } from "../kit/dom.js";
 import { coarse, layout, pictureLayout } from "./layout.js";
 import { Overlay } from "./overlay.js";
-import { themedTraces } from "./theme.js";
+import { themedTraces } from "../kit/theme.js";
 
-/** @typedef {import("./series.js").Payload} Payload */
-/** @typedef {import("./theme.js").Theme} Theme */
+/** @typedef {import("../kit/series.js").Payload} Payload */
+/** @typedef {import("../kit/theme.js").Theme} Theme */
 /** @typedef {import("./layout.js").Kind} Kind */
 
 let charts = 0;

@@ -3,7 +3,7 @@
  * guide under the pointer. Nothing here asks Plotly to draw.
  */
 
-import { svg } from "./dom.js";
+import { svg } from "../kit/dom.js";
 
 export class Overlay {
   constructor() {
@@ -15,8 +15,8 @@ export class Overlay {
 
   /**
    * @param {{x: any, y: any}} axes  Plotly's, after it has drawn
-   * @param {import("./series.js").Trace[]} traces
-   * @param {import("./theme.js").Theme} theme
+   * @param {import("../kit/series.js").Trace[]} traces
+   * @param {import("../kit/theme.js").Theme} theme
    */
   place(axes, traces, theme) {
     this.axes = axes;

@@ -2,7 +2,7 @@
  * Play, step, restart, the scrub bar, speed: the controls of a playback, and nothing of what they move.
  */
 
-import { element, icon, iconButton, stylesheet } from "./dom.js";
+import { element, icon, iconButton, stylesheet } from "../kit/dom.js";
 
 const SPEEDS = [0.5, 1, 2, 4];
 /** Milliseconds after which a place that was stepped to counts as chosen. */

@@ -5,14 +5,9 @@ entry of its own. A Streamlit component without a picture sees to it that only t
 """
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import streamlit as st
-
-from pages.ui.served import loader, served_folder
-
-ASSETS = Path(__file__).parent / "assets"
+from pages.components.serving import component
 
 
 def one_entry_a_page() -> None:
@@ -22,6 +17,5 @@ def one_entry_a_page() -> None:
 
 @lru_cache(maxsize=1)
 def _component() -> Any:
-    """Serve the module and register the component, once a process and inside its first script run."""
-    paths = [served_folder("address", ASSETS) + "/address.js"]
-    return st.components.v2.component("address", js=loader(paths, "() => undefined"))
+    """Register the component, once a process and inside its first script run."""
+    return component("address", ["navigation/address.js"], "() => undefined")

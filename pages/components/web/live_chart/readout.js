@@ -4,10 +4,10 @@
  * Two small tables: the run of the moment, and beside it what it is compared with.
  */
 
-import { element, svg } from "./dom.js";
-import { formatLoss } from "./series.js";
+import { element, svg } from "../kit/dom.js";
+import { formatLoss } from "../kit/series.js";
 
-/** @typedef {import("./series.js").Trace} Trace */
+/** @typedef {import("../kit/series.js").Trace} Trace */
 
 /** Plotly's dashes as SVG writes them, for a swatch 26 pixels long. */
 const DASHES = { dot: "2 3", dash: "6 4", dashdot: "8 3 2 3", longdash: "11 4", longdashdot: "11 3 2 3" };

@@ -4,11 +4,11 @@
  * Streamlit's own Plotly element is built anew at every change, with a blank frame between; this one is not.
  */
 
-import { element } from "./dom.js";
-import { sameBytes, unpack } from "./series.js";
-import { readTheme, themed, themedLayout, themedTraces } from "./theme.js";
+import { element } from "../kit/dom.js";
+import { sameBytes, unpack } from "../kit/series.js";
+import { readTheme, themed, themedLayout, themedTraces } from "../kit/theme.js";
 
-/** @typedef {import("./theme.js").Theme} Theme */
+/** @typedef {import("../kit/theme.js").Theme} Theme */
 /**
  * @typedef {object} Payload
  * @property {{data: any[], layout: any}} figure

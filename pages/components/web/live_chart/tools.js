@@ -2,7 +2,7 @@
  * The quiet controls: log axis (it stands on the axis it changes), download and full screen.
  */
 
-import { element, icon, iconButton } from "./dom.js";
+import { element, icon, iconButton } from "../kit/dom.js";
 
 export class Tools {
   /**

@@ -6,19 +6,13 @@ the page does is sent to Python as numbered acts, and what only the browser does
 """
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import streamlit as st
-
 from lora_core.experiment import Experiment
-from pages.ui.live_chart import ASSETS as SHARED
+from pages.components.serving import component
 from pages.ui.on_stage_acts import KEYS_KEY
 from pages.ui.on_stage_join import join
 from pages.ui.on_stage_place import Stage
-from pages.ui.served import loader, served_folder
-
-ASSETS = Path(__file__).parent / "assets"
 
 
 class Key(NamedTuple):
@@ -65,8 +59,6 @@ def stage_keys(stage: Stage, experiment: Experiment) -> None:
 
 @lru_cache(maxsize=1)
 def _component() -> Any:
-    """Serve the assets and register the component, once a process and inside its first script run."""
-    # The live chart's elements are handed over: their folder has another name each version.
-    paths = served_folder("stage", ASSETS) + "/on_stage.js", served_folder("shared", SHARED) + "/dom.js"
-    listen = loader(paths, "(component, stage, dom) => stage.default(component, dom)")
-    return st.components.v2.component("stage_keys", js=listen, isolate_styles=False)
+    """Register the component, once a process and inside its first script run."""
+    act = "(component, stage, dom) => stage.default(component, dom)"
+    return component("stage_keys", ["stage/on_stage.js", "kit/dom.js"], act)

@@ -2,30 +2,25 @@
 
 A Streamlit component that owns one persistent element. All curves travel once a sweep; a handle then moves
 curve, floor, share and words in the browser, and only letting go of it tells the server the rank. Its modules
-lie in `assets/` as they are served, and share elements, theme and message format with the live chart.
+lie in `web/` as they are served, and share elements, theme and message format with the live chart.
 """
 
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-import streamlit as st
 
 from lora_core.figures import palette
 from lora_core.figures.ranks import ranks_alt
 from lora_core.figures.ranks_numbers import RanksInfo, rank_words
 from lora_core.numbers import loss_text, percent_text
+from pages.components.message import pack
+from pages.components.serving import component
 from pages.runtime.callbacks import last_told, whole
-from pages.ui.live_chart import pack, served
-from pages.ui.served import loader, served_folder
 
-ASSETS = Path(__file__).parent / "assets"
-
-# The live chart's modules are handed over: their folder has another name each version.
-_SHARED = ("dom", "series", "theme", "steady_chart")
+_KIT = ("kit/dom.js", "kit/series.js", "kit/theme.js", "still_chart/steady_chart.js")
 _DRAW = """(component, chart, dom, series, theme, steady) => component.data &&
   chart.default(component, window.Plotly, { ...dom, ...series, ...theme, steady: steady.default })"""
 
@@ -121,13 +116,4 @@ def _cells(info: RanksInfo) -> list[dict[str, Any]]:
 @lru_cache
 def _component(module: str) -> Any:
     """Register the component of a module, once a process and inside its first script run."""
-    shared, plotly = served()
-    kit = (f"{shared}/{name}.js" for name in _SHARED)
-    paths = f"{_own()}/{module}.js", *kit, plotly
-    return st.components.v2.component(module, js=loader(paths, _DRAW), isolate_styles=False)
-
-
-@lru_cache(maxsize=1)
-def _own() -> str:
-    """The name under which the assets are served, for all modules of this folder."""
-    return served_folder("ranks", ASSETS)
+    return component(module, [f"rank_chart/{module}.js", *_KIT], _DRAW, plotly=True)

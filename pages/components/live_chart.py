@@ -1,0 +1,85 @@
+"""The live chart: a figure that is drawn once a run and played back in the browser.
+
+A Streamlit component that owns one persistent element. A new run reaches it as one small message of raw
+numbers, Plotly draws it once, and playing, pausing, stepping and scrubbing then cost the server nothing. Its
+modules lie in `web/` as they are served, without a build step. So does plotly.js, in `vendor/`: its
+cartesian bundle as published, which a browser starts in a third of the time of the full one in the Plotly
+package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from lora_core.figures import palette
+from lora_core.figures.loss import LossInfo, alt_text, loss_drawing
+from pages.components.message import Figure, pack
+from pages.components.serving import component
+from pages.runtime.callbacks import last_told, whole
+
+_DRAW = "(component, chart) => component.data && chart.default(component, window.Plotly)"
+
+
+def live_chart(
+    figure: LossInfo | Figure,
+    *,
+    run_id: str,
+    epochs: int,
+    key: str,
+    streaming: tuple[int, int] | None = None,
+    height: int = 420,
+    log: bool = True,
+    zoom: str = "",
+    alt: str | None = None,
+    on_epoch: Callable[[int], None] | None = None,
+) -> None:
+    """Show a run that can be played.
+
+    `figure` is a `LossInfo`, or a figure whose traces and layout carry the `meta` that `draw_loss` describes
+    (then with an `alt` text). `run_id` names the run shown and `epochs` the updates of the complete run;
+    `streaming` is (updates done, updates in all) while it is being trained. `height` is the whole
+    component's, in CSS pixels. `log` is the axis at first sight. A zoom is kept for as long as `zoom` stays
+    the same string. `on_epoch` is called with the number of updates at which a hand let
+    go of the scrub bar or a playback came to rest, which costs a rerun each time.
+    """
+    if isinstance(figure, LossInfo):
+        alt = alt_text(figure) if alt is None else alt
+        figure = loss_drawing(figure)
+    if alt is None:
+        raise ValueError("alt must be given with a figure of your own: the chart in words")
+    header = {
+        "run": run_id,
+        "epochs": epochs,
+        "streaming": None if streaming is None or streaming[0] >= streaming[1] else list(streaming),
+        "height": height,
+        "log": log,
+        "zoom": zoom,
+        "alt": alt,
+        "report": on_epoch is not None,
+        "dark": palette.DARK,
+    }
+
+    @whole
+    def told() -> None:
+        epoch = last_told(key, "epoch")
+        if on_epoch is not None and isinstance(epoch, int):
+            on_epoch(epoch)
+
+    on_change = {"on_epoch_change": told} if on_epoch is not None else {}
+    _component()(key=key, data=pack(figure, header), **on_change)
+
+
+def preload() -> None:
+    """Let the browser fetch and start plotly.js while the run is computed.
+
+    Call it once, early on a page that shows a live chart later; it takes no room of its own.
+    """
+    _component()(key="live_chart_preload")
+
+
+@lru_cache(maxsize=1)
+def _component() -> Any:
+    """Register the component, once a process and inside its first script run."""
+    return component("live_chart", ["live_chart/live_chart.js"], _DRAW, plotly=True)

@@ -1,0 +1,64 @@
+"""The browser's modules, served as the files that they are: `web/`, and plotly.js in `vendor/`."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.components.v1 import declare_component
+
+WEB = Path(__file__).parent / "web"
+VENDOR = Path(__file__).parent / "vendor"
+
+_LOADER = """let loaded;
+const load = (path) => {
+  const app = document.querySelector('script[src*="static/js/"]').src;
+  return import(new URL("../../component/" + path, app).href);
+};
+const all = () => (loaded ??= Promise.all(%s.map(load)).catch((error) => {
+  loaded = undefined;
+  throw error;
+}));
+export default async (component) => {
+  const [{ patient }, ...modules] = await all();
+  return (%s)(patient(component), ...modules);
+};"""
+
+
+def component(name: str, modules: Sequence[str], act: str, *, plotly: bool = False) -> Any:
+    """Register a component, inside a script run and once a process.
+
+    ``modules`` are paths in `web/`. ``act``, a JavaScript function, is called at every call of the component,
+    with it and the loaded modules. With ``plotly`` plotly.js is loaded too, as ``window.Plotly``.
+    """
+    paths = [f"{_served(WEB)}/{path}" for path in ("navigation/leaving.js", *modules)]
+    if plotly:
+        paths.append(f"{_served(VENDOR)}/plotly-cartesian.min.js")
+    return st.components.v2.component(name, js=_loader(paths, act), isolate_styles=False)
+
+
+@lru_cache
+def _served(folder: Path) -> str:
+    """Serve a folder; returns its name there.
+
+    The name carries a hash of the files: a browser that cached the modules of an older version asks for the
+    new ones.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        digest.update(path.read_bytes())
+    return declare_component(f"{folder.name}_{digest.hexdigest()[:12]}", path=str(folder)).name
+
+
+def _loader(paths: Sequence[str], act: str) -> str:
+    """JavaScript of a component: at every call, ``act`` on the component and the loaded modules.
+
+    It rides in every message, so it only knows where the modules lie: ``paths`` from beside Streamlit's own
+    scripts, which is right on any page, below any base path and behind any proxy. All calls wait for one
+    promise and so go on in their order; imports of their own do not, and an older run was drawn over a newer.
+    What a component tells the server goes through `leaving.js`, the first of the paths.
+    """
+    return _LOADER % (json.dumps(paths), act)
