@@ -13,6 +13,6 @@ from pages.components.live_chart import preload  # noqa: E402
 
 preload()
 
-from pages.ui.playground import show  # noqa: E402
+from pages.playground.page import show  # noqa: E402
 
 show(experiment)

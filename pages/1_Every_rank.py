@@ -5,6 +5,6 @@ from pages.ui.frame import begin
 experiment = begin("Every rank")
 
 # After the sidebar is on its way: torch takes more than a second to import.
-from pages.ui.every_rank import show  # noqa: E402
+from pages.every_rank.page import show  # noqa: E402
 
 show(experiment)

@@ -5,6 +5,6 @@ from pages.ui.frame import begin
 experiment = begin("Inside the layer")
 
 # After the sidebar is on its way: torch takes more than a second to import.
-from pages.ui.inside import show  # noqa: E402
+from pages.inside.page import show  # noqa: E402
 
 show(experiment)

@@ -1,7 +1,7 @@
 """On stage: a talk of ten minutes, run on keys alone, in which the room guesses before it sees."""
 
-from pages.ui.on_stage_acts import act_on_keys
-from pages.ui.on_stage_place import arrive
+from pages.stage.acts import act_on_keys
+from pages.stage.state import arrive
 
 act_on_keys()
 arrive("On stage")
@@ -11,6 +11,6 @@ from pages.ui.frame import begin  # noqa: E402
 experiment = begin("On stage")
 
 # After the sidebar is on its way: torch takes more than a second to import.
-from pages.ui.on_stage import show  # noqa: E402
+from pages.stage.page import show  # noqa: E402
 
 show(experiment)

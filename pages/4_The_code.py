@@ -5,6 +5,6 @@ from pages.ui.frame import begin
 experiment = begin("The code")
 
 # After the sidebar is on its way: torch takes more than a second to import.
-from pages.ui.code import show  # noqa: E402
+from pages.code.page import show  # noqa: E402
 
 show(experiment)

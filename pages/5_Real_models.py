@@ -4,7 +4,7 @@ The rank, alpha, scaling and bias of the sidebar, put on the matrices of a real 
 where it goes, and what must be held in memory. Nothing is loaded or downloaded.
 """
 
+from pages.models.page import show
 from pages.ui.frame import begin
-from pages.ui.real_models import show
 
 show(begin("Real models"))

@@ -19,9 +19,9 @@ from lora_core.figures.ranks_numbers import ranks_info
 from lora_core.scenes import own_talk
 from pages.components import live_chart, rank_chart, time_machine
 from pages.runtime.callbacks import whole
+from pages.stage.acts import KEYS_KEY, act_on_keys
+from pages.stage.state import STAGE, Stage
 from pages.ui.controls import CONTROLS, set_field, set_fields
-from pages.ui.on_stage_acts import KEYS_KEY, act_on_keys
-from pages.ui.on_stage_place import STAGE, Stage
 
 
 class Session(dict[str, Any]):

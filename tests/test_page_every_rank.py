@@ -128,10 +128,10 @@ def test_a_page_looks_less_often_where_many_sweeps_grow(monkeypatch: pytest.Monk
     monkeypatch.setattr(st, "fragment", fragment_and_note)
     monkeypatch.setattr(sweeps.SWEEPS, "growing", lambda: 8)
     open_link(in_features="256", out_features="256", epochs="500", seed="5")
-    assert ticks["pages.ui.every_rank"] == 1.0
+    assert ticks["pages.every_rank.page"] == 1.0
     app = open_link(seed="5", epochs="300")
     checked(app.toggle(key="over rates").set_value(True).run())
-    assert ticks["pages.ui.rank_more"] == 1.0
+    assert ticks["pages.every_rank.on_request"] == 1.0
 
 
 def test_another_value_cancels_a_growing_sweep(monkeypatch: pytest.MonkeyPatch) -> None:

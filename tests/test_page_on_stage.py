@@ -15,13 +15,14 @@ from lora_core.scenes import Scene, own_talk
 from lora_core.verdict import verdict
 from pages.runtime.runs import brief
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
+from pages.stage import page
+from pages.stage.acts import ACTS, perform_from_keys
+from pages.stage.join import is_local, read_address
 from pages.stage.keys import KEYS
-from pages.ui import on_stage
+from pages.stage.setup import checked_talk
+from pages.stage.state import Stage
 from pages.ui.controls import CONTROLS
-from pages.ui.on_stage_acts import ACTS, perform_from_keys
-from pages.ui.on_stage_join import is_local, read_address
-from pages.ui.on_stage_place import Stage
-from pages.ui.on_stage_talk import checked_talk, plain
+from pages.ui.text import plain
 
 TALK = own_talk().scenes
 OWN = """
@@ -190,19 +191,19 @@ def test_a_hand_on_the_sidebar_shows_that_run_and_the_next_scene_is_itself_again
 def test_a_sweep_that_grows_is_drawn_when_every_rank_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[RanksInfo] = []
     ticks: list[float | None] = []
-    draw, fragment = on_stage.draw_scene_ranks, st.fragment
+    draw, fragment = page.draw_scene_ranks, st.fragment
 
     def draw_and_note(info: RanksInfo, **how: Any) -> Any:
         drawn.append(info)
         return draw(info, **how)
 
     def fragment_and_note(function: Any, *, run_every: float | None = None) -> Any:
-        if function is on_stage._picture:
+        if function is page._picture:
             ticks.append(run_every)
         return fragment(function, run_every=run_every)
 
     app = press(opened(scene="power-law"), "reveal")
-    monkeypatch.setattr(on_stage, "draw_scene_ranks", draw_and_note)
+    monkeypatch.setattr(page, "draw_scene_ranks", draw_and_note)
     monkeypatch.setattr(st, "fragment", fragment_and_note)
     monkeypatch.setattr(SWEEPS, "growing", lambda: 6)
     longer = replace(TALK[7].experiment, epochs=500, seed=77)
@@ -231,7 +232,7 @@ def test_a_sweep_that_grows_is_drawn_when_every_rank_is_there(monkeypatch: pytes
 
 def test_where_the_run_takes_long_too_the_sweep_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     app = press(opened(scene="every-rank"), "reveal")
-    monkeypatch.setattr(on_stage, "finished_run", lambda _: None)
+    monkeypatch.setattr(page, "finished_run", lambda _: None)
     checked(app.number_input(key="seed").set_value(8).run())
     assert "### Training …" not in words(app)
     assert any(each.startswith("### You need rank") for each in words(app))
@@ -355,8 +356,8 @@ def test_acts_of_the_keyboard_are_done_once_each_and_in_order() -> None:
     def page() -> None:
         import streamlit as st
 
-        from pages.ui.on_stage_acts import perform_from_keys
-        from pages.ui.on_stage_place import current
+        from pages.stage.acts import perform_from_keys
+        from pages.stage.state import current
 
         for first, acts in st.session_state["sent"]:
             perform_from_keys(current(), first, acts)
@@ -418,7 +419,7 @@ def test_what_phones_cannot_reach(base: str, local: bool) -> None:
 
 
 def test_the_address_of_phones_is_asked_for_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.ui.on_stage_join._own_ip", lambda: "192.168.7.9")
+    monkeypatch.setattr("pages.stage.join._own_ip", lambda: "192.168.7.9")
     app = opened()
     assert any("Phones cannot reach this address" in each.value for each in app.warning)
     checked(app.button(key="use network").click().run())

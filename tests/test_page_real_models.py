@@ -21,10 +21,10 @@ from lora_core.models import (
     lora_code,
     target_names,
 )
-from pages.ui.model_config import CONFIG, MOST_IN_A_LINK, OWN
-from pages.ui.model_controls import DEFAULT_MODEL
-from pages.ui.model_published import lines
-from pages.ui.model_words import verdict
+from pages.models.config import CONFIG, MOST_IN_A_LINK, OWN
+from pages.models.controls import DEFAULT_MODEL
+from pages.models.published import lines
+from pages.models.words import verdict
 
 LLAMA = CATALOGUE[DEFAULT_MODEL].shape()
 BERT = CATALOGUE["BERT base"].shape("classification")

@@ -18,7 +18,8 @@ from lora_core.experiment import LIMITS, Experiment, Flag, Limit, OneOf, Real, W
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.theory import best_bias_shift, floor_at, floors, ideal_delta
 from lora_core.training import lora_layer, run, train_model
-from pages.ui.controls import differences, value_text
+from pages.ui.controls import value_text
+from pages.ui.link import differences
 
 
 def laws(examples: int) -> settings:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from lora_core.experiment import Experiment
 from pages.components.serving import component
-from pages.ui.on_stage_acts import KEYS_KEY
-from pages.ui.on_stage_join import join
-from pages.ui.on_stage_place import Stage
+from pages.stage.acts import KEYS_KEY
+from pages.stage.join import join
+from pages.stage.state import Stage
 
 
 class Key(NamedTuple):

@@ -113,58 +113,8 @@ def set_fields(experiment: Experiment) -> None:
 
 def set_field(name: str, value: Any) -> None:
     """Put one field's value into its control and leave the others; for callbacks, as `set_fields`."""
-    _offer(name, value)
+    offer(name, value)
     st.session_state[name] = value if isinstance(LIMITS[name], Whole | Real | Flag) else str(value)
-
-
-def differences(experiment: Experiment, other: Experiment = DEFAULT) -> dict[str, str]:
-    """The fields in which an experiment differs from another, as a link writes them."""
-    pairs = ((name, getattr(experiment, name)) for name in CONTROLS)
-    return {name: value_text(value) for name, value in pairs if value != getattr(other, name)}
-
-
-def words_of_controls() -> dict[str, str]:
-    """What the controls hold, as a link writes it, less the defaults.
-
-    Not what the experiment makes of it: on digits a size reads 64 or 10 whatever its control holds.
-    """
-    pairs = ((name, value_text(st.session_state[name])) for name in CONTROLS)
-    return {name: text for name, text in pairs if text != value_text(getattr(DEFAULT, name))}
-
-
-class Link(NamedTuple):
-    """What a link says: the fields it sets, the words of those it writes in its own way, what is wrong."""
-
-    fields: dict[str, Any]
-    reworded: dict[str, str]
-    complaints: list[str]
-
-
-def read_link() -> Link:
-    """Read the link's fields; values within their limits join their slider's options.
-
-    A slider takes from a link only what it would write itself, so 1e-2 has to be reworded as 0.01.
-    """
-    link = Link({}, {}, [])
-    for name, control in CONTROLS.items():
-        raw = st.query_params.get(name)
-        if raw is None:
-            continue
-        try:
-            value = LIMITS[name].read(name, LIMITS[name].parse(raw.strip()))
-        except ValueError:
-            default = value_text(getattr(DEFAULT, name))
-            link.complaints.append(
-                f"{control.label} in the link is `{harmless(raw)}`: it must be {LIMITS[name]}. "
-                f"It is {default} now."
-            )
-            del st.query_params[name]
-            continue
-        _offer(name, value)
-        link.fields[name] = value
-        if raw != value_text(value):
-            link.reworded[name] = value_text(value)
-    return link
 
 
 def draw_controls(linked: dict[str, Any]) -> Experiment:
@@ -239,14 +189,8 @@ def _why_not(name: str, task: Task, shift: Shift) -> str | None:
     return None
 
 
-def _offer(name: str, value: Any) -> None:
+def offer(name: str, value: Any) -> None:
     """Let a slider have a value that is not among its fixed options."""
     if CONTROLS[name].options and value not in CONTROLS[name].options:
         offered = st.session_state.setdefault(_OFFERED, {})
         offered.setdefault(name, set()).add(value)
-
-
-def harmless(text: str, most: int = 40) -> str:
-    """What somebody sent, short and without anything that ends a code span, to be shown in one."""
-    text = "".join(letter for letter in text if letter.isprintable() and letter != "`")
-    return text if len(text) <= most else f"{text[:most]}…"

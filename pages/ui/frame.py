@@ -1,28 +1,21 @@
 """What every page begins with: its title, the links to the others, the sidebar, and the link's complaints."""
 
 from base64 import b64encode
-from importlib.resources import files
+from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from lora_core.experiment import Experiment
 from pages.components.navigation import one_entry_a_page
-from pages.ui.controls import (
-    DEFAULT,
-    differences,
-    draw_controls,
-    read_link,
-    set_fields,
-    words_of_controls,
-)
+from pages.ui.controls import DEFAULT, draw_controls, set_fields
+from pages.ui.link import link_to, read_link, words_of_controls
 from pages.ui.presets import draw_scenes
 
 _COMPLAINTS = "complaints of the link"
 _PAGE, _WORDS = "page shown", "words of the controls"
 
-ICON = "data:image/png;base64," + b64encode((files("lora_core.figures") / "icon.png").read_bytes()).decode()
+ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 """A picture of our own, as a Material icon would be fetched from outside; within the page, as Streamlit drops
 a picture that it serves when the page is changed, and a browser that asks for it then finds none."""
 
@@ -100,13 +93,6 @@ def _rewrite_link(fields: dict[str, str], title: str) -> NoReturn:
     st.query_params.update(fields)
     st.session_state[_PAGE] = title
     st.rerun()
-
-
-def link_to(experiment: Experiment, **more: str) -> str:
-    """The address of this page with this experiment: only what differs from the default is in it."""
-    query = urlencode(differences(experiment) | {name: value for name, value in more.items() if value})
-    base = (st.context.url or "").partition("?")[0]
-    return f"{base}?{query}" if query else base
 
 
 def _draw_tools(experiment: Experiment) -> None:

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from lora_core import Experiment
 from lora_core.export import peft_script, torch_script
 from lora_core.original import facts
-from pages.ui.code_words import texts
+from pages.code.words import texts
 
 AREA = ".st-key-code_page"
 TEXTS = "[data-testid=stMarkdownContainer] p"

@@ -7,8 +7,8 @@ from lora_core.experiment import Experiment, ScalingRule, Task
 from lora_core.export import adapter_zip, peft_script, torch_script
 from lora_core.export.peft_terms import peft_terms
 from lora_core.training import Run
+from pages.code.words import Words
 from pages.runtime.runs import grown_run
-from pages.ui.code_words import Words
 
 TICK = 0.5
 """Seconds between two looks at a run that grows."""

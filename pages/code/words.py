@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pages.ui.direction import isolated
+from pages.code.direction import isolated
 
 LANGUAGES = {"en": "English", "ar": "العربية"}
 """The languages of the prose by their code, in their own words."""
@@ -30,7 +30,7 @@ class Words:
 @lru_cache
 def texts(lang: str) -> dict[str, str]:
     """Every text of a language by its dotted name; paragraphs on one line."""
-    file = Path(__file__).with_name(f"code_{lang}.toml")
+    file = Path(__file__).with_name(f"{lang}.toml")
     return dict(_flat(tomllib.loads(file.read_text(encoding="utf-8"))))
 
 

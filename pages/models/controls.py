@@ -24,8 +24,8 @@ from lora_core.models import (
     head_names,
     target_names,
 )
-from pages.ui.controls import harmless
-from pages.ui.model_config import OWN, Model, draw_config, offered_heads, read_model, write_link
+from pages.models.config import OWN, Model, draw_config, offered_heads, read_model, write_link
+from pages.ui.text import harmless
 
 DEFAULT_MODEL = "Llama 3.1 8B"
 USUAL_HEAD = "as in its config.json"

@@ -12,8 +12,8 @@ import streamlit as st
 
 from lora_core.scenes import Talk
 from pages.runtime.callbacks import last_told
+from pages.stage.state import STAGE, Stage, current
 from pages.ui.controls import RANKS
-from pages.ui.on_stage_place import STAGE, Stage, current
 
 KEYS_KEY = "stage_keys"
 """The key of the component that listens to the keyboard."""

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lora_core.figures.models import gigabytes
 from lora_core.models import CATALOGUE, PEAKS, PRESETS, PUBLISHED, SIZES, Adapter, Peak, adapter_memory
-from pages.ui.model_words import peak_words
+from pages.models.words import peak_words
 
 
 class Line(NamedTuple):

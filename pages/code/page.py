@@ -15,12 +15,13 @@ from lora_core.experiment import LIMITS, Experiment, Init, Whole
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.original import ORIGINAL, base_loss, printed_losses
 from lora_core.training import Run, create_toy_dataset, train_model
+from pages.code.direction import direct
+from pages.code.fixes import draw_mends, four_digits, known_facts, percent
+from pages.code.take_home import draw_take_home
+from pages.code.words import LANGUAGES, Words
 from pages.runtime.runs import finished_run, warm_up
-from pages.ui.code_mends import draw_mends, four_digits, known_facts, percent
-from pages.ui.code_words import LANGUAGES, Words
-from pages.ui.controls import harmless, set_fields
-from pages.ui.direction import direct
-from pages.ui.take_home import draw_take_home
+from pages.ui.controls import set_fields
+from pages.ui.text import harmless
 
 AREA = "code_page"
 TALL = 400

@@ -10,6 +10,7 @@ from lora_core.figures import inside_parts as figure
 from lora_core.figures.inside_matrices import factors
 from lora_core.numbers import loss_text, percent_text
 from lora_core.training import Run
+from pages.ui.theme import is_dark
 
 INPUT = "input"
 """Key of the held-out input that the page looks at."""
@@ -18,11 +19,6 @@ VIEWS: tuple[tuple[str, str, Callable[..., figure.Parts]], ...] = (
     ("raw", "As stored: column of A × row of B", figure.raw_parts),
     ("svd", "As its SVD: orthogonal parts", figure.svd_parts),
 )
-
-
-def is_dark() -> bool:
-    """Whether the page is dark at the moment."""
-    return st.context.theme.type == "dark"
 
 
 @st.fragment

@@ -11,8 +11,9 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.scenes import Guess, Scene, Talk, own_talk
-from pages.ui.controls import CONTROLS, harmless, set_fields, value_text
+from pages.ui.controls import CONTROLS, set_fields, value_text
 from pages.ui.frame import arriving, complain, take_over
+from pages.ui.text import harmless
 
 HIDEABLE = ("sidebar", "buttons", "numbers", "playback")
 """Parts of the page that a link's ``hide`` may name, by commas."""

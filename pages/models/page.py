@@ -22,9 +22,9 @@ from lora_core.models import (
 from lora_core.models.targets import ALPHAS
 from lora_core.numbers import percent_text
 from pages.components.still_chart import steady_chart
-from pages.ui.model_controls import Choice, choose, complaints, pick
-from pages.ui.model_published import draw_published
-from pages.ui.model_words import code_notes, frozen_note, measured_note, module_table, notes, verdict
+from pages.models.controls import Choice, choose, complaints, pick
+from pages.models.published import draw_published
+from pages.models.words import code_notes, frozen_note, measured_note, module_table, notes, verdict
 
 HEIGHT = 360
 PRECISION_NAMES = {words: name for name, words in PRECISIONS.items()}

@@ -17,13 +17,15 @@ from lora_core.lanes import DIVERGED
 from lora_core.numbers import loss_text, plural
 from lora_core.training import Run
 from pages.components.time_machine import pack, time_machine
+from pages.inside.digits import draw_digits
+from pages.inside.directions import draw_geometry
+from pages.inside.first_steps import draw_start
+from pages.inside.merge import draw_merge
+from pages.inside.one_input import draw_input
+from pages.inside.parts import draw_parts
 from pages.runtime.runs import RUNS, finished_run, grown_run, warm_up
-from pages.ui.controls import harmless
-from pages.ui.epoch import EPOCH, choose_epoch, chosen_epoch
-from pages.ui.inside_digits import draw_digits
-from pages.ui.inside_input import draw_input
-from pages.ui.inside_parts import draw_parts
-from pages.ui.inside_proofs import draw_geometry, draw_merge, draw_start
+from pages.ui.chosen_epoch import EPOCH, choose_epoch, chosen_epoch
+from pages.ui.text import harmless
 
 LATEST = 2.0
 """Seconds after which the other sections follow even if the browser has not said that it painted the maps."""

@@ -19,12 +19,14 @@ from lora_core.training import Run
 from lora_core.verdict import verdict
 from pages.components.live_chart import live_chart
 from pages.components.still_chart import steady_chart
+from pages.playground.comparisons import draw_pins, ghost, pinned, remember
+from pages.playground.exports import draw_exports
+from pages.playground.rank_scrubber import draw_finger, draw_finger_toggle
 from pages.runtime.runs import RUNS, finished_run, grown_run, kept_run, warm_up
+from pages.ui.chosen_epoch import choose_epoch
+from pages.ui.chosen_rank import follow_finger
 from pages.ui.controls import set_fields
-from pages.ui.epoch import choose_epoch
-from pages.ui.exports import draw_exports
-from pages.ui.history import draw_pins, ghost, name_of, pinned, remember
-from pages.ui.rank_finger import draw_finger, draw_finger_toggle, follow_finger
+from pages.ui.link import name_of
 
 _LAST = "last finished experiment"
 HEIGHT = 390

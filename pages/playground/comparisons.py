@@ -12,8 +12,8 @@ from lora_core.experiment import LIMITS, Experiment
 from lora_core.training import Run
 from pages.runtime.callbacks import whole
 from pages.runtime.runs import finished_run
-from pages.ui.controls import CONTROLS, differences
-from pages.ui.epoch import forget_epoch
+from pages.ui.chosen_epoch import forget_epoch
+from pages.ui.link import differences, name_of
 
 MOST_PINS = 3
 _SHOWN, _BEFORE, _PINS = "shown experiment", "experiment before", "pinned experiments"
@@ -85,16 +85,6 @@ def _change(kept: list[Experiment]) -> None:
 def _named(word: str, other: Experiment, experiment: Experiment) -> tuple[str, Run] | None:
     run = finished_run(other, patience=0.0)  # it only stands beside: where others wait it is left out
     return None if run is None else (f"{word}: {name_of(other, experiment)}", run)
-
-
-def name_of(other: Experiment, experiment: Experiment) -> str:
-    """What sets another experiment apart from the one on the screen, in at most two differences."""
-    apart = [
-        f"{CONTROLS[name].label.lower()} {value}" for name, value in differences(other, experiment).items()
-    ]
-    if not apart:
-        return "this run"
-    return ", ".join(apart[:2]) + (f" and {len(apart) - 2} more" if len(apart) > 2 else "")
 
 
 def _read(text: str, experiment: Experiment) -> list[Experiment]:

@@ -19,12 +19,6 @@ HEIGHT = 170
 """Of the strip under the live chart, in CSS pixels."""
 
 
-def follow_finger(experiment: Experiment) -> None:
-    """At the head of a fragment that holds a handle: a rank chosen there is the whole page's business."""
-    if st.session_state.get("rank", experiment.rank) != experiment.rank:
-        st.rerun()
-
-
 def draw_finger_toggle() -> bool:
     """The toggle, off at first: whether the handle is wanted."""
     return st.toggle(

@@ -1,7 +1,6 @@
-"""Inside the layer: who moves first, the merge proven, and directions compared."""
+"""Inside the layer: the directions of this adapter beside those of another, and beside the true ones."""
 
 from dataclasses import replace
-from math import isfinite
 
 import pandas as pd
 import streamlit as st
@@ -9,125 +8,17 @@ import torch
 
 from lora_core.data import SWAPPED_PAIRS
 from lora_core.experiment import LIMITS, Experiment, Whole
-from lora_core.figures import inside_geometry, inside_merge, inside_start
+from lora_core.figures import inside_geometry
 from lora_core.figures.inside_matrices import nearest
-from lora_core.numbers import loss_text, percent_text, plural
+from lora_core.numbers import plural
 from lora_core.training import Run
 from lora_core.training import run as train_to_the_end
 from pages.runtime.queue import QUICK, BusyError
 from pages.runtime.runs import AT_ONCE, finished_run, work
 from pages.ui.controls import RANKS
-from pages.ui.inside_parts import is_dark
+from pages.ui.theme import is_dark
 
 OTHERS = ("Another rank", "Another start", "Another seed")
-
-
-def draw_start(run: Run) -> None:
-    """Gradient norms of A and B over the first updates, and of every way to start."""
-    st.subheader("Who moves first", anchor=False)
-    info, ways = _start(run.experiment, run)
-    st.markdown(_first_mover(info, run.dead))
-    left, right = st.columns([0.55, 0.45])
-    left.plotly_chart(
-        inside_start.draw_start(info, is_dark()), key="start",
-        alt="Norms of the gradients of A and B before each of the first updates: "
-        + "; ".join(f"{name} {', '.join(map(loss_text, all_[:5]))}" for name, all_ in info.gradients.items()),
-    )  # fmt: skip
-    right.caption("Norms before the first update, for every way to start")
-    right.table(
-        {
-            "Init": [str(way.init) for way in ways],
-            "Loss": [loss_text(way.loss) for way in ways],
-            "Gradient of A": [loss_text(way.gradients[0]) for way in ways],
-            "Gradient of B": [loss_text(way.gradients[1]) for way in ways],
-            "Moves": [way.moves for way in ways],
-        },
-        border="horizontal",
-    )
-
-
-def _first_mover(info: inside_start.StartInfo, dead: bool) -> str:
-    A, B = (info.gradients[name][0] for name in ("A", "B"))
-    if dead:
-        return "A dead start: A and B are both zero, so both gradients are exactly 0, and stay so."
-    if A == 0:
-        moved = info.moved["A"]
-        second = (
-            f"; the second moves A too, by {loss_text(moved[2])}." if len(moved) > 2 and moved[2] > 0 else "."
-        )
-        return (
-            f"B is zero, so the gradient of A is exactly {loss_text(A)} and that of B {loss_text(B)}. The "
-            f"first update moves B by {loss_text(info.moved['B'][1])} and A by {loss_text(moved[1])}{second}"
-        )
-    return (
-        f"Both factors start random, so both move at once: the gradient of A is {loss_text(A)}, that of B "
-        f"{loss_text(B)}."
-    )
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _start(experiment: Experiment, _run: Run) -> tuple[inside_start.StartInfo, list[inside_start.Beginning]]:
-    problem = _run.problem
-    return inside_start.start_info(experiment, problem), inside_start.beginnings(experiment, problem)
-
-
-def draw_merge(run: Run, at: int) -> None:
-    """What merging changes, and what it does not."""
-    st.subheader("The merge, proven", anchor=False)
-    info, frozen = _merge(run.experiment, at, run), _frozen(run.experiment, run)
-    saved = percent_text(1 - info.after / info.before)
-    st.markdown(
-        f"Merged, the layer takes {info.after:,} multiply-adds for an input instead of {info.before:,}, "
-        f"{saved} less, as many as the base alone. What it says stays the same up to rounding."
-    )
-    columns = st.columns(3)
-    for column, name, gap in (
-        (columns[0], "single", info.single),
-        (columns[1], "double", info.double),
-    ):
-        column.metric(
-            f"Largest |merged(x) − adapter(x)|, {name} precision", loss_text(gap.largest),
-            f"{loss_text(gap.relative)} of the largest output", delta_color="off", delta_arrow="off",
-            border=True,
-        )  # fmt: skip
-    columns[2].metric(
-        "Multiply-adds for an input, merged", f"{info.after:,}", f"unmerged {info.before:,}",
-        delta_color="off", delta_arrow="off", border=True,
-    )  # fmt: skip
-    steps = f"After {plural(frozen.updates, 'update')} by the plain loop"
-    found = {
-        "At the start": frozen.start, steps: frozen.trained, "Merged": info.merged,
-        "Unmerged again": info.unmerged,
-    }  # fmt: skip
-    st.table(
-        {
-            "Checksum of W₀ (SHA-256)": list(found),
-            " ": list(found.values()),
-            "Compared with the start": [
-                "–",
-                *(_same(each, frozen.start) for each in list(found.values())[1:]),
-            ],
-        },
-        border="horizontal",
-    )
-    of = len(run.problem.X)
-    some = "all" if frozen.samples == of else f"{frozen.samples:,} of"
-    moved = f"moves A and B by {loss_text(frozen.moved)}" if isfinite(frozen.moved) else "diverges"
-    st.caption(f"The plain loop trains the layer by autograd on {some} {of:,} samples, and {moved}.")
-
-
-def _same(one: str, other: str) -> str:
-    return "the same, to the bit" if one == other else "another weight"
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _merge(experiment: Experiment, at: int, _run: Run) -> inside_merge.MergeInfo:
-    return inside_merge.merge_info(experiment, _run.problem, _run.lora.snapshots[at])
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _frozen(experiment: Experiment, _run: Run) -> inside_merge.FrozenInfo:
-    return inside_merge.frozen_info(experiment, _run.problem)
 
 
 @st.fragment

@@ -22,11 +22,12 @@ from pages.components.live_chart import live_chart, preload
 from pages.components.still_chart import steady_chart
 from pages.runtime.runs import RUNS, finished_run, grown_run, warm_up
 from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
+from pages.stage.acts import perform, remember_guess
 from pages.stage.keys import stage_keys
-from pages.ui.history import name_of
-from pages.ui.on_stage_acts import perform, remember_guess
-from pages.ui.on_stage_place import Stage, current, guess_key, middle, settle, write_link
-from pages.ui.on_stage_talk import draw_talk, facts_of, plain, prefetch
+from pages.stage.setup import draw_talk, facts_of, prefetch
+from pages.stage.state import Stage, current, guess_key, middle, settle, write_link
+from pages.ui.link import name_of
+from pages.ui.text import plain
 
 TOLERANCE = 0.01
 """A rank is enough where its floor is at most this share of the base loss above full fine-tuning's."""

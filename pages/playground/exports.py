@@ -8,7 +8,8 @@ import streamlit as st
 from lora_core.experiment import Experiment
 from lora_core.training import Run
 from pages.runtime.callbacks import whole
-from pages.ui.controls import harmless, set_fields
+from pages.ui.controls import set_fields
+from pages.ui.text import harmless
 
 _TROUBLE = "trouble with an upload"
 

@@ -18,11 +18,11 @@ from lora_core.stacked import BLOCK_BYTES
 from pages.components.live_chart import preload
 from pages.components.rank_chart import click_chart, click_message, rank_chart, rank_message
 from pages.components.still_chart import steady_chart
+from pages.every_rank.on_request import draw_map, draw_seeds, leave_for_cell
 from pages.runtime.runs import warm_up
 from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
+from pages.ui.chosen_rank import follow_finger
 from pages.ui.controls import set_field
-from pages.ui.rank_finger import follow_finger
-from pages.ui.rank_more import draw_map, draw_seeds, leave_for_cell
 
 TOLERANCES = (0.001, 0.01, 0.05, 0.1)
 HEIGHT = 330

@@ -5,7 +5,8 @@ import streamlit as st
 from lora_core.experiment import Task
 from lora_core.figures import inside_digits, inside_flow
 from lora_core.training import Run
-from pages.ui.inside_parts import INPUT, is_dark
+from pages.inside.parts import INPUT
+from pages.ui.theme import is_dark
 
 
 def choose_input(run: Run) -> int:

@@ -4,8 +4,6 @@ A file is opened only if every scene of it can be trained in a moment and holds 
 the talk on the stage stays.
 """
 
-import re
-
 import streamlit as st
 
 from lora_core.experiment import Experiment
@@ -15,10 +13,10 @@ from lora_core.scenes import Scene, Talk, check, own_talk, read_talk
 from pages.runtime import sweeps
 from pages.runtime.callbacks import whole
 from pages.runtime.runs import brief, finished_run, grown_run
-from pages.ui.controls import harmless
-from pages.ui.on_stage_acts import open_talk, perform
-from pages.ui.on_stage_join import draw_address
-from pages.ui.on_stage_place import HIDEABLE, Stage, current
+from pages.stage.acts import open_talk, perform
+from pages.stage.join import draw_address
+from pages.stage.state import HIDEABLE, Stage, current
+from pages.ui.text import harmless, plain
 
 _UPLOAD, _HIDDEN = "talk file", "stage hidden"
 
@@ -29,11 +27,6 @@ def facts_of(scene: Scene) -> Facts:
     Where the room is busy the page ends here, with a notice and another try.
     """
     return Facts(grown_run(scene.experiment), None if scene.beside is None else grown_run(scene.beside))
-
-
-def plain(text: str) -> str:
-    """A text as it is, with nothing in it that markdown would make something of."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-!|<>$:~&^=])", r"\\\1", text)
 
 
 def checked_talk(text: str) -> Talk:

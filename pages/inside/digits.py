@@ -7,8 +7,9 @@ from lora_core.experiment import Shift
 from lora_core.figures import inside_digits as figure
 from lora_core.numbers import percent_text, plural
 from lora_core.training import Run
+from pages.inside.parts import INPUT
 from pages.runtime.callbacks import whole
-from pages.ui.inside_parts import INPUT, is_dark
+from pages.ui.theme import is_dark
 
 
 def draw_digits(run: Run, at: int) -> None:

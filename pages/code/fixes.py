@@ -5,8 +5,8 @@ import streamlit as st
 from lora_core.figures.mends import draw_mend
 from lora_core.numbers import loss_text
 from lora_core.original import LONG, ORIGINAL, OTHER_RANK, Facts, Mend, facts, mends
+from pages.code.words import Words
 from pages.components.still_chart import steady_chart
-from pages.ui.code_words import Words
 from pages.ui.controls import set_fields
 
 

@@ -15,8 +15,10 @@ import streamlit as st
 from lora_core.experiment import Experiment
 from lora_core.scenes import own_talk
 from pages.runtime.callbacks import whole
-from pages.ui.controls import differences, harmless, value_text
-from pages.ui.on_stage_place import Stage, current
+from pages.stage.state import Stage, current
+from pages.ui.controls import value_text
+from pages.ui.link import differences
+from pages.ui.text import harmless
 
 _ADDRESS = "stage address"
 _STAGE_PAGE, _RANKS_PAGE = "On_stage", "Every_rank"
