@@ -9,27 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lora_core.bank import Sweep, sweep
     from lora_core.data import Problem, make_problem
     from lora_core.experiment import Experiment
     from lora_core.layer import LoRALayer, count_parameters
     from lora_core.presets import PRESETS
-    from lora_core.training import Run, create_toy_dataset, run, train, train_model
+    from lora_core.training.loop import create_toy_dataset, train_model
+    from lora_core.training.run import Run, run, train
+    from lora_core.training.sweep import Sweep, sweep
 
 _HOME = {
     "Experiment": "experiment",
     "LoRALayer": "layer",
     "PRESETS": "presets",
     "Problem": "data",
-    "Run": "training",
-    "Sweep": "bank",
+    "Run": "training.run",
+    "Sweep": "training.sweep",
     "count_parameters": "layer",
-    "create_toy_dataset": "training",
+    "create_toy_dataset": "training.loop",
     "make_problem": "data",
-    "run": "training",
-    "sweep": "bank",
-    "train": "training",
-    "train_model": "training",
+    "run": "training.run",
+    "sweep": "training.sweep",
+    "train": "training.run",
+    "train_model": "training.loop",
 }
 
 __all__ = [

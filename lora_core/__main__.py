@@ -71,7 +71,8 @@ def print_losses(experiment: Experiment) -> None:
     """Train with the plain loop and print what the original script prints."""
     from lora_core.data import make_problem
     from lora_core.layer import count_parameters
-    from lora_core.training import lora_layer, train_model
+    from lora_core.training.loop import train_model
+    from lora_core.training.start import lora_layer
 
     problem = make_problem(experiment)
     model = lora_layer(experiment, problem)
@@ -92,7 +93,7 @@ def print_losses(experiment: Experiment) -> None:
 def run_as_dict(experiment: Experiment) -> dict[str, Any]:
     """The playground's run as plain JSON values: experiment, counts, floors, and the curves of both lanes."""
     from lora_core.accounting import full_cost, lora_cost
-    from lora_core.training import train
+    from lora_core.training.run import train
 
     sizes = (experiment.in_features, experiment.out_features)
     costs = {

@@ -3,7 +3,7 @@
     y = linear(x) + scaling * x @ lora_A @ lora_B,    delta = scaling * lora_A @ lora_B  (in, out)
 
 Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), section 4.1. The layer *holds* its
-``linear``; nothing is merged unless ``merge`` is called. ``train_model`` in ``lora_core.training`` trains it.
+``linear``; nothing is merged unless ``merge`` is called. ``lora_core.training`` trains it.
 """
 
 import math

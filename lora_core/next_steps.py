@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from lora_core.accounting import break_even_storage
 from lora_core.experiment import LIMITS, Experiment, Init, Real, Shift, Task, Whole
 from lora_core.theory import knee
-from lora_core.training import Run
+from lora_core.training.run import Run
 
 
 class NextStep(NamedTuple):

@@ -17,7 +17,9 @@ from lora_core.data import Problem, make_problem
 from lora_core.experiment import Experiment, Init, ScalingRule, Task
 from lora_core.presets import PRESETS
 from lora_core.theory import floor_at
-from lora_core.training import lora_layer, run, train_model
+from lora_core.training.loop import train_model
+from lora_core.training.run import run
+from lora_core.training.start import lora_layer
 
 ORIGINAL = PRESETS["original"].experiment
 

@@ -17,7 +17,7 @@ from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.numbers import loss_text, percent_text, times_text
 
 if TYPE_CHECKING:
-    from lora_core.training import Run
+    from lora_core.training.run import Run
 
 
 class Unit(StrEnum):

@@ -11,7 +11,7 @@ from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.experiment import Experiment, Task
 from lora_core.numbers import loss_text, percent_text, plural, times_text
 from lora_core.theory import floor_at, knee
-from lora_core.training import Run
+from lora_core.training.run import Run
 
 LEFT = 0.05
 """The optimizer left more than this share of what the rank could have gained: it has not arrived."""

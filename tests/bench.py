@@ -140,7 +140,7 @@ def measure_peft() -> dict[str, float]:
     from torch import Tensor, nn
 
     from lora_core import Experiment, make_problem, train_model
-    from lora_core.training import lora_layer
+    from lora_core.training.start import lora_layer
 
     class Holder(nn.Module):
         def __init__(self, linear: nn.Linear) -> None:
@@ -197,9 +197,9 @@ def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], 
     import torch
 
     from lora_core import Experiment, make_problem, train_model
-    from lora_core.engine import Duel, reduce_sample
-    from lora_core.stacked import Bank
-    from lora_core.training import lora_layer, start_of
+    from lora_core.training.batched import Bank
+    from lora_core.training.engine import Duel, reduce_sample
+    from lora_core.training.start import lora_layer, start_of
 
     sizes: dict[str, Any] = {"in_features": in_features, "out_features": out_features, "samples": n}
     experiment = Experiment(task="noise", rank=4, **sizes)  # type: ignore[arg-type]
@@ -228,7 +228,7 @@ def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], 
 def _loop_run(experiment: Any) -> Callable[[], None]:
     """The original loop for the experiment's epochs: its adapter alone, on data that are there already."""
     from lora_core import make_problem, train_model
-    from lora_core.training import lora_layer
+    from lora_core.training.start import lora_layer
 
     problem = make_problem(experiment)
     X, Y = problem.X.float(), problem.Y.float()

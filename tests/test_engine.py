@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lora_core import engine
-from lora_core.engine import (
+from lora_core.experiment import Optimizer
+from lora_core.training import engine
+from lora_core.training.engine import (
     Duel,
     Flat,
     Sample,
@@ -18,7 +19,6 @@ from lora_core.engine import (
     optimizer_of,
     reduce_sample,
 )
-from lora_core.experiment import Optimizer
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

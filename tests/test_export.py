@@ -27,7 +27,8 @@ from lora_core.accounting import lora_cost
 from lora_core.experiment import Init, Optimizer, ScalingRule, Shift, Task
 from lora_core.export import adapter_zip, peft_script, save_peft_adapter, torch_script
 from lora_core.export.scripts import MOST_LINES
-from lora_core.training import Lane, train
+from lora_core.training.history import Lane
+from lora_core.training.run import train
 
 SMALL = Experiment(in_features=12, out_features=7, samples=40, epochs=60, alpha=5.5)
 ORIGINAL = PRESETS["original"].experiment

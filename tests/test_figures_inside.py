@@ -25,8 +25,8 @@ from lora_core.figures import (
 from lora_core.figures.inside_drawing import largest, matrix_map, signed_text, tiles
 from lora_core.figures.inside_matrices import NAMES, block_mean, block_size, factors, matrices_info
 from lora_core.geometry import numerical_rank, principal_angles
-from lora_core.lanes import Snapshot
-from lora_core.training import lora_layer
+from lora_core.training.history import Snapshot
+from lora_core.training.start import lora_layer
 
 CASES = {
     "default": {"epochs": 60},

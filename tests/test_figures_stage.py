@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lora_core.bank import sweep
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment
 from lora_core.figures import palette
 from lora_core.figures.loss_numbers import LossInfo, alt_text, loss_info
 from lora_core.figures.ranks_numbers import RanksInfo, ranks_info
 from lora_core.figures.stage import draw_scene, draw_scene_ranks, scene_alt, scene_ranks_alt
-from lora_core.training import run
+from lora_core.training.run import run
+from lora_core.training.sweep import sweep
 
 EXPERIMENT = Experiment(in_features=16, out_features=12, samples=64, true_rank=3, rank=2, epochs=60)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lora_core.geometry import numerical_rank, spectrum
 from lora_core.layer import LoRALayer, count_parameters, draw_linear, initialise
-from lora_core.training import create_toy_dataset, train_model
+from lora_core.training.loop import create_toy_dataset, train_model
 from tests.printed import LINES, on_any_processor
 
 SHAPES = [(7, 5), (5, 7), (2, 2), (16, 3)]

@@ -13,7 +13,7 @@ import pytest
 from lora_core.__main__ import main, read_arguments
 from lora_core.experiment import LIMITS, Experiment
 from lora_core.presets import PRESETS
-from lora_core.training import run
+from lora_core.training.run import run
 from tests.printed import LINES, on_any_processor
 
 ORIGINAL = f"Trainable parameters: 306\nTotal parameters: 946\n{LINES}"

@@ -16,7 +16,7 @@ from lora_core.export import peft_script, torch_script
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.numbers import loss_text
 from lora_core.original import ORIGINAL, base_loss, facts, mends
-from lora_core.training import create_toy_dataset, train_model
+from lora_core.training.loop import create_toy_dataset, train_model
 from pages.code.words import LANGUAGES, Words, texts
 from pages.ui.controls import CONTROLS, value_text
 

@@ -6,9 +6,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from lora_core import Experiment, bank, make_problem, sweep
+from lora_core import Experiment, make_problem, sweep
 from lora_core.figures.ranks_numbers import knee_words, ranks_info
-from lora_core.stacked import Trainer
+from lora_core.training import sweep as sweep_module
+from lora_core.training.batched import Trainer
 from pages.runtime import sweeps
 from pages.runtime.sweeps import map_plan, ranks_plan, seeds_plan, work
 
@@ -148,7 +149,7 @@ def test_another_value_cancels_a_growing_sweep(monkeypatch: pytest.MonkeyPatch) 
                 updates.append(self.experiment.seed)
                 yield
 
-    monkeypatch.setattr(bank, "Trainer", Watched)
+    monkeypatch.setattr(sweep_module, "Trainer", Watched)
     app = open_link(in_features="256", out_features="256", epochs="2000", seed="71")
     checked(app.run())
     assert set(updates) == {71}

@@ -19,7 +19,7 @@ from lora_core.figures.inside_drawing import signed_text
 from lora_core.figures.inside_matrices import NAMES, label, matrices_info
 from lora_core.geometry import principal_angles, singular_directions, subspace_similarity
 from lora_core.numbers import loss_text, percent_text
-from lora_core.training import lora_layer
+from lora_core.training.start import lora_layer
 from pages.components.time_machine import pack
 
 PAGE = "pages/2_Inside_the_layer.py"

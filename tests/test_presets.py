@@ -9,7 +9,7 @@ from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.experiment import Experiment
 from lora_core.presets import PRESETS, Preset
 from lora_core.theory import floor_at, knee
-from lora_core.training import Run, run, train
+from lora_core.training.run import Run, run, train
 
 every_preset = pytest.mark.parametrize("name", PRESETS)
 

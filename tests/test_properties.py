@@ -17,7 +17,9 @@ from lora_core.data import make_problem
 from lora_core.experiment import LIMITS, Experiment, Flag, Limit, OneOf, Real, Whole
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.theory import best_bias_shift, floor_at, floors, ideal_delta
-from lora_core.training import lora_layer, run, train_model
+from lora_core.training.loop import train_model
+from lora_core.training.run import run
+from lora_core.training.start import lora_layer
 from pages.ui.controls import value_text
 from pages.ui.link import differences
 

@@ -3,8 +3,8 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lora_core import bank
-from lora_core.stacked import Trainer
+from lora_core.training import sweep
+from lora_core.training.batched import Trainer
 from pages.playground import rank_scrubber
 
 TOGGLE = "rank under the finger"
@@ -20,7 +20,7 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             begun.append(experiment.seed)
             super().__init__(experiment, problem)
 
-    monkeypatch.setattr(bank, "Trainer", Counted)
+    monkeypatch.setattr(sweep, "Trainer", Counted)
     return begun
 
 
@@ -69,7 +69,7 @@ def test_a_large_layer_is_referred_to_the_page_that_streams_it(sweeps: list[int]
 def test_a_sweep_with_ranks_missing_is_not_kept_as_the_handle(monkeypatch: pytest.MonkeyPatch) -> None:
     link = {"in_features": "8", "out_features": "6", "seed": "1011"}
     with monkeypatch.context() as lost:  # as where a kept sweep has made room since it was looked for
-        lost.setattr(rank_scrubber, "trained", lambda plan, _: next(bank.train_sweep(*plan)))
+        lost.setattr(rank_scrubber, "trained", lambda plan, _: next(sweep.train_sweep(*plan)))
         app = opened(**link)
         checked(app.toggle(key=TOGGLE).set_value(True).run())
         assert any("takes longer than a moment" in each.value for each in app.caption)

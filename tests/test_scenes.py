@@ -15,7 +15,7 @@ from lora_core.experiment import Experiment
 from lora_core.scene_numbers import NUMBERS, Facts, read_comparison
 from lora_core.scenes import FILE, MOST_QUESTION, MOST_SENTENCE, Guess, Scene, check, own_talk, read_talk
 from lora_core.theory import floors, knee
-from lora_core.training import Run, run
+from lora_core.training.run import Run, run
 
 SCENES = {scene.name: scene for scene in own_talk().scenes}
 every_scene = pytest.mark.parametrize("name", SCENES)

@@ -11,22 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lora_core import training
 from lora_core.data import Problem, make_problem
 from lora_core.experiment import Experiment
-from lora_core.lanes import DIVERGED
 from lora_core.theory import floor_at
-from lora_core.training import (
-    Lane,
-    Run,
-    create_toy_dataset,
-    lora_layer,
-    run,
-    snapshot_updates,
-    start_of,
-    train,
-    train_model,
-)
+from lora_core.training import run as run_module
+from lora_core.training.history import DIVERGED
+from lora_core.training.loop import create_toy_dataset, train_model
+from lora_core.training.run import Lane, Run, run, snapshot_updates, train
+from lora_core.training.start import lora_layer, start_of
 from tests.printed import PRINTED
 
 OPTIMIZERS, INITS = ["adam", "sgd"], ["kaiming", "gaussian", "original", "zero"]
@@ -343,7 +335,7 @@ def test_the_length_of_a_stretch_changes_nothing_but_rounding(
 ) -> None:
     experiment = experiment_with(task=task, epochs=30)
     whole = run(experiment)
-    monkeypatch.setattr(training, "_CHUNK_UPDATES", stretch)
+    monkeypatch.setattr(run_module, "_CHUNK_UPDATES", stretch)
     parts = run(experiment)
     for mine, theirs in ((whole.lora, parts.lora), (whole.full, parts.full)):
         assert np.array_equal(mine.loss, theirs.loss)
@@ -570,7 +562,7 @@ def test_it_may_diverge_anywhere_in_a_stretch(task: str, monkeypatch: pytest.Mon
     experiment = experiment_with(task=task, optimizer="sgd", learning_rate=1.0, alpha=2000.0, epochs=20)
     whole = run(experiment)
     for stretch in range(1, 10):
-        monkeypatch.setattr(training, "_CHUNK_UPDATES", stretch)
+        monkeypatch.setattr(run_module, "_CHUNK_UPDATES", stretch)
         found = run(experiment)
         assert found.lora.diverged_at == whole.lora.diverged_at
         assert np.array_equal(found.lora.loss, whole.lora.loss)
@@ -594,7 +586,7 @@ def test_a_rank_far_above_the_layers_needs_neither_time_nor_memory_for_its_squar
 def test_a_stretch_is_short_where_its_parameters_are_many(sizes: tuple[int, int, int], longest: int) -> None:
     in_features, out_features, rank = sizes
     experiment = experiment_with(in_features=in_features, out_features=out_features, rank=rank)
-    assert training._stretch(experiment) == longest
+    assert run_module._stretch(experiment) == longest
 
 
 def test_a_large_layer_grows_by_single_updates() -> None:

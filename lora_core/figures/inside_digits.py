@@ -18,7 +18,7 @@ from lora_core.data import SWAPPED_PAIRS, Problem
 from lora_core.figures.inside_drawing import PICTURE, ink, largest, signed_axis, signed_text, tiles
 from lora_core.figures.inside_matrices import factors
 from lora_core.figures.inside_parts import is_right
-from lora_core.lanes import Snapshot
+from lora_core.training.history import Snapshot
 
 MOST_RANKS = 10
 """Columns of A drawn, the strongest ones."""

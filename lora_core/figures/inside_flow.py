@@ -16,7 +16,7 @@ from lora_core.data import Problem
 from lora_core.figures.inside_canvas import GAP, FlowCanvas
 from lora_core.figures.inside_drawing import largest, signed_text
 from lora_core.figures.inside_matrices import factors, scaling_text
-from lora_core.lanes import Snapshot
+from lora_core.training.history import Snapshot
 
 MOST_WRITTEN = 8
 """Numbers of z that are written out; more are drawn as cells only."""

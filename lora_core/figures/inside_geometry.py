@@ -22,8 +22,8 @@ from lora_core.figures import palette
 from lora_core.figures.inside_drawing import shade, whole_ticks
 from lora_core.figures.inside_matrices import factors, thinned
 from lora_core.geometry import principal_angles, singular_directions, subspace_similarity
-from lora_core.lanes import Snapshot
-from lora_core.training import Run
+from lora_core.training.history import Snapshot
+from lora_core.training.run import Run
 
 MOST_DIRECTIONS = 64
 """Directions of an adapter compared, the strongest ones."""

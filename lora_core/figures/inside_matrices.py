@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from lora_core.geometry import numerical_rank
-from lora_core.lanes import Snapshot
 from lora_core.numbers import loss_text
-from lora_core.training import Run
+from lora_core.training.history import Snapshot
+from lora_core.training.run import Run
 
 MOST_CELLS = 128
 """Cells along one side of a map."""

@@ -16,8 +16,9 @@ from lora_core.accounting import lora_cost
 from lora_core.data import Problem
 from lora_core.experiment import Experiment
 from lora_core.figures.inside_matrices import factors
-from lora_core.lanes import Snapshot
-from lora_core.training import lora_layer, train_model
+from lora_core.training.history import Snapshot
+from lora_core.training.loop import train_model
+from lora_core.training.start import lora_layer
 
 PROOF = 1e9
 """Multiply-adds of the plain loop that shows W0 untouched, roughly: all samples and updates of a small layer,

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from lora_core.data import Problem
-from lora_core.engine import Sample
 from lora_core.experiment import Experiment, Init
 from lora_core.figures import palette
 from lora_core.figures.inside_drawing import shade
-from lora_core.stacked import Bank
-from lora_core.training import start_of
+from lora_core.training.batched import Bank
+from lora_core.training.engine import Sample
+from lora_core.training.start import start_of
 
 STEPS = 20
 """Updates looked at."""

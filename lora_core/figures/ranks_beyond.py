@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lora_core.bank import Sweep
 from lora_core.data import Problem
 from lora_core.figures.ranks_numbers import Floats
 from lora_core.geometry import effective_rank, truncate_factors
 from lora_core.theory import knee, target_spectrum, whitened_spectrum
+from lora_core.training.sweep import Sweep
 
 NEAR = 0.05
 """A learning rate that ends at most this share above the best of its rank is as good in practice."""

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lora_core.accounting import full_cost, lora_cost
-from lora_core.bank import Sweep
 from lora_core.data import Problem
 from lora_core.experiment import Experiment
 from lora_core.numbers import loss_text, percent_text, times_text
 from lora_core.theory import floor_at, knee
+from lora_core.training.sweep import Sweep
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,8 @@ from lora_core.accounting import full_cost, lora_cost
 from lora_core.experiment import LIMITS, Experiment, Init, Whole
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.original import ORIGINAL, base_loss, printed_losses
-from lora_core.training import Run, create_toy_dataset, train_model
+from lora_core.training.loop import create_toy_dataset, train_model
+from lora_core.training.run import Run
 from pages.code.direction import direct
 from pages.code.fixes import draw_mends, four_digits, known_facts, percent
 from pages.code.take_home import draw_take_home

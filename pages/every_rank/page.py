@@ -7,14 +7,14 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from lora_core.bank import Sweep
 from lora_core.experiment import Experiment
 from lora_core.figures import ranks_drawn
 from lora_core.figures.ranks import draw_ranks
 from lora_core.figures.ranks_beyond import SpectrumInfo, effective_ranks, spectrum_info, truncation
 from lora_core.figures.ranks_numbers import Floats, RanksInfo, knee_words, ranks_info, table
 from lora_core.numbers import bytes_text, loss_text, percent_text
-from lora_core.stacked import BLOCK_BYTES
+from lora_core.training.batched import BLOCK_BYTES
+from lora_core.training.sweep import Sweep
 from pages.components.live_chart import preload
 from pages.components.rank_chart import click_chart, click_message, rank_chart, rank_message
 from pages.components.still_chart import steady_chart

@@ -11,8 +11,8 @@ from lora_core.experiment import LIMITS, Experiment, Whole
 from lora_core.figures import inside_geometry
 from lora_core.figures.inside_matrices import nearest
 from lora_core.numbers import plural
-from lora_core.training import Run
-from lora_core.training import run as train_to_the_end
+from lora_core.training.run import Run
+from lora_core.training.run import run as train_to_the_end
 from pages.runtime.queue import QUICK, BusyError
 from pages.runtime.runs import AT_ONCE, finished_run, work
 from pages.ui.controls import RANKS

@@ -4,7 +4,7 @@ import streamlit as st
 
 from lora_core.experiment import Task
 from lora_core.figures import inside_digits, inside_flow
-from lora_core.training import Run
+from lora_core.training.run import Run
 from pages.inside.parts import INPUT
 from pages.ui.theme import is_dark
 

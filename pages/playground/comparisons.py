@@ -9,7 +9,7 @@ from dataclasses import replace
 import streamlit as st
 
 from lora_core.experiment import LIMITS, Experiment
-from lora_core.training import Run
+from lora_core.training.run import Run
 from pages.runtime.callbacks import whole
 from pages.runtime.runs import finished_run
 from pages.ui.chosen_epoch import forget_epoch

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from lora_core.training import Run
+from lora_core.training.run import Run
 from pages.runtime.callbacks import whole
 from pages.ui.controls import set_fields
 from pages.ui.text import harmless

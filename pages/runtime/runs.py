@@ -10,8 +10,8 @@ from collections.abc import Callable
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from lora_core.training import Run, train
-from lora_core.training import run as train_to_the_end
+from lora_core.training.run import Run, train
+from lora_core.training.run import run as train_to_the_end
 from pages.runtime.queue import PATIENCE, BusyError
 from pages.runtime.result_cache import Shared, tell
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from lora_core.bank import Sweep, train_sweep
 from lora_core.data import Problem, make_problem
 from lora_core.experiment import DATA_FIELDS, Experiment
+from lora_core.training.sweep import Sweep, train_sweep
 from pages.runtime.queue import BusyError
 from pages.runtime.result_cache import Shared, tell
 from pages.runtime.runs import large

@@ -35,10 +35,10 @@ def counted(train: Callable[..., Iterator[Any]], prefix: str) -> Callable[..., I
 
 def count_trainings() -> None:
     """Put the counters where every run and every sweep passes, before a page has imported them."""
-    from lora_core import bank, training
+    from lora_core.training import run, sweep
 
-    training.train = counted(training.train, "")
-    bank.train_sweep = counted(bank.train_sweep, "sweep:")
+    run.train = counted(run.train, "")
+    sweep.train_sweep = counted(sweep.train_sweep, "sweep:")
 
 
 def report_to(path: Path) -> None:

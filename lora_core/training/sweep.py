@@ -15,7 +15,7 @@ import numpy as np
 
 from lora_core.data import make_problem
 from lora_core.experiment import LIMITS, Experiment
-from lora_core.stacked import Adapter, Trainer, blocks
+from lora_core.training.batched import Adapter, Trainer, blocks
 
 TURN = 0.03
 """Seconds that a sweep trains, or one update if that takes longer, before it shows how far it is."""

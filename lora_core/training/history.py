@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lora_core.data import Problem
-from lora_core.engine import Sample, Start, held_out_losses, held_out_losses_full
+from lora_core.training.engine import Sample, Start, held_out_losses, held_out_losses_full
 
 DIVERGED = 1e9
 """A loss this many times the first one, or not finite, counts as diverged."""

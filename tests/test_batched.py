@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from lora_core import stacked
-from lora_core.bank import sweep
 from lora_core.data import make_problem
-from lora_core.engine import Start, reduce_sample
 from lora_core.experiment import Experiment, Optimizer
-from lora_core.stacked import Bank, FullBank
-from lora_core.training import start_of
+from lora_core.training import batched
+from lora_core.training.batched import Bank, FullBank
+from lora_core.training.engine import Start, reduce_sample
+from lora_core.training.start import start_of
+from lora_core.training.sweep import sweep
 
 SMALL: dict[str, Any] = {"in_features": 12, "out_features": 9, "samples": 40, "true_rank": 3, "epochs": 60}
 
@@ -41,7 +41,7 @@ def test_blocks_are_bounded_by_memory_and_change_nothing(
         build(self, sample, starts, *rest)
 
     monkeypatch.setattr(Bank, "__init__", recording)
-    monkeypatch.setattr(stacked, "BLOCK_BYTES", memory)
+    monkeypatch.setattr(batched, "BLOCK_BYTES", memory)
     found = sweep(experiment, learning_rates=[0.01, 0.02])
     np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-4)
     np.testing.assert_allclose(found.full_losses, expected.full_losses, rtol=1e-4)
@@ -52,14 +52,14 @@ def test_blocks_are_bounded_by_memory_and_change_nothing(
 def test_the_blocks_hold_every_pair_once_and_like_ranks_together() -> None:
     experiment = experiment_with(in_features=1024, out_features=1024)
     ranks, rates = [1, 1024, 2, 3, 64, 65, 7, 512], [0.1, 0.01, 0.001]
-    found = list(stacked.blocks(experiment, ranks, rates))
+    found = list(batched.blocks(experiment, ranks, rates))
     pairs = [pair for block in found for pair in block]
     assert sorted(pairs) == [(i, j) for i in range(len(ranks)) for j in range(len(rates))]
     for block in found:
         here = [ranks[i] for i, _ in block]
         assert max(here) <= max(2, 2 * min(here))
         numbers = len(block) * (1024 * 1024 + 8 * max(here) * 2048)
-        assert len(block) == 1 or 4 * numbers <= stacked.BLOCK_BYTES
+        assert len(block) == 1 or 4 * numbers <= batched.BLOCK_BYTES
 
 
 def test_full_fine_tuning_at_many_rates_is_bounded_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_full_fine_tuning_at_many_rates_is_bounded_by_memory(monkeypatch: pytest
     experiment = experiment_with(**SMALL)
     whole = sweep(experiment, ranks=[1], learning_rates=rates)
     assert counts == [7]
-    monkeypatch.setattr(stacked, "BLOCK_BYTES", 3 * 40 * 12 * 9)
+    monkeypatch.setattr(batched, "BLOCK_BYTES", 3 * 40 * 12 * 9)
     counts.clear()
     parts = sweep(experiment, ranks=[1], learning_rates=rates)
     assert counts == [3, 3, 1]

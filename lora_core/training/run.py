@@ -1,9 +1,7 @@
-"""Training: the plain loop that anyone can read, and the same steps as a run of the playground.
+"""A run: an experiment's adapter and full fine-tuning beside it, on the same data.
 
-``train_model`` is the original script's loop: mean squared error, Adam on what requires grad, the loss
-printed each epoch, *before* its step. ``run`` trains an experiment's adapter and, beside it on the same data,
-full fine-tuning, through ``lora_core.engine``; ``train`` is the same run as it grows. Losses are float64 and
-their index is the number of updates done: 0 is the base with its fresh adapter.
+``run`` trains to the end, ``train`` is the same run as it grows. Losses are float64 and their index is the
+number of updates done: 0 is the base with its fresh adapter.
 """
 
 import hashlib
@@ -12,101 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
 from lora_core.data import Problem, make_problem
-from lora_core.engine import Duel, Start, reduce_sample
-from lora_core.experiment import LIMITS, Experiment, Init, Optimizer, Whole
-from lora_core.lanes import Lane, Recorder
-from lora_core.layer import LoRALayer, initialise
+from lora_core.experiment import Experiment, Whole
 from lora_core.threads import computed_once, one_thread
+from lora_core.training.engine import Duel, reduce_sample
+from lora_core.training.history import Lane, Recorder
+from lora_core.training.start import start_of
 
 _CHUNK_BYTES = 4_000_000
 _CHUNK_UPDATES = 64
 _SNAPSHOTS = 51
 _SNAPSHOT_BYTES = 48_000_000
-
-
-def create_toy_dataset(
-    n_samples: int = 1000,
-    in_features: int = 64,
-    out_features: int = 10,
-    generator: torch.Generator | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The original script's data: X (n, in) and y (n, out), independent standard normals, float32.
-
-    :raises ValueError: a size outside its limit.
-    """
-    sizes = (("samples", n_samples), ("in_features", in_features), ("out_features", out_features))
-    for name, value in sizes:
-        LIMITS[name].read(name, value)
-    X = torch.randn(n_samples, in_features, generator=generator)
-    return X, torch.randn(n_samples, out_features, generator=generator)
-
-
-def train_model(
-    model: nn.Module,
-    X: Tensor,
-    y: Tensor,
-    epochs: int = 10,
-    lr: float = 0.01,
-    *,
-    optimizer: Optimizer | str = Optimizer.ADAM,
-    lr_ratio: float = 1.0,
-    verbose: bool = True,
-) -> list[float]:
-    """Train what requires grad on all of X (n, in), y (n, out) at once; returns and prints each epoch's loss.
-
-    ``lr_ratio`` is the rate of ``lora_B`` over that of the rest (LoRA+). The engine takes the same steps. A
-    long run in a terminal shows a progress bar under its lines.
-
-    :raises ValueError: X and y of different length, numbers that are not finite, a value outside its limit.
-    """
-    epochs, lr = LIMITS["epochs"].read("epochs", epochs), LIMITS["learning_rate"].read("learning_rate", lr)
-    kind = LIMITS["optimizer"].read("optimizer", optimizer)
-    lr_ratio = LIMITS["lr_ratio"].read("lr_ratio", lr_ratio)
-    if len(X) != len(y):
-        raise ValueError(f"X is {tuple(X.shape)} and y is {tuple(y.shape)}: they must have the same length.")
-    for name, tensor in (("X", X), ("y", y)):
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{name} holds numbers that are not finite: all must be.")
-
-    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    ratios = [lr_ratio if name.rpartition(".")[2] == "lora_B" else 1.0 for name, _ in trained]
-    groups = [{"params": [p], "lr": lr * ratio} for (_, p), ratio in zip(trained, ratios, strict=True)]
-    stepper = torch.optim.Adam(groups) if kind is Optimizer.ADAM else torch.optim.SGD(groups)
-    criterion = nn.MSELoss()
-    losses = []
-    for epoch in tqdm(range(1, epochs + 1), unit="epoch", leave=False, disable=None, delay=2):
-        stepper.zero_grad()
-        loss = criterion(model(X), y)
-        loss.backward()
-        stepper.step()
-        losses.append(loss.item())
-        if verbose:
-            tqdm.write(f"Epoch {epoch}/{epochs}, Loss: {losses[-1]:.4f}")
-    return losses
-
-
-def lora_layer(experiment: Experiment, problem: Problem, dtype: torch.dtype = torch.float32) -> LoRALayer:
-    """The experiment's layer as an ``nn.Module`` before training: the problem's base, its own adapter."""
-    layer = LoRALayer(
-        experiment.in_features,
-        experiment.out_features,
-        experiment.rank,
-        experiment.alpha,
-        experiment.scaling_rule,
-        Init.ZERO,
-        experiment.train_bias,
-    ).to(dtype)
-    start = start_of(experiment, problem)
-    with torch.no_grad():
-        layer.linear.weight.copy_(problem.base.weight)
-        layer.linear.bias.copy_(problem.base.bias)
-        layer.lora_A.copy_(start.A)
-        layer.lora_B.copy_(start.B)
-    return layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,30 +140,3 @@ def _stretch(experiment: Experiment) -> int:
     in_features, out_features = experiment.in_features, experiment.out_features
     size = 8 * (in_features * out_features + experiment.rank * (in_features + out_features))
     return max(1, min(_CHUNK_UPDATES, _CHUNK_BYTES // size))
-
-
-def start_of(experiment: Experiment, problem: Problem) -> Start:
-    """Where the experiment's adapter starts, A and B as float64, and the rates it moves at.
-
-    :raises ValueError: a problem of other sizes or another bias policy than the experiment's.
-    """
-    _check_fit(experiment, problem)
-    sizes = (experiment.in_features, experiment.out_features, experiment.rank)
-    A, B = initialise(*sizes, experiment.init, problem.adapter_generator())
-    return Start(
-        A.double(),
-        B.double(),
-        experiment.scaling,
-        experiment.learning_rate,
-        experiment.lr_ratio,
-        experiment.train_bias,
-    )
-
-
-def _check_fit(experiment: Experiment, problem: Problem) -> None:
-    given = problem.base.in_features, problem.base.out_features, problem.train_bias
-    for name, value in zip(("in_features", "out_features", "train_bias"), given, strict=True):
-        if value != getattr(experiment, name):
-            raise ValueError(
-                f"{name} is {value} in the problem: it must be {getattr(experiment, name)}, the experiment's."
-            )

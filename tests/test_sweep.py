@@ -12,18 +12,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from lora_core import bank
-from lora_core.bank import Sweep, sweep, train_sweep
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment
-from lora_core.lanes import DIVERGED
-from lora_core.stacked import BLOCK_BYTES
 from lora_core.theory import floor_at
-from lora_core.training import run
+from lora_core.training import sweep as sweep_module
+from lora_core.training.batched import BLOCK_BYTES
+from lora_core.training.history import DIVERGED
+from lora_core.training.run import run
+from lora_core.training.sweep import Sweep, sweep, train_sweep
 
 LARGE = """
 import resource, time, torch
-from lora_core import bank
+from lora_core.training import sweep
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment
 
@@ -34,9 +34,9 @@ def memory():
 experiment = Experiment(in_features=1024, out_features=1024, epochs=8)
 problem = make_problem(experiment)
 problem.floors()
-bank.make_problem = lambda _: problem
+sweep.make_problem = lambda _: problem
 before, seconds, taken, last = memory(), [], [], time.thread_time()
-for found in bank.train_sweep(experiment, [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128]):
+for found in sweep.train_sweep(experiment, [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128]):
     seconds.append(time.thread_time() - last)
     taken.append(memory() - before)
     last = time.thread_time()
@@ -246,7 +246,7 @@ def test_full_fine_tuning_that_diverges_is_marked_too(monkeypatch: pytest.Monkey
         given = make_problem(experiment)
         return dataclasses.replace(given, X=10 * given.X, X_test=10 * given.X_test)
 
-    monkeypatch.setattr(bank, "make_problem", stretched)
+    monkeypatch.setattr(sweep_module, "make_problem", stretched)
     found = sweep(experiment_with(**SMALL, optimizer="sgd"), ranks=[2], learning_rates=[1.0, 0.001])
     assert np.isnan(found.full_loss[0, -1])
     assert math.isnan(found.full_test_losses[0, 0])
@@ -265,7 +265,7 @@ def test_a_dead_start_stays_where_it_is() -> None:
 
 
 def test_a_sweep_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bank, "TURN", math.inf)
+    monkeypatch.setattr(sweep_module, "TURN", math.inf)
     experiment = experiment_with(**SMALL)
     stages = list(train_sweep(experiment, learning_rates=[0.01, 0.02], seeds=[1, 2]))
     assert [stage.complete for stage in stages] == [False] * (len(stages) - 1) + [True]
@@ -304,9 +304,9 @@ def test_looking_at_a_sweep_after_every_update_changes_no_bit(
 ) -> None:
     experiment = experiment_with(**SMALL, optimizer=optimizer, train_bias=train_bias)
     values: dict[str, Any] = {"ranks": [1, 4, 9], "learning_rates": [0.01, 0.3], "seeds": [1, 2]}
-    monkeypatch.setattr(bank, "TURN", math.inf)
+    monkeypatch.setattr(sweep_module, "TURN", math.inf)
     whole = sweep(experiment, **values)
-    monkeypatch.setattr(bank, "TURN", 0.0)
+    monkeypatch.setattr(sweep_module, "TURN", 0.0)
     stages = list(train_sweep(experiment, **values))
     # A seed: two looks at its data; full fine-tuning and three stacks, of ranks 1, 4 and 9, at 0..60 updates;
     # and one at the end of each stack.

@@ -1,8 +1,8 @@
 """Many adapters trained as one: what a step of a whole stack of them costs a few wide products.
 
-All adapters of one experiment share G's triangle (see ``lora_core.engine``). Ranks are padded with zero rows,
-which no gradient moves: dL/dA = X^T E B^T is zero where B's row is, and dL/dB = A^T X^T E where A's column
-is. How many are stacked is bounded by the memory they take.
+All adapters of one experiment share G's triangle (see ``engine``). Ranks are padded with zero rows, which no
+gradient moves: dL/dA = X^T E B^T is zero where B's row is, and dL/dB = A^T X^T E where A's column is. How
+many are stacked is bounded by the memory they take.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from lora_core.data import Problem
-from lora_core.engine import (
+from lora_core.experiment import Experiment, Optimizer
+from lora_core.training.engine import (
     Flat,
     Sample,
     Start,
@@ -22,9 +23,8 @@ from lora_core.engine import (
     optimizer_of,
     reduce_sample,
 )
-from lora_core.experiment import Experiment, Optimizer
-from lora_core.lanes import DIVERGED
-from lora_core.training import start_of
+from lora_core.training.history import DIVERGED
+from lora_core.training.start import start_of
 
 BLOCK_BYTES = 64_000_000
 """Residuals and parameters of the adapters trained at once take at most about this much memory."""
