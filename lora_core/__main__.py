@@ -67,29 +67,6 @@ def read_arguments(arguments: Sequence[str]) -> tuple[Experiment, bool]:
     return replace(PRESETS[preset].experiment, **changes), as_json
 
 
-def print_losses(experiment: Experiment) -> None:
-    """Train with the plain loop and print what the original script prints."""
-    from lora_core.data import make_problem
-    from lora_core.layer import count_parameters
-    from lora_core.training.loop import train_model
-    from lora_core.training.start import lora_layer
-
-    problem = make_problem(experiment)
-    model = lora_layer(experiment, problem)
-    trainable, total = count_parameters(model)
-    print(f"Trainable parameters: {trainable}")
-    print(f"Total parameters: {total}")
-    train_model(
-        model,
-        problem.X.float(),
-        problem.Y.float(),
-        experiment.epochs,
-        experiment.learning_rate,
-        optimizer=experiment.optimizer,
-        lr_ratio=experiment.lr_ratio,
-    )
-
-
 def run_as_dict(experiment: Experiment) -> dict[str, Any]:
     """The playground's run as plain JSON values: experiment, counts, floors, and the curves of both lanes."""
     from lora_core.accounting import full_cost, lora_cost
@@ -126,6 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if as_json:
         print(json.dumps(run_as_dict(experiment)))
     else:
+        from lora_core.findings.original_script import print_losses
+
         print_losses(experiment)
     return 0
 

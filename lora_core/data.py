@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from lora_core import theory
 from lora_core.experiment import DIGITS_PAIRS, Experiment, Shift, Task
 from lora_core.layer import draw_linear
-from lora_core.threads import computed_once, one_thread
+from lora_core.reproducible import computed_once, one_thread
 
 HELD_OUT = 512
 """Held-out samples drawn for each task but digits, which holds out the 500 it does not train on."""

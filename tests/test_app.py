@@ -7,8 +7,8 @@ from streamlit.testing.v1 import AppTest
 
 from lora_core import PRESETS, Experiment, run
 from lora_core.experiment import LIMITS, Flag, Real, Whole
-from lora_core.numbers import loss_text
-from lora_core.verdict import verdict
+from lora_core.findings.verdict import verdict
+from lora_core.formatting import loss_text
 from pages.runtime.runs import AT_ONCE, work
 from pages.ui.controls import CONTROLS, value_text
 

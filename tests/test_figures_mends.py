@@ -7,7 +7,7 @@ import pytest
 
 from lora_core.figures import palette
 from lora_core.figures.mends import MOST_TICKS, POINTS, draw_mend, kept, ticks
-from lora_core.original import ORIGINAL, Mend
+from lora_core.findings.original_script import ORIGINAL, Mend
 
 
 def drawn(before: list[float], after: list[float], **more: object):

@@ -10,12 +10,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lora_core import PRESETS, Experiment, run
-from lora_core.__main__ import main, print_losses
+from lora_core.__main__ import main
 from lora_core.accounting import full_cost, lora_cost
 from lora_core.export import peft_script, torch_script
+from lora_core.findings.original_script import ORIGINAL, base_loss, facts, mends, print_losses
+from lora_core.formatting import loss_text
 from lora_core.layer import LoRALayer, count_parameters
-from lora_core.numbers import loss_text
-from lora_core.original import ORIGINAL, base_loss, facts, mends
 from lora_core.training.loop import create_toy_dataset, train_model
 from pages.code.words import LANGUAGES, Words, texts
 from pages.ui.controls import CONTROLS, value_text

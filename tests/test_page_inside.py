@@ -17,8 +17,8 @@ from lora_core.experiment import LIMITS
 from lora_core.figures import inside_start
 from lora_core.figures.inside_drawing import signed_text
 from lora_core.figures.inside_matrices import NAMES, label, matrices_info
+from lora_core.formatting import loss_text, percent_text
 from lora_core.geometry import principal_angles, singular_directions, subspace_similarity
-from lora_core.numbers import loss_text, percent_text
 from lora_core.training.start import lora_layer
 from pages.components.time_machine import pack
 

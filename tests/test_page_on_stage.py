@@ -10,9 +10,9 @@ from streamlit.testing.v1 import AppTest
 from lora_core import run
 from lora_core.experiment import Experiment
 from lora_core.figures.ranks_numbers import RanksInfo
-from lora_core.scene_numbers import Facts
-from lora_core.scenes import Scene, own_talk
-from lora_core.verdict import verdict
+from lora_core.findings.verdict import verdict
+from lora_core.talk.numbers import Facts
+from lora_core.talk.scenes import Scene, own_talk
 from pages.runtime.runs import brief
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
 from pages.stage import page

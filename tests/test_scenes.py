@@ -8,12 +8,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from lora_core import scene_numbers
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment
-from lora_core.scene_numbers import NUMBERS, Facts, read_comparison
-from lora_core.scenes import FILE, MOST_QUESTION, MOST_SENTENCE, Guess, Scene, check, own_talk, read_talk
+from lora_core.talk import numbers
+from lora_core.talk.expressions import read_comparison
+from lora_core.talk.numbers import NUMBERS, Facts
+from lora_core.talk.scenes import FILE, MOST_QUESTION, MOST_SENTENCE, Guess, Scene, check, own_talk, read_talk
 from lora_core.theory import floors, knee
 from lora_core.training.run import Run, run
 
@@ -390,7 +391,7 @@ def test_the_head_of_the_file_names_every_field() -> None:
 
 
 def test_numbers_are_read_before_torch_is_there() -> None:
-    code = "import sys, lora_core.scenes as s; s.own_talk(); print('torch' in sys.modules)"
+    code = "import sys, lora_core.talk.scenes as s; s.own_talk(); print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
-    assert scene_numbers.number_text(float("nan"), scene_numbers.Unit.LOSS) == "–"
+    assert numbers.number_text(float("nan"), numbers.Unit.LOSS) == "–"

@@ -265,7 +265,7 @@ def threads() -> Iterator[None]:
     ],
 )
 def test_the_number_of_threads_changes_no_bit(fields: dict[str, Any]) -> None:
-    """Split between threads, sums are added in another order: see ``lora_core.threads``."""
+    """Split between threads, sums are added in another order: see ``lora_core.reproducible``."""
     runs = []
     for count in (1, 2):
         torch.set_num_threads(count)

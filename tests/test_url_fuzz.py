@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from lora_core import Experiment, run
 from lora_core.experiment import LIMITS
-from lora_core.verdict import verdict
+from lora_core.findings.verdict import verdict
 from pages.ui.controls import CONTROLS, value_text
 from pages.ui.frame import PAGES
 

@@ -6,9 +6,9 @@ from itertools import product
 import pytest
 
 from lora_core import Experiment, run, train
-from lora_core.next_steps import next_steps
-from lora_core.numbers import loss_text
-from lora_core.verdict import verdict
+from lora_core.findings.next_steps import next_steps
+from lora_core.findings.verdict import verdict
+from lora_core.formatting import loss_text
 
 CORNERS = {
     "dead": Experiment(init="zero"),

@@ -7,9 +7,9 @@ runs the scripts. They hold only what this experiment needs: no options, no bran
 
 from itertools import pairwise
 
+from lora_core.adapters.peft_terms import LAYER, peft_terms
 from lora_core.experiment import Experiment, Init, Optimizer, ScalingRule, Task
 from lora_core.export.data_lines import data_lines
-from lora_core.export.peft_terms import LAYER, peft_terms
 
 MOST_LINES = 60
 

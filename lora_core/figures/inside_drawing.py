@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from lora_core.figures import palette
 from lora_core.figures.inside_matrices import block_mean, block_size
-from lora_core.numbers import loss_text
+from lora_core.formatting import loss_text
 
 PICTURE = 8
 """Pixels along a side of a digit."""

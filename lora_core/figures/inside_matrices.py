@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lora_core.formatting import loss_text
 from lora_core.geometry import numerical_rank
-from lora_core.numbers import loss_text
 from lora_core.training.history import Snapshot
 from lora_core.training.run import Run
 

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lora_core.numbers import loss_text
+from lora_core.formatting import loss_text
 
 Series = NDArray[np.float64]
 Role = Literal["lora", "full", "ghost", "pin"]

@@ -11,8 +11,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.numbers import loss_text
-from lora_core.original import Mend
+from lora_core.findings.original_script import Mend
+from lora_core.formatting import loss_text
 
 POINTS = 200
 """A curve of this small a figure has no more points than that."""

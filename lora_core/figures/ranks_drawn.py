@@ -7,7 +7,7 @@ from lora_core.figures import palette
 from lora_core.figures.ranks_axes import GAP, MARGIN, SCALE, legend, over_rank, rank_axis, rank_edges
 from lora_core.figures.ranks_beyond import MapInfo, SeedsInfo, SpectrumInfo
 from lora_core.figures.ranks_numbers import Floats, RanksInfo, axis_range
-from lora_core.numbers import loss_text
+from lora_core.formatting import loss_text
 
 
 def draw_heat(info: RanksInfo, columns: int = 100) -> go.Figure:

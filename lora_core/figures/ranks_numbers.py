@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lora_core.accounting import full_cost, lora_cost
 from lora_core.data import Problem
 from lora_core.experiment import Experiment
-from lora_core.numbers import loss_text, percent_text, times_text
+from lora_core.formatting import loss_text, percent_text, times_text
 from lora_core.theory import floor_at, knee
 from lora_core.training.sweep import Sweep
 

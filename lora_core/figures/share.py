@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.experiment import Experiment
 from lora_core.figures import palette
-from lora_core.numbers import bytes_text, count_text, percent_text
+from lora_core.formatting import bytes_text, count_text, percent_text
 
 INSIDE = 0.25
 """A bar at least this share of the widest has room for its number."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lora_core.data import Problem, make_problem
 from lora_core.experiment import Experiment, Whole
-from lora_core.threads import computed_once, one_thread
+from lora_core.reproducible import computed_once, one_thread
 from lora_core.training.engine import Duel, reduce_sample
 from lora_core.training.history import Lane, Recorder
 from lora_core.training.start import start_of

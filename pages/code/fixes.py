@@ -3,8 +3,8 @@
 import streamlit as st
 
 from lora_core.figures.mends import draw_mend
-from lora_core.numbers import loss_text
-from lora_core.original import LONG, ORIGINAL, OTHER_RANK, Facts, Mend, facts, mends
+from lora_core.findings.original_script import LONG, ORIGINAL, OTHER_RANK, Facts, Mend, facts, mends
+from lora_core.formatting import loss_text
 from pages.code.words import Words
 from pages.components.still_chart import steady_chart
 from pages.ui.controls import set_fields

@@ -9,11 +9,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lora_core.__main__ import print_losses
 from lora_core.accounting import full_cost, lora_cost
 from lora_core.experiment import LIMITS, Experiment, Init, Whole
+from lora_core.findings.original_script import ORIGINAL, base_loss, print_losses, printed_losses
 from lora_core.layer import LoRALayer, count_parameters
-from lora_core.original import ORIGINAL, base_loss, printed_losses
 from lora_core.training.loop import create_toy_dataset, train_model
 from lora_core.training.run import Run
 from pages.code.direction import direct

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from lora_core.accounting import lora_cost
+from lora_core.adapters.peft_terms import peft_terms
 from lora_core.experiment import Experiment, ScalingRule, Task
 from lora_core.export import adapter_zip, peft_script, torch_script
-from lora_core.export.peft_terms import peft_terms
 from lora_core.training.run import Run
 from pages.code.words import Words
 from pages.runtime.runs import grown_run

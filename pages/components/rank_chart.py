@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from lora_core.figures import palette
 from lora_core.figures.ranks import ranks_alt
 from lora_core.figures.ranks_numbers import RanksInfo, rank_words
-from lora_core.numbers import loss_text, percent_text
+from lora_core.formatting import loss_text, percent_text
 from pages.components.message import pack
 from pages.components.serving import component
 from pages.runtime.callbacks import last_told, whole

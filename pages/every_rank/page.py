@@ -12,7 +12,7 @@ from lora_core.figures import ranks_drawn
 from lora_core.figures.ranks import draw_ranks
 from lora_core.figures.ranks_beyond import SpectrumInfo, effective_ranks, spectrum_info, truncation
 from lora_core.figures.ranks_numbers import Floats, RanksInfo, knee_words, ranks_info, table
-from lora_core.numbers import bytes_text, loss_text, percent_text
+from lora_core.formatting import bytes_text, loss_text, percent_text
 from lora_core.training.batched import BLOCK_BYTES
 from lora_core.training.sweep import Sweep
 from pages.components.live_chart import preload

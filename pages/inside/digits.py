@@ -5,7 +5,7 @@ import streamlit as st
 
 from lora_core.experiment import Shift
 from lora_core.figures import inside_digits as figure
-from lora_core.numbers import percent_text, plural
+from lora_core.formatting import percent_text, plural
 from lora_core.training.run import Run
 from pages.inside.parts import INPUT
 from pages.runtime.callbacks import whole

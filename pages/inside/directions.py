@@ -10,7 +10,7 @@ from lora_core.data import SWAPPED_PAIRS
 from lora_core.experiment import LIMITS, Experiment, Whole
 from lora_core.figures import inside_geometry
 from lora_core.figures.inside_matrices import nearest
-from lora_core.numbers import plural
+from lora_core.formatting import plural
 from lora_core.training.run import Run
 from lora_core.training.run import run as train_to_the_end
 from pages.runtime.queue import QUICK, BusyError

@@ -4,7 +4,7 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.figures import inside_start
-from lora_core.numbers import loss_text
+from lora_core.formatting import loss_text
 from lora_core.training.run import Run
 from pages.ui.theme import is_dark
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.figures import inside_merge
-from lora_core.numbers import loss_text, percent_text, plural
+from lora_core.formatting import loss_text, percent_text, plural
 from lora_core.training.run import Run
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 from lora_core.experiment import Experiment, ScalingRule
 from lora_core.figures import models as figures
 from lora_core.figures.models import gigabytes, short
+from lora_core.formatting import percent_text
 from lora_core.models import (
     OPTIMIZERS,
     PRECISIONS,
@@ -20,7 +21,6 @@ from lora_core.models import (
     lora_code,
 )
 from lora_core.models.targets import ALPHAS
-from lora_core.numbers import percent_text
 from pages.components.still_chart import steady_chart
 from pages.models.controls import Choice, choose, complaints, pick
 from pages.models.published import draw_published

@@ -9,8 +9,8 @@ from typing import Any
 
 from lora_core.experiment import Experiment, ScalingRule
 from lora_core.figures.models import gigabytes, short
+from lora_core.formatting import percent_text, times_text
 from lora_core.models import LEFT_OUT, PEAKS, PRESETS, Adapter, Bias, Memory, ModelShape, Peak, Row
-from lora_core.numbers import percent_text, times_text
 
 
 def verdict(name: str, shape: ModelShape, adapter: Adapter, memories: Sequence[Memory]) -> str:

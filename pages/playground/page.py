@@ -11,12 +11,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from lora_core.experiment import Experiment, ScalingRule
 from lora_core.figures import loss, share
-from lora_core.next_steps import next_steps
-from lora_core.numbers import loss_text, percent_text
+from lora_core.findings.next_steps import next_steps
+from lora_core.findings.verdict import verdict
+from lora_core.formatting import loss_text, percent_text
 from lora_core.theory import floor_at
 from lora_core.training.history import Lane
 from lora_core.training.run import Run
-from lora_core.verdict import verdict
 from pages.components.live_chart import live_chart
 from pages.components.still_chart import steady_chart
 from pages.playground.comparisons import draw_pins, ghost, pinned, remember

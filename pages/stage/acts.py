@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from lora_core.scenes import Talk
+from lora_core.talk.scenes import Talk
 from pages.runtime.callbacks import last_told
 from pages.stage.state import STAGE, Stage, current
 from pages.ui.controls import RANKS

@@ -13,7 +13,7 @@ import segno
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from lora_core.scenes import own_talk
+from lora_core.talk.scenes import own_talk
 from pages.runtime.callbacks import whole
 from pages.stage.state import Stage, current
 from pages.ui.controls import value_text

@@ -13,11 +13,11 @@ from lora_core.experiment import Experiment
 from lora_core.figures.loss_numbers import LossInfo, alt_text, loss_info
 from lora_core.figures.ranks_numbers import RanksInfo, knee_words, ranks_info
 from lora_core.figures.stage import draw_scene, draw_scene_ranks, scene_alt, scene_ranks_alt
-from lora_core.scene_numbers import Facts, Unit
-from lora_core.scenes import Scene
+from lora_core.findings.verdict import verdict
+from lora_core.talk.numbers import Facts, Unit
+from lora_core.talk.scenes import Scene
 from lora_core.training.run import Run
 from lora_core.training.sweep import Sweep
-from lora_core.verdict import verdict
 from pages.components.live_chart import live_chart, preload
 from pages.components.still_chart import steady_chart
 from pages.runtime.runs import RUNS, finished_run, grown_run, warm_up

@@ -7,9 +7,9 @@ the talk on the stage stays.
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from lora_core.numbers import plural
-from lora_core.scene_numbers import Facts
-from lora_core.scenes import Scene, Talk, check, own_talk, read_talk
+from lora_core.formatting import plural
+from lora_core.talk.numbers import Facts
+from lora_core.talk.scenes import Scene, Talk, check, own_talk, read_talk
 from pages.runtime import sweeps
 from pages.runtime.callbacks import whole
 from pages.runtime.runs import brief, finished_run, grown_run

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from lora_core.scenes import Guess, Scene, Talk, own_talk
+from lora_core.talk.scenes import Guess, Scene, Talk, own_talk
 from pages.ui.controls import CONTROLS, set_fields, value_text
 from pages.ui.frame import arriving, complain, take_over
 from pages.ui.text import harmless

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from lora_core import Experiment
 from lora_core.export import peft_script, torch_script
-from lora_core.original import facts
+from lora_core.findings.original_script import facts
 from pages.code.words import texts
 
 AREA = ".st-key-code_page"

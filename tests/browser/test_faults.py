@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 
 from lora_core import Experiment, run
-from lora_core.verdict import verdict
+from lora_core.findings.verdict import verdict
 from pages.ui.controls import CONTROLS
 from tests.load.server import Server
 

@@ -17,8 +17,8 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from lora_core import Experiment, run
-from lora_core.scene_numbers import Facts
-from lora_core.scenes import Scene, own_talk
+from lora_core.talk.numbers import Facts
+from lora_core.talk.scenes import Scene, own_talk
 
 TALK = own_talk().scenes
 CHART = "[data-testid=live-chart][data-run], [data-testid=steady-chart][data-run]"

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from lora_core import Experiment, run
 from lora_core.experiment import LIMITS, Flag, Real, Whole
-from lora_core.verdict import verdict
+from lora_core.findings.verdict import verdict
 from pages.ui.controls import CONTROLS, value_text
 
 CHART = "[data-testid=live-chart]"

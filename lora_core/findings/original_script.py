@@ -15,6 +15,7 @@ from torch import nn
 from lora_core.accounting import lora_cost
 from lora_core.data import Problem, make_problem
 from lora_core.experiment import Experiment, Init, ScalingRule, Task
+from lora_core.layer import count_parameters
 from lora_core.presets import PRESETS
 from lora_core.theory import floor_at
 from lora_core.training.loop import train_model
@@ -67,6 +68,24 @@ class Facts:
     """The best that the script's rank can do, with its trained bias."""
     full_floor: float
     """The best that any linear map with a bias can do."""
+
+
+def print_losses(experiment: Experiment) -> None:
+    """Train with the plain loop and print what the original script prints."""
+    problem = make_problem(experiment)
+    model = lora_layer(experiment, problem)
+    trainable, total = count_parameters(model)
+    print(f"Trainable parameters: {trainable}")
+    print(f"Total parameters: {total}")
+    train_model(
+        model,
+        problem.X.float(),
+        problem.Y.float(),
+        experiment.epochs,
+        experiment.learning_rate,
+        optimizer=experiment.optimizer,
+        lr_ratio=experiment.lr_ratio,
+    )
 
 
 def printed_losses() -> list[float]:

@@ -13,8 +13,8 @@ import zipfile
 from safetensors.torch import save
 from torch import Tensor
 
+from lora_core.adapters.peft_terms import LAYER, peft_terms
 from lora_core.experiment import Experiment
-from lora_core.export.peft_terms import LAYER, peft_terms
 from lora_core.training.run import Run
 
 _PREFIX = f"base_model.model.{LAYER}"

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lora_core import make_problem, run
-from lora_core.original import ORIGINAL, OTHER_RANK, Mend, facts, mends, printed_losses
+from lora_core.findings.original_script import ORIGINAL, OTHER_RANK, Mend, facts, mends, printed_losses
 from tests.printed import LINES, PRINTED, lines_of, on_any_processor
 
 

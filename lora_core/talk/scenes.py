@@ -15,16 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lora_core.experiment import LIMITS, Experiment
-from lora_core.scene_numbers import (
-    BESIDE,
-    NUMBERS,
-    Comparison,
-    Facts,
-    Unit,
-    check_names,
-    check_template,
-    read_comparison,
-)
+from lora_core.talk.expressions import Comparison, check_names, check_template, read_comparison
+from lora_core.talk.numbers import BESIDE, NUMBERS, Facts, Unit
 
 FILE = Path(__file__).with_name("scenes.toml")
 MOST_SCENES, MOST_BYTES = 40, 100_000

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lora_core.numbers import bytes_text, count_text, loss_text, percent_text, plural, times_text
+from lora_core.formatting import bytes_text, count_text, loss_text, percent_text, plural, times_text
 
 
 @pytest.mark.parametrize(

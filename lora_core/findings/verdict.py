@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.experiment import Experiment, Task
-from lora_core.numbers import loss_text, percent_text, plural, times_text
+from lora_core.formatting import loss_text, percent_text, plural, times_text
 from lora_core.theory import floor_at, knee
 from lora_core.training.run import Run
 

@@ -1,12 +1,10 @@
 """Which numbers may a scene speak of? Each by its name, computed from the scene's run, with its unit.
 
 A talk is data that anyone may edit, so it never holds a result: its sentences name numbers, as in
-``{final_loss}``, and its claims compare them, as in ``final_loss < 1.05 * floor``. Both are read by the small
-grammars below and nothing else: no attribute, no call, no format of Python's can be reached from a file.
+``{final_loss}``, and its claims compare them (``lora_core.talk.expressions``).
 """
 
 import math
-import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
-from lora_core.numbers import loss_text, percent_text, times_text
+from lora_core.formatting import loss_text, percent_text, times_text
 
 if TYPE_CHECKING:
     from lora_core.training.run import Run
@@ -156,11 +154,8 @@ NUMBERS: dict[str, Number] = {
 """Name -> number. ``beside.NAME`` is the same number of the run that a scene shows beside its own."""
 
 BESIDE = "beside."
-_NAME = r"(?:beside\.)?[a-z_]+"
-_IN_BRACES = re.compile(rf"\{{({_NAME})\}}")
-_TERM = rf"(?:(\d+(?:\.\d+)?(?:e-?\d+)?)(?:\s*\*\s*({_NAME}))?|({_NAME}))"
-_COMPARISON = re.compile(rf"\s*{_TERM}\s*(<=|>=|<|>|=)\s*{_TERM}\s*")
-_RELATIONS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge, "=": operator.eq}
+NAME = r"(?:beside\.)?[a-z_]+"
+IN_BRACES = re.compile(rf"\{{({NAME})\}}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,63 +177,4 @@ class Facts:
 
     def filled(self, template: str) -> str:
         """A sentence with its numbers put in."""
-        return _IN_BRACES.sub(lambda found: self.text(found[1]), template)
-
-
-class Term(NamedTuple):
-    """A factor times a number, or the factor alone."""
-
-    factor: float
-    name: str | None
-
-    def value(self, facts: Facts) -> float:
-        return self.factor * (1.0 if self.name is None else facts.value(self.name))
-
-
-class Comparison(NamedTuple):
-    """Two terms and how the first stands to the second; ``text`` is as it was written."""
-
-    text: str
-    left: Term
-    relation: str
-    right: Term
-
-    def holds(self, facts: Facts) -> bool:
-        return bool(_RELATIONS[self.relation](self.left.value(facts), self.right.value(facts)))
-
-
-def read_comparison(text: str, beside: bool) -> Comparison:
-    """Read ``number < number``, where a number is a name, a figure, or ``figure * name``.
-
-    :raises ValueError: anything else, or a name that is none of ``NUMBERS``.
-    """
-    found = _COMPARISON.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r} must compare two numbers, as in 'final_loss < 1.05 * floor'.")
-    check_names([name for name in (found[2], found[3], found[6], found[7]) if name], beside)
-    left = Term(float(found[1] or 1), found[2] or found[3])
-    right = Term(float(found[5] or 1), found[6] or found[7])
-    return Comparison(text, left, found[4], right)
-
-
-def check_template(text: str, beside: bool) -> None:
-    """Let pass a sentence whose braces all hold a known name.
-
-    :raises ValueError: a brace that holds anything else.
-    """
-    check_names(_IN_BRACES.findall(text), beside)
-    rest = _IN_BRACES.sub("", text)
-    if "{" in rest or "}" in rest:
-        raise ValueError("braces must hold the name of a number, as in {final_loss}.")
-
-
-def check_names(names: list[str], beside: bool) -> None:
-    """Let pass names of numbers.
-
-    :raises ValueError: an unknown name, or ``beside.`` in a scene with nothing beside.
-    """
-    for name in names:
-        if name.removeprefix(BESIDE) not in NUMBERS:
-            raise ValueError(f"{name} is no number of a run: there are {', '.join(NUMBERS)}.")
-        if name.startswith(BESIDE) and not beside:
-            raise ValueError(f"{name} needs a run beside the scene's: give it 'beside'.")
+        return IN_BRACES.sub(lambda found: self.text(found[1]), template)

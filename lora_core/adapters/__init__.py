@@ -1,0 +1,1 @@
+"""Files of PEFT's: adapters written, and read."""
