@@ -14,7 +14,7 @@ from streamlit.runtime.scriptrunner import RerunData, RerunException
 
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment
-from lora_core.figures.ranks_numbers import ranks_info
+from lora_core.figures.ranks.numbers import ranks_info
 from lora_core.talk.scenes import own_talk
 from lora_core.training.sweep import sweep
 from pages.components import live_chart, rank_chart, time_machine

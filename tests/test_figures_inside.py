@@ -13,17 +13,11 @@ from scipy.linalg import subspace_angles  # type: ignore[import-untyped]
 from lora_core import Experiment, Run, run
 from lora_core.accounting import lora_cost
 from lora_core.data import SWAPPED_PAIRS
-from lora_core.figures import (
-    inside_digits,
-    inside_flow,
-    inside_geometry,
-    inside_matrices,
-    inside_merge,
-    inside_parts,
-    inside_start,
-)
-from lora_core.figures.inside_drawing import largest, matrix_map, signed_text, tiles
-from lora_core.figures.inside_matrices import NAMES, block_mean, block_size, factors, matrices_info
+from lora_core.figures.inside import digits as inside_digits
+from lora_core.figures.inside import directions, first_steps, matrices, merge, one_input
+from lora_core.figures.inside import parts as inside_parts
+from lora_core.figures.inside.drawing import largest, matrix_map, signed_text, tiles
+from lora_core.figures.inside.matrices import NAMES, block_mean, block_size, factors, matrices_info
 from lora_core.geometry import numerical_rank, principal_angles
 from lora_core.training.history import Snapshot
 from lora_core.training.start import lora_layer
@@ -97,14 +91,14 @@ def test_maps_are_the_matrices_or_their_block_means(name):
         (info.delta[-1], delta(found), (rows, columns)),
     ):
         np.testing.assert_allclose(drawn, block_mean(matrix.numpy(), *block), rtol=1e-5, atol=1e-6)
-        assert max(drawn.shape) <= inside_matrices.MOST_CELLS
+        assert max(drawn.shape) <= matrices.MOST_CELLS
     maps = (info.W0, info.A, info.B, info.delta, info.W0 + info.delta)
     assert info.scale == pytest.approx(largest(*maps), rel=1e-6)
-    assert bool(inside_matrices.averaged(info)) == (name == "averaged")
+    assert bool(matrices.averaged(info)) == (name == "averaged")
 
 
 def test_what_was_averaged_is_said():
-    words = inside_matrices.averaged(matrices_info(trained("averaged")))
+    words = matrices.averaged(matrices_info(trained("averaged")))
     assert "3 × 2 of W₀, 3 × 2 of A, 2 × 2 of B" in words
 
 
@@ -119,9 +113,9 @@ def test_rank_of_the_sum_is_found_without_decomposing_it(shape, drop, monkeypatc
     # A change that takes some directions away again, beside one that adds nothing.
     A[:, :drop], B[:drop] = -U[:, :drop] * S[:drop], Vh[:drop]
     A[:, drop:], B[drop:] = U[:, drop:3], Vh[drop:3]
-    monkeypatch.setattr(inside_matrices, "_DIRECT", 0)
+    monkeypatch.setattr(matrices, "_DIRECT", 0)
     assert numerical_rank(torch.linalg.svdvals(W0 + A @ B)) == min(shape) - drop
-    assert inside_matrices._tuned_ranks(W0, S, [(A, B)], 1.0) == [min(shape) - drop]
+    assert matrices._tuned_ranks(W0, S, [(A, B)], 1.0) == [min(shape) - drop]
 
 
 def test_block_means_hold_the_last_block_and_pass_through_products():
@@ -136,12 +130,12 @@ def test_block_means_hold_the_last_block_and_pass_through_products():
 
 def test_too_many_bytes_thin_the_updates_and_keep_both_ends(monkeypatch):
     found = trained("default")
-    monkeypatch.setattr(inside_matrices, "MOST_BYTES", 200_000)
+    monkeypatch.setattr(matrices, "MOST_BYTES", 200_000)
     info = matrices_info(found)
     assert 2 < len(info.updates) < len(found.lora.snapshots)
     assert (info.updates[0], info.updates[-1]) == (0, 60)
-    assert inside_matrices.nearest(info.updates, 0) == 0
-    assert inside_matrices.nearest(info.updates, None) == inside_matrices.nearest(info.updates, 999) == 60
+    assert matrices.nearest(info.updates, 0) == 0
+    assert matrices.nearest(info.updates, None) == matrices.nearest(info.updates, 999) == 60
 
 
 def test_a_snapshot_of_full_fine_tuning_is_refused():
@@ -232,7 +226,7 @@ def test_outputs_are_the_layers():
 @pytest.mark.parametrize("name", CASES)
 def test_the_flow_is_the_layers_forward(name):
     found = trained(name)
-    info = inside_flow.flow_info(found.problem, last(found), found.experiment.scaling, 7)
+    info = one_input.flow_info(found.problem, last(found), found.experiment.scaling, 7)
     x = found.problem.X_test[7]
     np.testing.assert_allclose(info.y, layer_of(found)(x).detach(), rtol=1e-10, atol=1e-12)
     np.testing.assert_array_equal(info.base, found.problem.base(x).detach())
@@ -242,7 +236,7 @@ def test_the_flow_is_the_layers_forward(name):
 
 
 def test_the_followed_number_adds_up_in_words():
-    info = inside_flow.FlowInfo(
+    info = one_input.FlowInfo(
         np.ones(2),
         np.array([0.5, -2.0]),
         np.array([1.0, 0.25]),
@@ -251,23 +245,21 @@ def test_the_followed_number_adds_up_in_words():
         1.0,
         False,
     )
-    assert inside_flow.follow(info, "output 2") == (
+    assert one_input.follow(info, "output 2") == (
         "All that the adapter knows of this input is z = (0.500, −2.00). It moves output 2 most: the base "
         "says 0.250, the adapter adds −0.750, out comes −0.500, and the target is 0."
     )
 
 
 def test_an_adapter_that_adds_nothing_is_told_to():
-    words = inside_flow.follow(
-        inside_flow.flow_info(trained("dead").problem, last(trained("dead")), 1.0, 0), ""
-    )
+    words = one_input.follow(one_input.flow_info(trained("dead").problem, last(trained("dead")), 1.0, 0), "")
     assert words.endswith("It adds nothing yet: what comes out is what the base says.")
 
 
 def test_an_input_that_is_not_there_is_named():
     found = trained("default")
     with pytest.raises(ValueError, match="index is 512: it must be from 0 to 511"):
-        inside_flow.flow_info(found.problem, last(found), 1.0, 512)
+        one_input.flow_info(found.problem, last(found), 1.0, 512)
 
 
 # --- digits -------------------------------------------------------------------------------------------------
@@ -352,7 +344,7 @@ def test_gradients_are_autograds(name):
     found = trained(name)
     layer, problem = layer_of(found), found.problem
     torch.nn.functional.mse_loss(layer(problem.X), problem.Y).backward()
-    A, B = inside_start.gradients(
+    A, B = first_steps.gradients(
         problem.X, problem.residual(), *factors(last(found)), found.experiment.scaling, last(found).bias
     )
     torch.testing.assert_close(A, layer.lora_A.grad, rtol=1e-8, atol=1e-13)
@@ -366,13 +358,12 @@ def test_the_first_updates_are_the_runs(optimizer, train_bias):
         in_features=12, out_features=5, rank=2, optimizer=optimizer, train_bias=train_bias, epochs=9
     )
     found = run(e, snapshots=range(10))
-    info, start = inside_start.start_info(e, found.problem), found.lora.snapshots[0]
+    info, start = first_steps.start_info(e, found.problem), found.lora.snapshots[0]
     R = found.problem.residual()
     for update, snapshot in found.lora.snapshots.items():
         A, B = factors(snapshot)
         norms = [
-            float(g.norm())
-            for g in inside_start.gradients(found.problem.X, R, A, B, e.scaling, snapshot.bias)
+            float(g.norm()) for g in first_steps.gradients(found.problem.X, R, A, B, e.scaling, snapshot.bias)
         ]
         np.testing.assert_allclose([info.gradients[key][update] for key in "AB"], norms, rtol=1e-9)
         moved = [float((A - start.A).norm()), float((B - factors(start)[1]).norm())]
@@ -384,7 +375,7 @@ def test_the_first_updates_are_the_runs(optimizer, train_bias):
 
 def test_every_way_to_start_says_what_it_moves():
     found = trained("default")
-    ways = {str(way.init): way for way in inside_start.beginnings(found.experiment, found.problem)}
+    ways = {str(way.init): way for way in first_steps.beginnings(found.experiment, found.problem)}
     assert {name: way.moves for name, way in ways.items()} == {
         "kaiming": "B alone",
         "gaussian": "B alone",
@@ -408,10 +399,10 @@ def test_every_way_to_start_says_what_it_moves():
 def test_merging_changes_the_weight_and_not_what_the_layer_says(name):
     found = trained(name)
     e = found.experiment
-    info = inside_merge.merge_info(e, found.problem, last(found))
+    info = merge.merge_info(e, found.problem, last(found))
     assert info.single.relative < 2e-6
     assert info.double.relative < 1e-14
-    start = inside_merge.checksum(found.problem.base.weight.float())
+    start = merge.checksum(found.problem.base.weight.float())
     assert info.unmerged == start
     assert (info.merged == start) == found.dead
     cost = lora_cost(e.in_features, e.out_features, e.rank)
@@ -423,8 +414,8 @@ def test_merging_changes_the_weight_and_not_what_the_layer_says(name):
 def test_training_by_the_plain_loop_leaves_the_frozen_weight_to_the_bit(name):
     found = trained(name)
     e = found.experiment
-    info = inside_merge.frozen_info(e, found.problem)
-    assert info.start == info.trained == inside_merge.checksum(found.problem.base.weight.float())
+    info = merge.frozen_info(e, found.problem)
+    assert info.start == info.trained == merge.checksum(found.problem.base.weight.float())
     assert (info.updates, info.samples) == (
         (3, 64) if name == "averaged" else (e.epochs, len(found.problem.X))
     )
@@ -438,16 +429,16 @@ def test_training_by_the_plain_loop_leaves_the_frozen_weight_to_the_bit(name):
 def test_a_checksum_is_the_one_of_the_bytes():
     weight = torch.arange(6, dtype=torch.float32).reshape(2, 3)
     expected = hashlib.sha256(np.arange(6, dtype=np.float32).tobytes()).hexdigest()
-    assert inside_merge.checksum(weight) == expected[:12]
+    assert merge.checksum(weight) == expected[:12]
     weight[1, 2] = torch.nextafter(weight[1, 2], torch.tensor(9.0))
-    assert inside_merge.checksum(weight) != expected[:12]
+    assert merge.checksum(weight) != expected[:12]
 
 
 # --- directions ---------------------------------------------------------------------------------------------
 
 
 def test_an_adapter_is_itself():
-    info = inside_geometry.phi_info(last(trained("default")), last(trained("default")))
+    info = directions.phi_info(last(trained("default")), last(trained("default")))
     np.testing.assert_allclose(np.diagonal(info.reads), 1.0, atol=1e-12)
     np.testing.assert_allclose(np.diagonal(info.writes), 1.0, atol=1e-12)
     assert info.chance == (1 / 64, 1 / 64)
@@ -455,7 +446,7 @@ def test_an_adapter_is_itself():
 
 def test_phi_is_the_papers():
     found, other = trained("default"), run(Experiment(rank=5, epochs=60))
-    info = inside_geometry.phi_info(last(found), last(other))
+    info = directions.phi_info(last(found), last(other))
     for phi, one, two in (
         (info.reads, last(found).A, last(other).A),
         (info.writes, factors(last(found))[1].T, factors(last(other))[1].T),
@@ -469,14 +460,14 @@ def test_phi_is_the_papers():
 
 def test_an_adapter_whose_b_is_zero_writes_nowhere():
     found = trained("default")
-    info = inside_geometry.phi_info(found.lora.snapshots[0], last(found))
+    info = directions.phi_info(found.lora.snapshots[0], last(found))
     assert info.reads.shape == (3, 3)
     assert info.writes.shape == (0, 3)
 
 
 def test_a_rank_that_suffices_turns_into_the_true_subspace():
     found = run(Experiment(rank=4, noise=0.0, epochs=400))
-    info = inside_geometry.angles_info(found)
+    info = directions.angles_info(found)
     assert info.count == 4
     assert np.isnan(info.reads[0]).all()  # no change yet, so no direction
     assert (info.reads[1] > 5).all()
@@ -487,7 +478,7 @@ def test_a_rank_that_suffices_turns_into_the_true_subspace():
 @pytest.mark.parametrize("task", ["low-rank", "power-law"])
 def test_angles_are_those_between_the_whole_matrices(task):
     found = run(Experiment(task=task, in_features=20, out_features=8, rank=3, true_rank=2, epochs=30))
-    info, true = inside_geometry.angles_info(found), found.problem.true_delta
+    info, true = directions.angles_info(found), found.problem.true_delta
     count = 2 if task == "low-rank" else 3
     U, _, Vh = torch.linalg.svd(true, full_matrices=False)
     for rows, own, truth in (
@@ -503,7 +494,7 @@ def test_angles_are_those_between_the_whole_matrices(task):
 def test_an_adapter_writes_what_swapped_labels_ask_for(name):
     """Each pair asks for one output less the other, and no other output is to change."""
     found = trained(name)
-    info, pairs = inside_geometry.angles_info(found), found.experiment.true_rank
+    info, pairs = directions.angles_info(found), found.experiment.true_rank
     eye = np.eye(10)
     asked = np.stack([eye[one] - eye[other] for one, other in SWAPPED_PAIRS[:pairs]], axis=1)
     written = np.linalg.svd(delta(found).numpy().T)[0][:, : found.experiment.rank]
@@ -512,17 +503,17 @@ def test_an_adapter_writes_what_swapped_labels_ask_for(name):
     assert (info.writes[-1] < 1).all()
     assert (info.writes[1] > info.writes[-1]).any()
     assert info.reads.shape == (len(info.updates), 0)
-    figure = inside_geometry.draw_angles(info, 0)
+    figure = directions.draw_angles(info, 0)
     assert len(figure.data) == pairs
     assert [each.text for each in figure.layout.annotations] == ["Written"]
 
 
 def test_a_task_without_a_true_change_has_no_angles():
-    assert inside_geometry.angles_info(run(Experiment(task="noise", epochs=2))) is None
-    assert inside_geometry.angles_info(run(Experiment(task="digits", shift="turn", epochs=2))) is None
-    assert np.isnan(inside_geometry.angles_info(trained("dead")).reads).all()
-    assert not inside_geometry.angles_info(trained("dead")).known
-    assert inside_geometry.angles_info(trained("default")).known
+    assert directions.angles_info(run(Experiment(task="noise", epochs=2))) is None
+    assert directions.angles_info(run(Experiment(task="digits", shift="turn", epochs=2))) is None
+    assert np.isnan(directions.angles_info(trained("dead")).reads).all()
+    assert not directions.angles_info(trained("dead")).known
+    assert directions.angles_info(trained("default")).known
 
 
 # --- drawings -----------------------------------------------------------------------------------------------
@@ -540,13 +531,13 @@ def drawings(name: str, dark: bool) -> dict[str, go.Figure]:
         "parts": inside_parts.draw_parts(
             parts, [0], outputs, inside_parts.map_limit(parts), dark=dark, classes=digits
         ),
-        "flow": inside_flow.draw_flow(inside_flow.flow_info(problem, snapshot, e.scaling, 0), dark, digits),
-        "start": inside_start.draw_start(inside_start.start_info(e, problem), dark),
-        "phi": inside_geometry.draw_phi(inside_geometry.phi_info(snapshot, snapshot), ("a", "b"), dark),
+        "flow": one_input.draw_flow(one_input.flow_info(problem, snapshot, e.scaling, 0), dark, digits),
+        "start": first_steps.draw_start(first_steps.start_info(e, problem), dark),
+        "phi": directions.draw_phi(directions.phi_info(snapshot, snapshot), ("a", "b"), dark),
     }
-    angles = inside_geometry.angles_info(found)
+    angles = directions.angles_info(found)
     if angles is not None:
-        figures["angles"] = inside_geometry.draw_angles(angles, max(angles.updates), dark)
+        figures["angles"] = directions.draw_angles(angles, max(angles.updates), dark)
     if digits:
         pictures = inside_digits.pictures_info(problem, snapshot, e.scaling)
         gallery = inside_digits.gallery_info(problem, snapshot, e.scaling)
@@ -587,8 +578,8 @@ def test_a_part_switched_off_is_hollow_and_gone_from_the_map():
 
 def test_the_drawn_flow_holds_the_numbers_of_the_flow():
     found = trained("default")
-    info = inside_flow.flow_info(found.problem, last(found), found.experiment.scaling, 0)
-    figure = inside_flow.draw_flow(info)
+    info = one_input.flow_info(found.problem, last(found), found.experiment.scaling, 0)
+    figure = one_input.draw_flow(info)
     drawn = [np.ravel(trace.z) for trace in figure.data]
     for values, expected in zip(
         drawn, (info.x, info.z, info.base, info.added, info.y, info.target), strict=True
@@ -607,7 +598,7 @@ def test_the_drawn_flow_holds_the_numbers_of_the_flow():
 def test_z_is_named_where_there_is_room(rank, beside):
     """At its side, or above it where it is as wide as its path."""
     found = run(Experiment(rank=rank, epochs=2))
-    figure = inside_flow.draw_flow(inside_flow.flow_info(found.problem, last(found), 1.0, 0))
+    figure = one_input.draw_flow(one_input.flow_info(found.problem, last(found), 1.0, 0))
     words = [each.text for each in figure.layout.annotations]
     assert (f"<b>z</b><br>{rank} numbers" in words) == beside
     assert (f"<b>z</b>, {rank} numbers" in words) != beside
@@ -619,12 +610,12 @@ def test_z_is_named_where_there_is_room(rank, beside):
     ("scaling", "text"), [(8, "8"), (8 / 3, "2.67"), (8 / 1024, "0.00781"), (4096 / 3, "1,365")]
 )
 def test_the_scaling_is_written_as_a_person_would(scaling, text):
-    assert inside_matrices.scaling_text(scaling) == text
+    assert matrices.scaling_text(scaling) == text
 
 
 def test_where_b_is_zero_the_map_of_directions_says_so():
     start = trained("default").lora.snapshots[0]
-    figure = inside_geometry.draw_phi(inside_geometry.phi_info(start, start), ("a", "b"))
+    figure = directions.draw_phi(directions.phi_info(start, start), ("a", "b"))
     (words,) = [each for each in figure.layout.annotations if "zero" in each.text]
     assert words.text == "B is zero:<br>no directions"
     assert (words.xref, words.yref) == ("x2", "y2")

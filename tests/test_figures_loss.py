@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lora_core.figures import palette
-from lora_core.figures.loss import (
+from lora_core.figures.loss.drawing import (
     Floor,
     LossCurve,
     LossInfo,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lora_core.figures import palette
-from lora_core.figures.models import (
+from lora_core.figures.models.drawing import (
     RANKS,
     RankCurve,
     RankInfo,

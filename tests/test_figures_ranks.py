@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from lora_core import Experiment, create_toy_dataset, make_problem, run, sweep, train_model
-from lora_core.figures import ranks_drawn
-from lora_core.figures.ranks import draw_ranks, draw_strip
-from lora_core.figures.ranks_axes import loss_axis, rank_edges
-from lora_core.figures.ranks_beyond import (
+from lora_core.figures.axes import loss_axis, rank_edges
+from lora_core.figures.ranks import beside
+from lora_core.figures.ranks.beyond import (
     SeedsInfo,
     effective_ranks,
     map_info,
@@ -20,7 +19,8 @@ from lora_core.figures.ranks_beyond import (
     spectrum_info,
     truncation,
 )
-from lora_core.figures.ranks_numbers import axis_range, knee_words, rank_words, ranks_info, table
+from lora_core.figures.ranks.drawing import draw_ranks, draw_strip
+from lora_core.figures.ranks.numbers import axis_range, knee_words, rank_words, ranks_info, table
 from lora_core.layer import LoRALayer
 from lora_core.theory import ideal_delta, knee
 from pages.runtime.sweeps import MAP_RANKS, MAP_RATES
@@ -97,7 +97,7 @@ def test_a_diverged_rank_is_said_and_drawn_as_a_gap() -> None:
     assert "diverged" in rank_words(info, place, 0.01)
     low, high = axis_range(info)
     assert 0 < low < high < np.inf
-    assert ranks_drawn.draw_heat(info).data[0].z[place][-1] is None
+    assert beside.draw_heat(info).data[0].z[place][-1] is None
 
 
 def test_the_ideal_change_has_the_ideal_spectrum_and_the_whole_energy(default) -> None:
@@ -162,7 +162,7 @@ def test_seeds_find_the_same_knee() -> None:
 def test_seeds_that_diverged_or_ended_at_zero_are_left_out_of_the_band(final: list, words: str) -> None:
     info = SeedsInfo((1, 2), (7, 8), np.array(final), (1, 1))
     assert words in info.words()
-    low, high = ranks_drawn.draw_seeds(info).layout.yaxis.range
+    low, high = beside.draw_seeds(info).layout.yaxis.range
     assert np.isfinite([low, high]).all()
     assert low < high
 

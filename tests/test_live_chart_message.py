@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lora_core import Experiment, run
-from lora_core.figures.loss import Floor, LossCurve, LossInfo, draw_loss, loss_drawing, loss_info
+from lora_core.figures.loss.drawing import Floor, LossCurve, LossInfo, draw_loss, loss_drawing, loss_info
 from lora_core.figures.share import share_drawing, share_info
 from pages.components.live_chart import live_chart
 from pages.components.message import pack

@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from lora_core import Experiment, make_problem, sweep
-from lora_core.figures.ranks_numbers import knee_words, ranks_info
+from lora_core.figures.ranks.numbers import knee_words, ranks_info
 from lora_core.training import sweep as sweep_module
 from lora_core.training.batched import Trainer
 from pages.runtime import sweeps

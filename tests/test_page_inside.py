@@ -14,9 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from lora_core import Experiment, LoRALayer, Run, run
 from lora_core.experiment import LIMITS
-from lora_core.figures import inside_start
-from lora_core.figures.inside_drawing import signed_text
-from lora_core.figures.inside_matrices import NAMES, label, matrices_info
+from lora_core.figures.inside import first_steps
+from lora_core.figures.inside.drawing import signed_text
+from lora_core.figures.inside.matrices import NAMES, label, matrices_info
 from lora_core.formatting import loss_text, percent_text
 from lora_core.geometry import principal_angles, singular_directions, subspace_similarity
 from lora_core.training.start import lora_layer
@@ -370,7 +370,7 @@ def test_one_swapped_pair_is_told_as_a_difference():
 
 def test_the_first_mover_is_told_exactly():
     found = trained()
-    info = inside_start.start_info(found.experiment, found.problem)
+    info = first_steps.start_info(found.experiment, found.problem)
     assert (
         f"the gradient of A is exactly 0 and that of B {loss_text(info.gradients['B'][0])}. The first update "
         f"moves B by {loss_text(info.moved['B'][1])} and A by 0;"

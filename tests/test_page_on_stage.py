@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from lora_core import run
 from lora_core.experiment import Experiment
-from lora_core.figures.ranks_numbers import RanksInfo
+from lora_core.figures.ranks.numbers import RanksInfo
 from lora_core.findings.verdict import verdict
 from lora_core.talk.numbers import Facts
 from lora_core.talk.scenes import Scene, own_talk

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lora_core.figures.models import gigabytes, short
+from lora_core.figures.models.drawing import gigabytes, short
 from lora_core.models import (
     CATALOGUE,
     OPTIMIZERS,

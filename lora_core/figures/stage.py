@@ -11,10 +11,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.loss import draw_loss
-from lora_core.figures.loss_numbers import LossInfo, format_loss
-from lora_core.figures.ranks import LOG_RANKS, loss_axis, rank_axis
-from lora_core.figures.ranks_numbers import RanksInfo, axis_range
+from lora_core.figures.loss.drawing import draw_loss
+from lora_core.figures.loss.numbers import LossInfo, format_loss
+from lora_core.figures.ranks.drawing import LOG_RANKS, loss_axis, rank_axis
+from lora_core.figures.ranks.numbers import RanksInfo, axis_range
 from lora_core.theory import knee
 
 GUESS = "Our guess"

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lora_core.figures.mends import draw_mend
+from lora_core.figures.fixes import draw_mend
 from lora_core.findings.original_script import LONG, ORIGINAL, OTHER_RANK, Facts, Mend, facts, mends
 from lora_core.formatting import loss_text
 from pages.code.words import Words

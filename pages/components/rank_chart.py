@@ -13,8 +13,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.ranks import ranks_alt
-from lora_core.figures.ranks_numbers import RanksInfo, rank_words
+from lora_core.figures.ranks.drawing import ranks_alt
+from lora_core.figures.ranks.numbers import RanksInfo, rank_words
 from lora_core.formatting import loss_text, percent_text
 from pages.components.message import pack
 from pages.components.serving import component

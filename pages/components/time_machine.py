@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lora_core.figures import palette
-from lora_core.figures.inside_matrices import NAMES, MatricesInfo, averaged, label, scaling_text
+from lora_core.figures.inside.matrices import NAMES, MatricesInfo, averaged, label, scaling_text
 from lora_core.formatting import loss_text
 from pages.components.serving import component
 from pages.runtime.callbacks import last_told, whole

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from lora_core.figures import ranks_drawn as figures
-from lora_core.figures.ranks_beyond import NEAR, MapInfo, map_info, seeds_info
+from lora_core.figures.ranks import beside as figures
+from lora_core.figures.ranks.beyond import NEAR, MapInfo, map_info, seeds_info
 from lora_core.training.sweep import Sweep
 from pages.components.rank_chart import click_chart, click_message
 from pages.components.still_chart import steady_chart

@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from lora_core.figures import ranks_drawn
-from lora_core.figures.ranks import draw_ranks
-from lora_core.figures.ranks_beyond import SpectrumInfo, effective_ranks, spectrum_info, truncation
-from lora_core.figures.ranks_numbers import Floats, RanksInfo, knee_words, ranks_info, table
+from lora_core.figures.ranks import beside
+from lora_core.figures.ranks.beyond import SpectrumInfo, effective_ranks, spectrum_info, truncation
+from lora_core.figures.ranks.drawing import draw_ranks
+from lora_core.figures.ranks.numbers import Floats, RanksInfo, knee_words, ranks_info, table
 from lora_core.formatting import bytes_text, loss_text, percent_text
 from lora_core.training.batched import BLOCK_BYTES
 from lora_core.training.sweep import Sweep
@@ -70,18 +70,16 @@ def _drawn(plan: Plan, tolerance: float, _sweep: Sweep) -> Drawn:
     info = ranks_info(_sweep, problem)
     cut = truncation(_sweep, problem, info.ranks)
     ranks = rank_message(draw_ranks(info, tolerance), info, tolerance, key="ranks")
-    heat = click_message(
-        ranks_drawn.draw_heat(info), alt="Heat map of the loss by epoch and rank", height=HEIGHT
-    )
+    heat = click_message(beside.draw_heat(info), alt="Heat map of the loss by epoch and rank", height=HEIGHT)
     frame = pd.DataFrame(table(info, cut, effective_ranks(_sweep, problem, info.ranks)))
     csv = frame.to_csv(index=False)
-    return Drawn(info, cut, ranks, heat, ranks_drawn.draw_truncation(info, cut), frame, csv)
+    return Drawn(info, cut, ranks, heat, beside.draw_truncation(info, cut), frame, csv)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _spectrum(plan: Plan, rank: int, _sweep: Sweep) -> tuple[SpectrumInfo, go.Figure]:
     found = spectrum_info(_sweep, problem_of(plan.experiment), rank)
-    return found, ranks_drawn.draw_spectrum(found)
+    return found, beside.draw_spectrum(found)
 
 
 def _tolerance() -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from lora_core.experiment import Shift
-from lora_core.figures import inside_digits as figure
+from lora_core.figures.inside import digits as figure
 from lora_core.formatting import percent_text, plural
 from lora_core.training.run import Run
 from pages.inside.parts import INPUT

@@ -8,8 +8,8 @@ import torch
 
 from lora_core.data import SWAPPED_PAIRS
 from lora_core.experiment import LIMITS, Experiment, Whole
-from lora_core.figures import inside_geometry
-from lora_core.figures.inside_matrices import nearest
+from lora_core.figures.inside import directions
+from lora_core.figures.inside.matrices import nearest
 from lora_core.formatting import plural
 from lora_core.training.run import Run
 from lora_core.training.run import run as train_to_the_end
@@ -52,9 +52,9 @@ def _draw_phi(run: Run, at: int) -> None:
         st.caption(f"The run with {name} takes longer than a moment: train it on the playground first.")
         return
     kept = other.lora.snapshots
-    info = inside_geometry.phi_info(run.lora.snapshots[at], kept[nearest(sorted(kept), at)])
+    info = directions.phi_info(run.lora.snapshots[at], kept[nearest(sorted(kept), at)])
     st.plotly_chart(
-        inside_geometry.draw_phi(info, (f"rank {e.rank}", name), is_dark()), key="phi",
+        directions.draw_phi(info, (f"rank {e.rank}", name), is_dark()), key="phi",
         alt=f"Maps of phi(i, j) between this adapter and {name}: directions read, and written.",
     )  # fmt: skip
     st.markdown(_phi_words(info, kind, name))
@@ -70,7 +70,7 @@ def _other_seed(e: Experiment) -> int:
     )
 
 
-def _phi_words(info: inside_geometry.PhiInfo, kind: str, name: str) -> str:
+def _phi_words(info: directions.PhiInfo, kind: str, name: str) -> str:
     if not info.reads.size:
         return "A is zero: it reads no direction."
     if not info.writes.size:
@@ -121,7 +121,7 @@ def _draw_angles(run: Run, at: int) -> None:
     sides = {"read": info.reads, "written": info.writes}
     sides = {name: angles for name, angles in sides.items() if angles.size}
     st.plotly_chart(
-        inside_geometry.draw_angles(info, at, is_dark()), key="angles",
+        directions.draw_angles(info, at, is_dark()), key="angles",
         alt=f"Principal angles to the truth over the updates, of the directions {' and '.join(sides)}.",
     )  # fmt: skip
     row = info.updates.index(nearest(info.updates, at))
@@ -132,7 +132,7 @@ def _draw_angles(run: Run, at: int) -> None:
     st.table(pd.DataFrame(found).set_index("Directions"), border="horizontal")
 
 
-def _angles_words(e: Experiment, info: inside_geometry.AnglesInfo) -> str:
+def _angles_words(e: Experiment, info: directions.AnglesInfo) -> str:
     scale = "0° is found, 90° not yet touched."
     if not info.reads.size:
         pairs = ", ".join(f"{one} and {other}" for one, other in SWAPPED_PAIRS[: info.count])
@@ -153,5 +153,5 @@ def _degrees(angle: float) -> str:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _angles(experiment: Experiment, _run: Run) -> inside_geometry.AnglesInfo | None:
-    return inside_geometry.angles_info(_run)
+def _angles(experiment: Experiment, _run: Run) -> directions.AnglesInfo | None:
+    return directions.angles_info(_run)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from lora_core.figures import inside_start
+from lora_core.figures.inside import first_steps
 from lora_core.formatting import loss_text
 from lora_core.training.run import Run
 from pages.ui.theme import is_dark
@@ -16,7 +16,7 @@ def draw_start(run: Run) -> None:
     st.markdown(_first_mover(info, run.dead))
     left, right = st.columns([0.55, 0.45])
     left.plotly_chart(
-        inside_start.draw_start(info, is_dark()), key="start",
+        first_steps.draw_start(info, is_dark()), key="start",
         alt="Norms of the gradients of A and B before each of the first updates: "
         + "; ".join(f"{name} {', '.join(map(loss_text, all_[:5]))}" for name, all_ in info.gradients.items()),
     )  # fmt: skip
@@ -33,7 +33,7 @@ def draw_start(run: Run) -> None:
     )
 
 
-def _first_mover(info: inside_start.StartInfo, dead: bool) -> str:
+def _first_mover(info: first_steps.StartInfo, dead: bool) -> str:
     A, B = (info.gradients[name][0] for name in ("A", "B"))
     if dead:
         return "A dead start: A and B are both zero, so both gradients are exactly 0, and stay so."
@@ -53,6 +53,6 @@ def _first_mover(info: inside_start.StartInfo, dead: bool) -> str:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _start(experiment: Experiment, _run: Run) -> tuple[inside_start.StartInfo, list[inside_start.Beginning]]:
+def _start(experiment: Experiment, _run: Run) -> tuple[first_steps.StartInfo, list[first_steps.Beginning]]:
     problem = _run.problem
-    return inside_start.start_info(experiment, problem), inside_start.beginnings(experiment, problem)
+    return first_steps.start_info(experiment, problem), first_steps.beginnings(experiment, problem)

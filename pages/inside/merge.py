@@ -5,7 +5,7 @@ from math import isfinite
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from lora_core.figures import inside_merge
+from lora_core.figures.inside import merge
 from lora_core.formatting import loss_text, percent_text, plural
 from lora_core.training.run import Run
 
@@ -60,10 +60,10 @@ def _same(one: str, other: str) -> str:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _merge(experiment: Experiment, at: int, _run: Run) -> inside_merge.MergeInfo:
-    return inside_merge.merge_info(experiment, _run.problem, _run.lora.snapshots[at])
+def _merge(experiment: Experiment, at: int, _run: Run) -> merge.MergeInfo:
+    return merge.merge_info(experiment, _run.problem, _run.lora.snapshots[at])
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _frozen(experiment: Experiment, _run: Run) -> inside_merge.FrozenInfo:
-    return inside_merge.frozen_info(experiment, _run.problem)
+def _frozen(experiment: Experiment, _run: Run) -> merge.FrozenInfo:
+    return merge.frozen_info(experiment, _run.problem)

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from lora_core.experiment import Task
-from lora_core.figures import inside_digits, inside_flow
+from lora_core.figures.inside import digits as pictures
+from lora_core.figures.inside import one_input
 from lora_core.training.run import Run
 from pages.inside.parts import INPUT
 from pages.ui.theme import is_dark
@@ -22,20 +23,18 @@ def draw_input(run: Run, at: int) -> None:
     st.subheader("One input, all the way through", anchor=False)
     digits, snapshot = run.experiment.task is Task.DIGITS, run.lora.snapshots[at]
     index = choose_input(run)
-    info = inside_flow.flow_info(run.problem, snapshot, run.experiment.scaling, index)
+    info = one_input.flow_info(run.problem, snapshot, run.experiment.scaling, index)
     name = f"digit {info.followed}" if digits else f"output {info.followed + 1}"
     if digits and run.problem.labels_test is not None:
         picture, words = st.columns([0.2, 0.8], vertical_alignment="center")
         picture.plotly_chart(
-            inside_digits.draw_digits(run.problem.X_test[index : index + 1], is_dark()), key="digit",
+            pictures.draw_digits(run.problem.X_test[index : index + 1], is_dark()), key="digit",
             config={"staticPlot": True}, alt=f"Held-out digit {index}, 8 by 8 pixels.",
         )  # fmt: skip
         words.markdown(
             f"The label is **{int(run.problem.labels_test[index])}**. The base says "
-            f"**{inside_digits.said(info.base)}**, with the adapter the layer says "
-            f"**{inside_digits.said(info.y)}**."
+            f"**{pictures.said(info.base)}**, with the adapter the layer says "
+            f"**{pictures.said(info.y)}**."
         )
-    st.plotly_chart(
-        inside_flow.draw_flow(info, is_dark(), digits), key="flow", alt=inside_flow.alt_text(info)
-    )
-    st.markdown(inside_flow.follow(info, name))
+    st.plotly_chart(one_input.draw_flow(info, is_dark(), digits), key="flow", alt=one_input.alt_text(info))
+    st.markdown(one_input.follow(info, name))

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from lora_core.experiment import Experiment, Task
-from lora_core.figures.inside_matrices import MatricesInfo, matrices_info, nearest, table
+from lora_core.figures.inside.matrices import MatricesInfo, matrices_info, nearest, table
 from lora_core.formatting import loss_text, plural
 from lora_core.training.history import DIVERGED
 from lora_core.training.run import Run

@@ -6,8 +6,8 @@ import streamlit as st
 from torch import Tensor
 
 from lora_core.experiment import Experiment, Task
-from lora_core.figures import inside_parts as figure
-from lora_core.figures.inside_matrices import factors
+from lora_core.figures.inside import parts as figure
+from lora_core.figures.inside.matrices import factors
 from lora_core.formatting import loss_text, percent_text
 from lora_core.training.run import Run
 from pages.ui.theme import is_dark

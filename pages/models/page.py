@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from lora_core.experiment import Experiment, ScalingRule
-from lora_core.figures import models as figures
-from lora_core.figures.models import gigabytes, short
+from lora_core.figures.models import drawing as figures
+from lora_core.figures.models.drawing import gigabytes, short
 from lora_core.formatting import percent_text
 from lora_core.models import (
     OPTIMIZERS,

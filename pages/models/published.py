@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 import streamlit as st
 
-from lora_core.figures.models import gigabytes
+from lora_core.figures.models.drawing import gigabytes
 from lora_core.models import CATALOGUE, PEAKS, PRESETS, PUBLISHED, SIZES, Adapter, Peak, adapter_memory
 from pages.models.words import peak_words
 

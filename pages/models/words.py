@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lora_core.experiment import Experiment, ScalingRule
-from lora_core.figures.models import gigabytes, short
+from lora_core.figures.models.drawing import gigabytes, short
 from lora_core.formatting import percent_text, times_text
 from lora_core.models import LEFT_OUT, PEAKS, PRESETS, Adapter, Bias, Memory, ModelShape, Peak, Row
 

@@ -10,7 +10,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from lora_core.experiment import Experiment, ScalingRule
-from lora_core.figures import loss, share
+from lora_core.figures import share
+from lora_core.figures.loss import numbers
 from lora_core.findings.next_steps import next_steps
 from lora_core.findings.verdict import verdict
 from lora_core.formatting import loss_text, percent_text
@@ -135,11 +136,11 @@ def _draw_loss(run: Run, alone: bool = False) -> None:
     )  # fmt: skip
 
 
-def _loss_info(run: Run, alone: bool = False) -> loss.LossInfo:
+def _loss_info(run: Run, alone: bool = False) -> numbers.LossInfo:
     e, known = run.experiment, run.problem.floors_known
     floors = run.floors if known else np.array([np.nan])
     others: tuple = (None, []) if alone else (ghost(e), pinned(e))
-    info = loss.loss_info(run, floors, rank=e.rank, epochs=e.epochs, ghost=others[0], pins=others[1])
+    info = numbers.loss_info(run, floors, rank=e.rank, epochs=e.epochs, ghost=others[0], pins=others[1])
     return info if known else replace(info, floors=())
 
 
@@ -174,5 +175,5 @@ def _draw_next_steps(run: Run) -> None:
 def _draw_tables(run: Run) -> None:
     """Both charts as words and numbers, for those who cannot see them."""
     if st.toggle("Charts as tables", key="tables"):
-        st.dataframe(pd.DataFrame(loss.table(_loss_info(run))), hide_index=True, height=250)
+        st.dataframe(pd.DataFrame(numbers.table(_loss_info(run))), hide_index=True, height=250)
         st.table(pd.DataFrame(share.table(share.share_info(run.experiment))), border="horizontal")

@@ -7,8 +7,8 @@ go of it chooses the rank. Never by itself: a sweep for each visitor's move woul
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from lora_core.figures.ranks import draw_strip
-from lora_core.figures.ranks_numbers import RanksInfo, ranks_info
+from lora_core.figures.ranks.drawing import draw_strip
+from lora_core.figures.ranks.numbers import RanksInfo, ranks_info
 from lora_core.training.sweep import Sweep
 from pages.components.rank_chart import rank_chart, rank_message
 from pages.runtime.sweeps import Plan, grows, problem_of, ranks_plan, trained

@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 
 from lora_core.experiment import Experiment
-from lora_core.figures.loss_numbers import LossInfo, alt_text, loss_info
-from lora_core.figures.ranks_numbers import RanksInfo, knee_words, ranks_info
+from lora_core.figures.loss.numbers import LossInfo, alt_text, loss_info
+from lora_core.figures.ranks.numbers import RanksInfo, knee_words, ranks_info
 from lora_core.figures.stage import draw_scene, draw_scene_ranks, scene_alt, scene_ranks_alt
 from lora_core.findings.verdict import verdict
 from lora_core.talk.numbers import Facts, Unit

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lora_core import Experiment, Run, run
-from lora_core.figures.inside_drawing import signed_text
-from lora_core.figures.inside_matrices import label, matrices_info
+from lora_core.figures.inside.drawing import signed_text
+from lora_core.figures.inside.matrices import label, matrices_info
 from lora_core.formatting import loss_text
 
 PAGE = "Inside_the_layer"

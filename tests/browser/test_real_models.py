@@ -10,7 +10,7 @@ from statistics import quantiles
 import pytest
 from playwright.sync_api import Page, expect
 
-from lora_core.figures.models import short
+from lora_core.figures.models.drawing import short
 from lora_core.models import CATALOGUE, ModelShape
 
 PAGE = "Real_models"

@@ -60,7 +60,7 @@ export function available(figure) {
 }
 
 /**
- * Four significant digits, the same characters as `format_loss` in lora_core/figures/loss_numbers.py.
+ * Four significant digits, the same characters as `format_loss` in lora_core/figures/loss/numbers.py.
  * @param {number} value  finite
  */
 export function formatLoss(value) {

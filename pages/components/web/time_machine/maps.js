@@ -148,7 +148,7 @@ function shared(name, other, row, column) {
 }
 
 /**
- * Three significant digits with a true minus, the characters of `signed_text` in lora_core/figures/inside_drawing.py.
+ * Three significant digits with a true minus, the characters of `signed_text` in lora_core/figures/inside/drawing.py.
  * @param {number} value
  */
 export function numberText(value) {

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.inside_matrices import block_mean, block_size
+from lora_core.figures.inside.matrices import block_mean, block_size
 from lora_core.formatting import loss_text
 
 PICTURE = 8

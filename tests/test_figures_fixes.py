@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lora_core.figures import palette
-from lora_core.figures.mends import MOST_TICKS, POINTS, draw_mend, kept, ticks
+from lora_core.figures.fixes import MOST_TICKS, POINTS, draw_mend, kept, ticks
 from lora_core.findings.original_script import ORIGINAL, Mend
 
 

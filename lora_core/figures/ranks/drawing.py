@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from lora_core.figures import palette
-from lora_core.figures.ranks_axes import GAP, LOG_RANKS, MARGIN, SCALE, loss_axis, rank_axis
-from lora_core.figures.ranks_numbers import Floats, RanksInfo, axis_range, knee_words
+from lora_core.figures.axes import GAP, LOG_RANKS, MARGIN, SCALE, loss_axis, rank_axis
+from lora_core.figures.ranks.numbers import Floats, RanksInfo, axis_range, knee_words
 from lora_core.formatting import loss_text
 from lora_core.theory import knee
 

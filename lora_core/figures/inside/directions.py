@@ -19,8 +19,8 @@ from torch import Tensor
 from lora_core.data import SWAPPED_PAIRS
 from lora_core.experiment import Shift, Task
 from lora_core.figures import palette
-from lora_core.figures.inside_drawing import shade, whole_ticks
-from lora_core.figures.inside_matrices import factors, thinned
+from lora_core.figures.inside.drawing import shade, whole_ticks
+from lora_core.figures.inside.matrices import factors, thinned
 from lora_core.geometry import principal_angles, singular_directions, subspace_similarity
 from lora_core.training.history import Snapshot
 from lora_core.training.run import Run

@@ -17,7 +17,7 @@ from torch import Tensor
 from lora_core.data import Problem
 from lora_core.experiment import Experiment, Init
 from lora_core.figures import palette
-from lora_core.figures.inside_drawing import shade
+from lora_core.figures.inside.drawing import shade
 from lora_core.training.batched import Bank
 from lora_core.training.engine import Sample
 from lora_core.training.start import start_of

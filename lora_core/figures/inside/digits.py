@@ -15,9 +15,9 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from lora_core.data import SWAPPED_PAIRS, Problem
-from lora_core.figures.inside_drawing import PICTURE, ink, largest, signed_axis, signed_text, tiles
-from lora_core.figures.inside_matrices import factors
-from lora_core.figures.inside_parts import is_right
+from lora_core.figures.inside.drawing import PICTURE, ink, largest, signed_axis, signed_text, tiles
+from lora_core.figures.inside.matrices import factors
+from lora_core.figures.inside.parts import is_right
 from lora_core.training.history import Snapshot
 
 MOST_RANKS = 10

@@ -13,9 +13,9 @@ import plotly.graph_objects as go
 import torch
 
 from lora_core.data import Problem
-from lora_core.figures.inside_canvas import GAP, FlowCanvas
-from lora_core.figures.inside_drawing import largest, signed_text
-from lora_core.figures.inside_matrices import factors, scaling_text
+from lora_core.figures.inside.canvas import GAP, FlowCanvas
+from lora_core.figures.inside.drawing import largest, signed_text
+from lora_core.figures.inside.matrices import factors, scaling_text
 from lora_core.training.history import Snapshot
 
 MOST_WRITTEN = 8

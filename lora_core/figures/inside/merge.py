@@ -15,7 +15,7 @@ from torch import Tensor
 from lora_core.accounting import lora_cost
 from lora_core.data import Problem
 from lora_core.experiment import Experiment
-from lora_core.figures.inside_matrices import factors
+from lora_core.figures.inside.matrices import factors
 from lora_core.training.history import Snapshot
 from lora_core.training.loop import train_model
 from lora_core.training.start import lora_layer

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.models_numbers import (
+from lora_core.figures.models.numbers import (
     RANKS,
     SEGMENTS,
     RankCurve,

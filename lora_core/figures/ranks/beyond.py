@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from lora_core.data import Problem
-from lora_core.figures.ranks_numbers import Floats
+from lora_core.figures.ranks.numbers import Floats
 from lora_core.geometry import effective_rank, truncate_factors
 from lora_core.theory import knee, target_spectrum, whitened_spectrum
 from lora_core.training.sweep import Sweep

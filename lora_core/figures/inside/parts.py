@@ -18,8 +18,8 @@ from torch import Tensor
 
 from lora_core.data import Problem
 from lora_core.figures import palette
-from lora_core.figures.inside_drawing import ink, largest, matrix_map, shade, signed_axis, whole_ticks
-from lora_core.figures.inside_matrices import product_spectrum
+from lora_core.figures.inside.drawing import ink, largest, matrix_map, shade, signed_axis, whole_ticks
+from lora_core.figures.inside.matrices import product_spectrum
 from lora_core.geometry import truncate_factors
 
 MOST_PARTS = 12

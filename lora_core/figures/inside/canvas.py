@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.inside_drawing import ink, shade, signed_axis, signed_text
-from lora_core.figures.inside_matrices import block_mean, block_size
+from lora_core.figures.inside.drawing import ink, shade, signed_axis, signed_text
+from lora_core.figures.inside.matrices import block_mean, block_size
 from lora_core.formatting import plural
 
 LINE, STRIP, TRAPEZOID, NUMBER, GAP = 20, 16, 56, 20, 10

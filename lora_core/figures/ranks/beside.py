@@ -4,9 +4,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.ranks_axes import GAP, MARGIN, SCALE, legend, over_rank, rank_axis, rank_edges
-from lora_core.figures.ranks_beyond import MapInfo, SeedsInfo, SpectrumInfo
-from lora_core.figures.ranks_numbers import Floats, RanksInfo, axis_range
+from lora_core.figures.axes import GAP, MARGIN, SCALE, legend, over_rank, rank_axis, rank_edges
+from lora_core.figures.ranks.beyond import MapInfo, SeedsInfo, SpectrumInfo
+from lora_core.figures.ranks.numbers import Floats, RanksInfo, axis_range
 from lora_core.formatting import loss_text
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.loss_numbers import (
+from lora_core.figures.loss.numbers import (
     OUT_OF_SIGHT,
     Floor,
     LossCurve,

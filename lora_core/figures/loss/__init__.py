@@ -1,0 +1,1 @@
+"""The loss chart: its numbers and its drawing."""

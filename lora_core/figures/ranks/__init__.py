@@ -1,0 +1,1 @@
+"""All ranks of one experiment: their numbers, and the charts of them."""
