@@ -29,8 +29,8 @@ from lora_core.models import (
     target_names,
 )
 from lora_core.models.config import Fields
-from lora_core.models.families import MIXTURE
-from lora_core.models.recipes import CLASS_SIZES, SIZES
+from lora_core.models.families.recipes import CLASS_SIZES, SIZES
+from lora_core.models.families.registry import MIXTURE
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),

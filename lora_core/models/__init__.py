@@ -19,8 +19,8 @@ from lora_core.models.catalogue import (
     PublishedSize,
 )
 from lora_core.models.code import lora_code
-from lora_core.models.families import FAMILIES
-from lora_core.models.heads import Head
+from lora_core.models.families.heads import Head
+from lora_core.models.families.registry import FAMILIES
 from lora_core.models.memory import (
     LEFT_OUT,
     OPTIMIZERS,

@@ -1,7 +1,7 @@
 """The configuration as Python: `LoraConfig(...)` that trains exactly what was counted, to copy."""
 
-from lora_core.models.families import FAMILIES
-from lora_core.models.heads import Head
+from lora_core.models.families.heads import Head
+from lora_core.models.families.registry import FAMILIES
 from lora_core.models.parts import Kind, pattern
 from lora_core.models.shape import ModelShape
 from lora_core.models.targets import Adapter, head_names, is_plain, regular_expression, target_names

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lora_core.models.config import Fields, parse
-from lora_core.models.families import FAMILIES, text_model
-from lora_core.models.heads import Head, read_head
+from lora_core.models.families.heads import Head, read_head
+from lora_core.models.families.registry import FAMILIES, text_model
 from lora_core.models.parts import Module, Part, named
 from lora_core.models.targets import Adapter, Row, rows
 

@@ -5,7 +5,7 @@ Positions are learned, one for each patch and one for the class token (Dosovitsk
 """
 
 from lora_core.models.config import HIDDEN_WIDTH, LAYERS, WIDTH, Fields, Range
-from lora_core.models.heads import Head, top
+from lora_core.models.families.heads import Head, top
 from lora_core.models.parts import Family, Kind, Part, linear, norm
 
 A, M, E = Family.ATTENTION, Family.MLP, Family.EMBEDDING

@@ -7,7 +7,7 @@ The first layer has no norm before its attention, as the embedding's norm is rig
 from dataclasses import replace
 
 from lora_core.models.config import HIDDEN_WIDTH, LAYERS, VOCABULARY, WIDTH, Fields
-from lora_core.models.heads import Head
+from lora_core.models.families.heads import Head
 from lora_core.models.parts import Family, Part, embedding, linear, norm
 
 A, M, REST = Family.ATTENTION, Family.MLP, Family.OTHER

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from lora_core.models.bart import bart
 from lora_core.models.config import Fields, show
-from lora_core.models.decoders import decoder
-from lora_core.models.early import (
+from lora_core.models.families.bart import bart
+from lora_core.models.families.decoders import decoder
+from lora_core.models.families.early import (
     bloom,
     codegen,
     falcon,
@@ -24,13 +24,13 @@ from lora_core.models.early import (
     gptj,
     opt,
 )
-from lora_core.models.encoders import bert, deberta_v2, distilbert, roberta
-from lora_core.models.heads import Head
-from lora_core.models.modernbert import modernbert
+from lora_core.models.families.encoders import bert, deberta_v2, distilbert, roberta
+from lora_core.models.families.heads import Head
+from lora_core.models.families.modernbert import modernbert
+from lora_core.models.families.recipes import CLASS_SIZES, RECIPES, SIZES
+from lora_core.models.families.t5 import mt5, t5
+from lora_core.models.families.vit import vit
 from lora_core.models.parts import Part
-from lora_core.models.recipes import CLASS_SIZES, RECIPES, SIZES
-from lora_core.models.t5 import mt5, t5
-from lora_core.models.vit import vit
 
 Build = Callable[[Fields, Head], list[Part]]
 TEXT = (Head.LM, Head.CLASSIFICATION, Head.TOKENS, Head.ANSWERS, Head.NONE)

@@ -8,7 +8,7 @@ arXiv 2002.05202). All three kinds of attention share the names `q`, `k`, `v` an
 from dataclasses import replace
 
 from lora_core.models.config import HEADS, HIDDEN_WIDTH, LAYERS, POSITIONS, VOCABULARY, WIDTH, Fields
-from lora_core.models.heads import Head
+from lora_core.models.families.heads import Head
 from lora_core.models.parts import Family, Part, embedding, linear, norm
 
 A, M, H = Family.ATTENTION, Family.MLP, Family.HEAD

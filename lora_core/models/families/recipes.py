@@ -1,7 +1,7 @@
 """What sets each decoder built like Llama apart from it: one recipe a family.
 
 Families differ in biases, in the number of norms, in what is fused into one matrix, and in the defaults of
-their classes. Read off the classes of transformers 5.23; `lora_core.models.decoders` builds from it.
+their classes. Read off the classes of transformers 5.23; `decoders` builds from it.
 """
 
 from dataclasses import dataclass, replace

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lora_core.models.config import HIDDEN_WIDTH, LAYERS, POSITIONS, VOCABULARY, WIDTH, Fields
-from lora_core.models.heads import Head
+from lora_core.models.families.heads import Head
 from lora_core.models.parts import Family, Part, embedding, linear, norm
 
 ROLES = {"k_proj": "k", "v_proj": "v", "q_proj": "q", "out_proj": ""}

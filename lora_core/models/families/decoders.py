@@ -2,16 +2,16 @@
 
 Every layer is norms, attention with `heads * head_dim` queries and `kv_heads * head_dim` keys and values
 (grouped-query attention: Ainslie et al. 2023, arXiv 2305.13245), and an MLP, gated or plain. In what a family
-differs is its recipe (`lora_core.models.recipes`).
+differs is its recipe (`lora_core.models.families.recipes`).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lora_core.models.config import HEADS, HIDDEN_WIDTH, LAYERS, VOCABULARY, WIDTH, Fields
-from lora_core.models.heads import Head, decoder_head
+from lora_core.models.families.heads import Head, decoder_head
+from lora_core.models.families.recipes import RECIPES, Bias, Recipe
 from lora_core.models.parts import Family, Part, embedding, linear, norm
-from lora_core.models.recipes import RECIPES, Bias, Recipe
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lora_core.models.config import HIDDEN_WIDTH, LAYERS, POSITIONS, VOCABULARY, WIDTH, Fields
-from lora_core.models.heads import Head, decoder_head, top
+from lora_core.models.families.heads import Head, decoder_head, top
 from lora_core.models.parts import Family, Part, embedding, linear, norm
 
 

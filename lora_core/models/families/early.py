@@ -6,7 +6,7 @@ GPT-3 has GPT-2's layers (Brown et al. 2020, section 2.1). Read off the classes 
 """
 
 from lora_core.models.config import HEADS, HIDDEN_WIDTH, POSITIONS, WIDTH, Fields
-from lora_core.models.early_parts import (
+from lora_core.models.families.early_parts import (
     apart,
     fused,
     head_of,
@@ -17,7 +17,7 @@ from lora_core.models.early_parts import (
     read_body,
     tables,
 )
-from lora_core.models.heads import Head, decoder_head
+from lora_core.models.families.heads import Head, decoder_head
 from lora_core.models.parts import Family, Kind, Part, embedding, linear, norm
 
 A, M = Family.ATTENTION, Family.MLP

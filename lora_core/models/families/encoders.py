@@ -17,7 +17,7 @@ from lora_core.models.config import (
     WIDTH,
     Fields,
 )
-from lora_core.models.heads import Head, top
+from lora_core.models.families.heads import Head, top
 from lora_core.models.parts import Family, Kind, Part, embedding, linear, norm
 
 A, M, H = Family.ATTENTION, Family.MLP, Family.HEAD
