@@ -5,7 +5,6 @@ import plotly.graph_objects as go
 
 SCALE = "Cividis"
 """The order of the ranks, and losses on maps: it rises in lightness for every eye."""
-GAP = "rgba(0, 114, 178, 0.18)"
 """Between what was trained and the floor: LoRA's hue, thin enough for either theme."""
 LOG_RANKS = 12
 """From this many ranks on, the rank axis is logarithmic, so that small ranks keep their room."""

@@ -22,6 +22,14 @@ PINS: Final = ("#1A9E50", "#A346DB", "#8A5A2B")
 """Runs kept for comparison, in the order they were pinned; a fourth starts again at the first."""
 INK: Final = "#31333F"
 """What people say rather than a run: a room's guess, in the colour of the page's own text."""
+INK_ON_DARK: Final = "#FAFAFA"
+BLACK: Final = "#000000"
+WHITE: Final = "#FFFFFF"
+CLEAR: Final = "rgba(0,0,0,0)"
+FAINT: Final = "rgba(128,128,128,0.12)"
+"""The lower end of a scale: a cell that holds nothing is still seen, in both themes."""
+GAP: Final = "rgba(0,114,178,0.18)"
+"""LoRA's colour, as a surface: what lies between a curve and its floor."""
 
 DARK: Final[dict[str, str]] = {
     LORA: "#4DA9EA",
@@ -31,7 +39,7 @@ DARK: Final[dict[str, str]] = {
     PINS[0]: "#7BE3A0",
     PINS[1]: "#E3B5F5",
     PINS[2]: "#FFF2A8",
-    INK: "#FAFAFA",
+    INK: INK_ON_DARK,
 }
 """Colour -> the same meaning on a dark page."""
 

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from lora_core.experiment import Experiment
@@ -16,6 +15,7 @@ from lora_core.formatting import bytes_text, loss_text, percent_text
 from lora_core.training.batched import BLOCK_BYTES
 from lora_core.training.sweep import Sweep
 from pages.components.live_chart import preload
+from pages.components.message import Figure
 from pages.components.rank_chart import click_chart, click_message, rank_chart, rank_message
 from pages.components.still_chart import steady_chart
 from pages.every_rank.on_request import draw_map, draw_seeds, leave_for_cell
@@ -35,7 +35,7 @@ class Drawn(NamedTuple):
     cut: Floats
     ranks: bytes
     heat: bytes
-    truncated: go.Figure
+    truncated: Figure
     frame: pd.DataFrame
     csv: str
 
@@ -77,7 +77,7 @@ def _drawn(plan: Plan, tolerance: float, _sweep: Sweep) -> Drawn:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _spectrum(plan: Plan, rank: int, _sweep: Sweep) -> tuple[SpectrumInfo, go.Figure]:
+def _spectrum(plan: Plan, rank: int, _sweep: Sweep) -> tuple[SpectrumInfo, Figure]:
     found = spectrum_info(_sweep, problem_of(plan.experiment), rank)
     return found, beside.draw_spectrum(found)
 
@@ -157,7 +157,7 @@ def _draw_details(plan: Plan, drawn: Drawn, sweep: Sweep, experiment: Experiment
     _draw_table(drawn)
 
 
-def _draw_spectrum(found: SpectrumInfo, figure: go.Figure) -> None:
+def _draw_spectrum(found: SpectrumInfo, figure: Figure) -> None:
     words = (
         f"Rank paid {found.rank}, effective rank used {found.used:.3g}. The best change of this rank keeps "
         f"{percent_text(found.energy)} of what there is to learn."

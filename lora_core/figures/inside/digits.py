@@ -15,6 +15,7 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from lora_core.data import SWAPPED_PAIRS, Problem
+from lora_core.figures import palette
 from lora_core.figures.inside.drawing import PICTURE, ink, largest, signed_axis, signed_text, tiles
 from lora_core.figures.inside.matrices import factors
 from lora_core.figures.inside.parts import is_right
@@ -234,7 +235,7 @@ def draw_digits(pictures: Tensor, dark: bool = False) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=tiles(pictures.numpy().T), zmin=0, zmax=1, showscale=False, hoverinfo="skip",
-            colorscale=[(0, "rgba(128,128,128,0.12)"), (1, ink(dark))],
+            colorscale=[(0, palette.FAINT), (1, ink(dark))],
         )
     )  # fmt: skip
     figure.update_xaxes(visible=False)

@@ -100,7 +100,7 @@ def draw_phi(info: PhiInfo, names: tuple[str, str], dark: bool = False) -> go.Fi
     figure.update_layout(
         height=320, margin={"l": 48, "r": 8, "t": 28, "b": 44},
         coloraxis={
-            "colorscale": [(0, "rgba(128,128,128,0.10)"), (1, shade(palette.LORA, dark))],
+            "colorscale": [(0, palette.FAINT), (1, shade(palette.LORA, dark))],
             "cmin": 0, "cmax": 1,
             "colorbar": {"title": {"text": "φ(i, j)", "side": "right"}, "thickness": 10, "outlinewidth": 0},
         },

@@ -26,7 +26,7 @@ def shade(color: str, dark: bool) -> str:
 
 def ink(dark: bool) -> str:
     """What stands on the page as its text does: targets, outlines, words."""
-    return "#FAFAFA" if dark else "#31333F"
+    return palette.INK_ON_DARK if dark else palette.INK
 
 
 def signed_axis(limit: float, dark: bool, title: str = "", **bar: Any) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def _add_strengths(figure: go.Figure, parts: Parts, on: Collection[int], dark: b
             y=[switch_name(parts, i) for i in switches], x=[parts.norm(i) for i in switches],
             orientation="h", showlegend=False,
             marker={
-                "color": [lora if i in on else "rgba(0,0,0,0)" for i in switches],
+                "color": [lora if i in on else palette.CLEAR for i in switches],
                 "line": {"color": lora, "width": 1},
             },
             hovertemplate="part %{y}: %{x:.3g}<extra></extra>",

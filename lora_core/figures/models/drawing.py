@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 
-FRAME = "#46525E"
+FRAME = palette.GHOST
 """What holds other tiles; it reads on a white page and on a near-black one, and means nothing by itself."""
 
 
@@ -65,7 +65,7 @@ def draw_share(tiles: Sequence[Tile]) -> go.Figure:
         branchvalues="total",
         texttemplate="%{label}<br>%{percentRoot:.1%}",
         hovertemplate="%{label}<br>%{customdata}<extra></extra>",
-        textfont={"color": "#FFFFFF", "size": 15},
+        textfont={"color": palette.WHITE, "size": 15},
         pathbar={"visible": False},
     )
     return figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0})
@@ -129,7 +129,12 @@ def draw_memory(memories: Sequence[Memory]) -> go.Figure:
             orientation="h",
             marker={
                 "color": [palette.BASE if field == "frozen" else _hue(memory) for memory in memories],
-                "pattern": {"shape": hatching, "fillmode": "overlay", "fgcolor": "#FFFFFF", "solidity": 0.2},
+                "pattern": {
+                    "shape": hatching,
+                    "fillmode": "overlay",
+                    "fgcolor": palette.WHITE,
+                    "solidity": 0.2,
+                },
             },
             hovertemplate="%{y}, " + words + ": %{x:.3g} GB<extra></extra>",
         )

@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.axes import GAP, MARGIN, SCALE, legend, over_rank, rank_axis, rank_edges
+from lora_core.figures.axes import MARGIN, SCALE, legend, over_rank, rank_axis, rank_edges
 from lora_core.figures.ranks.beyond import MapInfo, SeedsInfo, SpectrumInfo
 from lora_core.figures.ranks.numbers import Floats, RanksInfo, axis_range
 from lora_core.formatting import loss_text
@@ -76,7 +76,13 @@ def draw_seeds(info: SeedsInfo) -> go.Figure:
     thin = {"color": palette.LORA, "width": 0.5}
     figure.add_scatter(x=x, y=lowest, mode="lines", line=thin, name="least", showlegend=False)
     figure.add_scatter(
-        x=x, y=highest, mode="lines", line=thin, fill="tonexty", fillcolor=GAP, name="least to greatest"
+        x=x,
+        y=highest,
+        mode="lines",
+        line=thin,
+        fill="tonexty",
+        fillcolor=palette.GAP,
+        name="least to greatest",
     )
     figure.add_scatter(x=x, y=middle, mode="lines", line={"color": palette.LORA, "width": 2.5}, name="median")
     seen = info.final[info.final > 0]
@@ -94,13 +100,13 @@ def draw_map(info: MapInfo) -> go.Figure:
         text=[[loss_text(value) for value in row] for row in info.final], xgap=1, ygap=1,
         hovertemplate="rank %{y}, learning rate %{x}: %{text}<extra></extra>",
     )  # fmt: skip
-    edge = {"color": "#000000", "width": 1}
+    edge = {"color": palette.BLACK, "width": 1}
     near = [(rates[j], rows[i]) for i, j in np.argwhere(info.near()) if j != info.best[i]]
     best = [(rates[at], row) for at, row in zip(info.best, rows, strict=True) if at >= 0]
     for name, cells, symbol, size in (("near", near, "circle", 5), ("best", best, "star", 10)):
         figure.add_scatter(
             x=[x for x, _ in cells], y=[y for _, y in cells], name=name, mode="markers", hoverinfo="skip",
-            marker={"color": "#FFFFFF", "size": size, "symbol": symbol, "line": edge},
+            marker={"color": palette.WHITE, "size": size, "symbol": symbol, "line": edge},
         )  # fmt: skip
     return figure.update_layout(
         margin=MARGIN, showlegend=False, xaxis={"title": {"text": "Learning rate"}, "type": "category"},

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from lora_core.figures import palette
-from lora_core.figures.axes import GAP, LOG_RANKS, MARGIN, SCALE, loss_axis, rank_axis
+from lora_core.figures.axes import LOG_RANKS, MARGIN, SCALE, loss_axis, rank_axis
 from lora_core.figures.ranks.numbers import Floats, RanksInfo, axis_range, knee_words
 from lora_core.formatting import loss_text
 from lora_core.theory import knee
@@ -90,7 +90,7 @@ def _add_gap(figure: go.Figure, info: RanksInfo, floors: Floats) -> None:
         x += [info.ranks[i] for i in [*run, *run[::-1]]] + [None]
         y += [*info.final[run].tolist(), *floors[run[::-1]].tolist(), None]
     figure.add_scatter(
-        x=x[:-1], y=y[:-1], name="left by the optimizer", mode="none", fill="toself", fillcolor=GAP,
+        x=x[:-1], y=y[:-1], name="left by the optimizer", mode="none", fill="toself", fillcolor=palette.GAP,
         meta={"part": "last"},
     )  # fmt: skip
 

@@ -41,8 +41,8 @@ export class Overlays {
     const { element, svg } = this.dom;
     const size = rows.length + 2 * QUIET;
     const dark = rows.flatMap((row, y) => [...row].map((cell, x) => (cell === "1" ? `M${x + QUIET} ${y + QUIET}h1v1h-1z` : "")));
-    const paper = svg("rect", { width: size, height: size, fill: "#ffffff" });
-    const code = svg("path", { d: dark.join(""), fill: "#000000" });
+    const paper = svg("rect", { width: size, height: size, fill: "white" });
+    const code = svg("path", { d: dark.join(""), fill: "black" });
     const picture = { viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": `QR code of ${link}`, "shape-rendering": "crispEdges" };
     const words = [element("p", { class: "address" }, new URL(link).host), element("p", { class: "link" }, link)];
     if (note) words.push(element("p", { class: "note" }, note));
