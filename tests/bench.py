@@ -198,7 +198,7 @@ def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], 
 
     from lora_core import Experiment, make_problem, train_model
     from lora_core.training.batched import Bank
-    from lora_core.training.engine import Duel, reduce_sample
+    from lora_core.training.engine import PairedStepper, reduce_sample
     from lora_core.training.start import lora_layer, start_of
 
     sizes: dict[str, Any] = {"in_features": in_features, "out_features": out_features, "samples": n}
@@ -207,7 +207,7 @@ def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], 
     layer, X, Y = lora_layer(experiment, problem), problem.X.float(), problem.Y.float()
     sample, start = reduce_sample(problem.X, problem.residual()), start_of(experiment, problem)
     bank = Bank(sample, [start], experiment.optimizer, torch.float32)
-    duel = Duel(sample, start, experiment.optimizer)
+    stepper = PairedStepper(sample, start, experiment.optimizer)
 
     def loop(count: int) -> None:
         train_model(layer, X, Y, count, verbose=False)
@@ -219,8 +219,8 @@ def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], 
 
     def both(count: int) -> None:
         for _ in range(count):
-            duel.gradients()
-            duel.optimizer.step()
+            stepper.gradients()
+            stepper.optimizer.step()
 
     return [loop, adapter, both]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from lora_core.experiment import Optimizer
 from lora_core.training import engine
 from lora_core.training.engine import (
-    Duel,
     Flat,
+    PairedStepper,
     Sample,
     Start,
     held_out_losses,
@@ -164,40 +164,42 @@ def test_gradients_and_loss_are_autograds(
     """By the factors or by the change itself, whichever is the shorter way at this rank."""
     X, R = mixed_inputs(n, in_features), normal(n, out_features, seed=2) + 0.5
     start = start_at(in_features, out_features, rank, train_bias=train_bias)
-    duel = Duel(reduce_sample(X, R, train_bias), start, Optimizer.SGD)
-    duel.D.copy_(normal(*duel.D.shape, seed=7))
-    terms = torch.stack(duel.gradients())[None]
+    stepper = PairedStepper(reduce_sample(X, R, train_bias), start, Optimizer.SGD)
+    stepper.D.copy_(normal(*stepper.D.shape, seed=7))
+    terms = torch.stack(stepper.gradients())[None]
     loss, gW, gV, gb = autograd_gradients(X, R, start)
     close: dict[str, Any] = {"rtol": 1e-11, "atol": 1e-12}
-    torch.testing.assert_close(duel.gW[:rank, :in_features], gW, **close)
-    torch.testing.assert_close(duel.gV[:rank], gV, **close)
+    torch.testing.assert_close(stepper.gW[:rank, :in_features], gW, **close)
+    torch.testing.assert_close(stepper.gV[:rank], gV, **close)
     if train_bias:
-        torch.testing.assert_close(duel.gV[-1], gb, **close)
-    D = duel.D.clone().requires_grad_()
+        torch.testing.assert_close(stepper.gV[-1], gb, **close)
+    D = stepper.D.clone().requires_grad_()
     full = error(X, R, D[:in_features], D[in_features] if train_bias else 0.0)
     (gD,) = torch.autograd.grad(full, D)
-    torch.testing.assert_close(duel.gD, gD, **close)
-    losses = duel.losses(terms)
+    torch.testing.assert_close(stepper.gD, gD, **close)
+    losses = stepper.losses(terms)
     torch.testing.assert_close(losses[0][0], loss, rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(losses[1][0], full.detach(), rtol=1e-12, atol=1e-13)
 
 
 def test_both_ways_to_a_gradient_are_taken() -> None:
     sample = reduce_sample(mixed_inputs(40, 9), normal(40, 9))
-    assert Duel(sample, start_at(9, 9, 1), Optimizer.ADAM).few_rows
-    assert not Duel(sample, start_at(9, 9, 20), Optimizer.ADAM).few_rows
+    assert PairedStepper(sample, start_at(9, 9, 1), Optimizer.ADAM).few_rows
+    assert not PairedStepper(sample, start_at(9, 9, 20), Optimizer.ADAM).few_rows
 
 
 def test_a_start_is_read_back_as_it_was_placed() -> None:
     for train_bias in (False, True):
         start = start_at(6, 4, 3, train_bias=train_bias)
-        duel = Duel(reduce_sample(mixed_inputs(40, 6), normal(40, 4), train_bias), start, Optimizer.ADAM)
-        A, B, bias = start.read(duel.W, duel.V)
+        stepper = PairedStepper(
+            reduce_sample(mixed_inputs(40, 6), normal(40, 4), train_bias), start, Optimizer.ADAM
+        )
+        A, B, bias = start.read(stepper.W, stepper.V)
         assert torch.equal(A, start.A)
         torch.testing.assert_close(B, start.B, rtol=1e-15, atol=0)
         assert (bias is None) is not train_bias
         assert bias is None or not bias.any()
-        assert not duel.D.any()
+        assert not stepper.D.any()
 
 
 @pytest.mark.parametrize("rank", [2, 20])
@@ -205,25 +207,25 @@ def test_a_start_is_read_back_as_it_was_placed() -> None:
 def test_a_zero_b_leaves_a_to_the_bit_in_the_first_step(kind: Optimizer, rank: int) -> None:
     A = normal(6, rank, seed=5)
     start = Start(A, torch.zeros(rank, 4).double(), 0.7, 0.1)
-    duel = Duel(reduce_sample(mixed_inputs(40, 6), normal(40, 4)), start, kind)
-    duel.gradients()
-    assert not duel.gW.any()
-    duel.optimizer.step()
-    assert torch.equal(duel.W, A.T)
-    assert duel.V.any()
+    stepper = PairedStepper(reduce_sample(mixed_inputs(40, 6), normal(40, 4)), start, kind)
+    stepper.gradients()
+    assert not stepper.gW.any()
+    stepper.optimizer.step()
+    assert torch.equal(stepper.W, A.T)
+    assert stepper.V.any()
 
 
 @pytest.mark.parametrize("rank", [2, 20])
 @pytest.mark.parametrize("kind", list(Optimizer))
 def test_both_zero_stay_zero(kind: Optimizer, rank: int) -> None:
     start = Start(torch.zeros(6, rank).double(), torch.zeros(rank, 4).double(), 0.7, 0.1)
-    duel = Duel(reduce_sample(mixed_inputs(40, 6), normal(40, 4)), start, kind)
+    stepper = PairedStepper(reduce_sample(mixed_inputs(40, 6), normal(40, 4)), start, kind)
     for _ in range(5):
-        duel.gradients()
-        duel.optimizer.step()
-    assert not duel.W.any()
-    assert not duel.V.any()
-    assert duel.D.any()
+        stepper.gradients()
+        stepper.optimizer.step()
+    assert not stepper.W.any()
+    assert not stepper.V.any()
+    assert stepper.D.any()
 
 
 # --- THEORY: alpha, the scale of the start and the rates trade exactly
@@ -237,13 +239,13 @@ def no_eps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def path(start: Start, kind: Optimizer, updates: int = 60) -> tuple[Tensor, Tensor]:
     """delta after every update, and the losses."""
-    duel = Duel(reduce_sample(mixed_inputs(40, 6), normal(40, 4, seed=2)), start, kind)
+    stepper = PairedStepper(reduce_sample(mixed_inputs(40, 6), normal(40, 4, seed=2)), start, kind)
     terms, deltas = [], []
     for _ in range(updates):
-        terms.append(torch.stack(duel.gradients()))
-        deltas.append(duel.W.T @ duel.V)
-        duel.optimizer.step()
-    return torch.stack(deltas), duel.losses(torch.stack(terms))[0]
+        terms.append(torch.stack(stepper.gradients()))
+        deltas.append(stepper.W.T @ stepper.V)
+        stepper.optimizer.step()
+    return torch.stack(deltas), stepper.losses(torch.stack(terms))[0]
 
 
 @pytest.mark.usefixtures("no_eps")
@@ -310,13 +312,15 @@ def test_a_loss_that_is_only_rounding_is_not_negative() -> None:
         scale = float((X @ W[0].T @ V[0]).square().mean())
         assert 0.0 <= float(loss) <= 1e-13 * scale
         start = Start(W[0].T, V[0], 1.0, 0.1)
-        duel = Duel(sample, start, Optimizer.SGD)
-        terms = torch.stack(duel.gradients())[None]
-        assert 0.0 <= float(duel.losses(terms)[0]) <= 1e-13 * scale
+        stepper = PairedStepper(sample, start, Optimizer.SGD)
+        terms = torch.stack(stepper.gradients())[None]
+        assert 0.0 <= float(stepper.losses(terms)[0]) <= 1e-13 * scale
 
 
 def test_no_number_becomes_a_loss_of_zero() -> None:
-    duel = Duel(reduce_sample(mixed_inputs(40, 6), normal(40, 4)), start_at(6, 4, 2), Optimizer.SGD)
+    stepper = PairedStepper(
+        reduce_sample(mixed_inputs(40, 6), normal(40, 4)), start_at(6, 4, 2), Optimizer.SGD
+    )
     for wrong in (math.nan, math.inf):
-        losses = duel.losses(torch.full((1, 4), wrong, dtype=torch.float64))
+        losses = stepper.losses(torch.full((1, 4), wrong, dtype=torch.float64))
         assert not any(bool(torch.isfinite(loss).any()) for loss in losses)

@@ -165,7 +165,7 @@ class Start:
         return W[:r, :in_features].T.clone(), V[:r] / self.scaling, bias
 
 
-class Duel:
+class PairedStepper:
     """One adapter and full fine-tuning trained side by side on one sample, in float64.
 
     From G = S^T S and C = S^T T alone. The adapter's products go round its change of in x out numbers,
@@ -231,7 +231,7 @@ def held_out_losses(sample: Sample, W: Tensor, V: Tensor) -> Tensor:
     """Mean squared errors (k,) of k adapters W (k, r, in), V (k, r, out) on a sample.
 
     Through r x r products, or the changes themselves where these are smaller; right to rounding of the base
-    loss, like the losses of ``Duel``.
+    loss, like the losses of ``PairedStepper``.
     """
     k, rows, inputs = W.shape
     if rows > min(inputs, V.shape[2]):

@@ -15,7 +15,7 @@ from torch import Tensor
 from lora_core.data import Problem, make_problem
 from lora_core.experiment import Experiment, Whole
 from lora_core.reproducible import computed_once, one_thread
-from lora_core.training.engine import Duel, reduce_sample
+from lora_core.training.engine import PairedStepper, reduce_sample
 from lora_core.training.history import Lane, Recorder
 from lora_core.training.start import start_of
 
@@ -94,7 +94,7 @@ def _stretches(
     start = start_of(experiment, problem)
     dead = not (start.A.any() or start.B.any())
     sample = reduce_sample(problem.X, problem.residual(), experiment.train_bias)
-    duel = Duel(sample, start, experiment.optimizer)
+    stepper = PairedStepper(sample, start, experiment.optimizer)
     updates = Whole(0, experiment.epochs)
     chosen = snapshot_updates(experiment) if snapshots is None else snapshots
     keep = {updates.read("snapshots", update) for update in chosen}
@@ -103,21 +103,21 @@ def _stretches(
     held_out = reduce_sample(problem.X_test, problem.residual_test(), experiment.train_bias)
     recorders = [Recorder(problem, held_out, each) for each in (start, None)]
     stretch = _stretch(experiment)
-    past = [duel.W.new_empty(stretch, *each.shape) for each in (duel.W, duel.V)]
+    past = [stepper.W.new_empty(stretch, *each.shape) for each in (stepper.W, stepper.V)]
     # Full fine-tuning's changes lie side by side, so that one wide product serves them all.
-    inputs, out_features = duel.D.shape
-    past.append(duel.D.new_empty(inputs, stretch, out_features).transpose(0, 1))
+    inputs, out_features = stepper.D.shape
+    past.append(stepper.D.new_empty(inputs, stretch, out_features).transpose(0, 1))
     for first in range(0, experiment.epochs + 1, stretch):
         count = min(stretch, experiment.epochs + 1 - first)
         terms: list[Tensor] = []
         for i in range(count):
             if first or i:
-                duel.optimizer.step()
-            terms += duel.gradients()
-            for kept, now in zip(past, (duel.W, duel.V, duel.D), strict=True):
+                stepper.optimizer.step()
+            terms += stepper.gradients()
+            for kept, now in zip(past, (stepper.W, stepper.V, stepper.D), strict=True):
                 kept[i].copy_(now)
         W, V, D = (kept[:count] for kept in past)
-        losses = duel.losses(torch.stack(terms).view(count, 4))
+        losses = stepper.losses(torch.stack(terms).view(count, 4))
         lanes = zip(recorders, losses, ((W, V), (D,)), keeps, strict=True)
         for recorder, loss, change, kept_at in lanes:
             recorder.add(first, loss, change, kept_at)
