@@ -87,7 +87,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def measure_steps() -> dict[str, float]:
-    """One step: gradients, loss and optimizer, of a bank of one and of adapter and full fine-tuning."""
+    """One step: gradients, loss and optimizer, of a stack of one and of adapter and full fine-tuning."""
     found = {}
     for shape, steps in zip(SHAPES, (60, 20, 3), strict=True):
         loop, adapter, both = _steps(*shape)
@@ -197,7 +197,7 @@ def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], 
     import torch
 
     from lora_core import Experiment, make_problem, train_model
-    from lora_core.training.batched import Bank
+    from lora_core.training.batched import BatchedAdapters
     from lora_core.training.engine import PairedStepper, reduce_sample
     from lora_core.training.start import lora_layer, start_of
 
@@ -206,7 +206,7 @@ def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], 
     problem = make_problem(experiment)
     layer, X, Y = lora_layer(experiment, problem), problem.X.float(), problem.Y.float()
     sample, start = reduce_sample(problem.X, problem.residual()), start_of(experiment, problem)
-    bank = Bank(sample, [start], experiment.optimizer, torch.float32)
+    stack = BatchedAdapters(sample, [start], experiment.optimizer, torch.float32)
     stepper = PairedStepper(sample, start, experiment.optimizer)
 
     def loop(count: int) -> None:
@@ -214,8 +214,8 @@ def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], 
 
     def adapter(count: int) -> None:
         for _ in range(count):
-            bank.gradients()
-            bank.optimizer.step()
+            stack.gradients()
+            stack.optimizer.step()
 
     def both(count: int) -> None:
         for _ in range(count):

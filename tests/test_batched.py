@@ -11,7 +11,7 @@ from torch import Tensor
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment, Optimizer
 from lora_core.training import batched
-from lora_core.training.batched import Bank, FullBank
+from lora_core.training.batched import BatchedAdapters, BatchedFull
 from lora_core.training.engine import Start, reduce_sample
 from lora_core.training.start import start_of
 from lora_core.training.sweep import sweep
@@ -34,13 +34,13 @@ def test_blocks_are_bounded_by_memory_and_change_nothing(
     experiment = experiment_with(**SMALL)
     expected = sweep(experiment, learning_rates=[0.01, 0.02])
     sizes: list[int] = []
-    build = Bank.__init__
+    build = BatchedAdapters.__init__
 
-    def recording(self: Bank, sample: Any, starts: Any, *rest: Any) -> None:
+    def recording(self: BatchedAdapters, sample: Any, starts: Any, *rest: Any) -> None:
         sizes.append(len(starts))
         build(self, sample, starts, *rest)
 
-    monkeypatch.setattr(Bank, "__init__", recording)
+    monkeypatch.setattr(BatchedAdapters, "__init__", recording)
     monkeypatch.setattr(batched, "BLOCK_BYTES", memory)
     found = sweep(experiment, learning_rates=[0.01, 0.02])
     np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-4)
@@ -64,13 +64,13 @@ def test_the_blocks_hold_every_pair_once_and_like_ranks_together() -> None:
 
 def test_full_fine_tuning_at_many_rates_is_bounded_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[int] = []
-    build = FullBank.__init__
+    build = BatchedFull.__init__
 
-    def recording(self: FullBank, sample: Any, rates: Any, *rest: Any) -> None:
+    def recording(self: BatchedFull, sample: Any, rates: Any, *rest: Any) -> None:
         counts.append(len(rates))
         build(self, sample, rates, *rest)
 
-    monkeypatch.setattr(FullBank, "__init__", recording)
+    monkeypatch.setattr(BatchedFull, "__init__", recording)
     rates = [0.01 * i for i in range(1, 8)]
     experiment = experiment_with(**SMALL)
     whole = sweep(experiment, ranks=[1], learning_rates=rates)
@@ -90,7 +90,7 @@ def test_padding_stays_zero(optimizer: Optimizer, train_bias: bool) -> None:
     starts = [
         Start(normal(6, r, seed=2), normal(r, 4, seed=3), 0.7, 0.05, train_bias=train_bias) for r in (1, 5, 3)
     ]
-    trained = Bank(reduce_sample(X, R, train_bias), starts, optimizer, torch.float32)
+    trained = BatchedAdapters(reduce_sample(X, R, train_bias), starts, optimizer, torch.float32)
     first = trained.gradients()
     for _ in range(100):
         trained.optimizer.step()
@@ -109,12 +109,12 @@ def test_padding_stays_zero(optimizer: Optimizer, train_bias: bool) -> None:
 
 
 @pytest.mark.parametrize("train_bias", [False, True])
-def test_a_banks_losses_and_gradients_are_autograds(train_bias: bool) -> None:
+def test_a_stacks_losses_and_gradients_are_autograds(train_bias: bool) -> None:
     experiment = experiment_with(**SMALL, train_bias=train_bias, task="noise", init="original", alpha=1.5)
     problem = make_problem(experiment)
     sample = reduce_sample(problem.X, problem.residual(), train_bias)
     starts = [start_of(dataclasses.replace(experiment, rank=rank), problem) for rank in (2, 30, 5)]
-    together = Bank(sample, starts, Optimizer.SGD, torch.float64)
+    together = BatchedAdapters(sample, starts, Optimizer.SGD, torch.float64)
     losses = together.gradients()
     for i, start in enumerate(starts):
         W, V = start.A.T.clone().requires_grad_(), (start.scaling * start.B).requires_grad_()

@@ -35,7 +35,7 @@ Adapter = tuple[Tensor, Tensor, float]
 """A (in, r) and B (r, out), float64, and the scaling."""
 
 
-class Bank:
+class BatchedAdapters:
     """Many adapters trained at once on one sample, ranks padded with zero rows, which stay zero.
 
     In residual form: E = S delta - T is at hand at each step, so its norm is the loss, without the
@@ -82,8 +82,8 @@ class Bank:
         return torch.stack(losses)
 
 
-class FullBank:
-    """Full fine-tuning at several learning rates at once: D (count, in, out), as ``Bank`` otherwise."""
+class BatchedFull:
+    """Full fine-tuning at several learning rates at once, as ``BatchedAdapters``: D (count, in, out)."""
 
     def __init__(
         self, sample: Sample, rates: Sequence[float], optimizer: Optimizer, dtype: torch.dtype
@@ -139,9 +139,9 @@ class Trainer:
 
     def train_full(self, rates: Sequence[float]) -> Generator[None, None, tuple[np.ndarray, np.ndarray]]:
         """Losses (rate, update) and held-out losses (rate,) of full fine-tuning; stops at every update."""
-        bank = FullBank(self.sample, rates, self.experiment.optimizer, torch.float32)
-        losses = yield from self._train(bank)
-        return losses, _finite(losses, held_out_losses_full(self.held_out, bank.D.double().transpose(0, 1)))
+        stack = BatchedFull(self.sample, rates, self.experiment.optimizer, torch.float32)
+        losses = yield from self._train(stack)
+        return losses, _finite(losses, held_out_losses_full(self.held_out, stack.D.double().transpose(0, 1)))
 
     def train_block(
         self, block: Sequence[tuple[int, float]]
@@ -154,21 +154,21 @@ class Trainer:
             start_of(replace(self.experiment, rank=rank, learning_rate=rate), self.problem)
             for rank, rate in block
         ]
-        bank = Bank(self.sample, starts, self.experiment.optimizer, torch.float32)
-        losses = yield from self._train(bank)
-        W, V = bank.W.double(), bank.V.double()
+        stack = BatchedAdapters(self.sample, starts, self.experiment.optimizer, torch.float32)
+        losses = yield from self._train(stack)
+        W, V = stack.W.double(), stack.V.double()
         made = [(*start.read(w, v)[:2], start.scaling) for start, w, v in zip(starts, W, V, strict=True)]
         return losses, _finite(losses, held_out_losses(self.held_out, W, V)), made
 
-    def _train(self, bank: Bank | FullBank) -> Generator[None, None, np.ndarray]:
+    def _train(self, stack: BatchedAdapters | BatchedFull) -> Generator[None, None, np.ndarray]:
         history = []
         for update in range(self.experiment.epochs + 1):
             if update:
-                bank.optimizer.step()
-            history.append(bank.gradients())
+                stack.optimizer.step()
+            history.append(stack.gradients())
             yield
         losses = torch.stack(history, dim=1).double()
-        losses[:, -1] = bank.exact_losses(self.sample)
+        losses[:, -1] = stack.exact_losses(self.sample)
         wrong = ~(losses <= DIVERGED * losses[:, :1])
         losses[wrong.cumsum(1) > 0] = torch.nan
         return losses.numpy()

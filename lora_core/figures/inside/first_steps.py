@@ -18,7 +18,7 @@ from lora_core.data import Problem
 from lora_core.experiment import Experiment, Init
 from lora_core.figures import palette
 from lora_core.figures.inside.drawing import shade
-from lora_core.training.batched import Bank
+from lora_core.training.batched import BatchedAdapters
 from lora_core.training.engine import Sample
 from lora_core.training.start import start_of
 
@@ -39,13 +39,15 @@ def start_info(experiment: Experiment, problem: Problem) -> StartInfo:
     """The first updates of an experiment, trained again in float64."""
     start = start_of(experiment, problem)
     R = problem.residual()
-    bank = Bank(_whole(problem.X, R, experiment.train_bias), [start], experiment.optimizer, torch.float64)
+    stack = BatchedAdapters(
+        _whole(problem.X, R, experiment.train_bias), [start], experiment.optimizer, torch.float64
+    )
     norms: dict[str, list[list[float]]] = {"A": [], "B": []}
     for update in range(min(STEPS, experiment.epochs) + 1):
         if update:
-            bank.gradients()
-            bank.optimizer.step()
-        A, B, bias = start.read(bank.W[0], bank.V[0])
+            stack.gradients()
+            stack.optimizer.step()
+        A, B, bias = start.read(stack.W[0], stack.V[0])
         found = gradients(problem.X, R, A, B, start.scaling, bias)
         norms["A"].append([float(found[0].norm()), float((A - start.A).norm())])
         norms["B"].append([float(found[1].norm()), float((B - start.B).norm())])
