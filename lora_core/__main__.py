@@ -68,7 +68,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[Experiment, bool]:
 
 
 def run_as_dict(experiment: Experiment) -> dict[str, Any]:
-    """The playground's run as plain JSON values: experiment, counts, floors, and the curves of both lanes."""
+    """The playground's run as plain JSON values: experiment, counts, floors, and both histories."""
     from lora_core.accounting import full_cost, lora_cost
     from lora_core.training.run import train
 
@@ -82,12 +82,12 @@ def run_as_dict(experiment: Experiment) -> dict[str, Any]:
             progress.update(run.updates - progress.n)
     found: dict[str, Any] = {"experiment": experiment.to_dict(), "fingerprint": run.fingerprint}
     found |= {"dead": run.dead, "floors": run.floors.tolist()}
-    for name, lane in (("lora", run.lora), ("full", run.full)):
-        curves = {key: getattr(lane, key) for key in ("loss", "test_loss", "accuracy", "test_accuracy")}
+    for name, history in (("lora", run.lora), ("full", run.full)):
+        curves = {key: getattr(history, key) for key in ("loss", "test_loss", "accuracy", "test_accuracy")}
         found[name] = {
             "trainable": costs[name].trainable,
             "total": costs[name].total,
-            "diverged_at": lane.diverged_at,
+            "diverged_at": history.diverged_at,
             **{key: curve.tolist() for key, curve in curves.items() if curve is not None},
         }
     return found

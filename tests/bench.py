@@ -97,7 +97,7 @@ def measure_steps() -> dict[str, float]:
 
 
 def measure_runs() -> dict[str, float]:
-    """A whole run from its experiment: data, base, both lanes, held-out losses, floors."""
+    """A whole run from its experiment: data, base, adapter and full fine-tuning, held-out losses, floors."""
     from lora_core import Experiment, run
 
     def work(experiment: Experiment) -> None:
@@ -193,7 +193,7 @@ MEASURES: dict[str, tuple[Callable[[], dict[str, float]], bool]] = {
 
 
 def _steps(in_features: int, out_features: int, n: int) -> list[Callable[[int], None]]:
-    """Some steps of the loop, of the adapter alone in float32, and of both lanes in float64."""
+    """Some steps of the loop, of the adapter alone in float32, and of the pair in float64."""
     import torch
 
     from lora_core import Experiment, make_problem, train_model

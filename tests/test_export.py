@@ -27,7 +27,7 @@ from lora_core.accounting import lora_cost
 from lora_core.experiment import Init, Optimizer, ScalingRule, Shift, Task
 from lora_core.export import adapter_zip, peft_script, save_peft_adapter, torch_script
 from lora_core.export.scripts import MOST_LINES
-from lora_core.training.history import Lane
+from lora_core.training.history import History
 from lora_core.training.run import train
 
 SMALL = Experiment(in_features=12, out_features=7, samples=40, epochs=60, alpha=5.5)
@@ -104,17 +104,17 @@ def printed_by(scripts: list[str], library: str, tmp_path: Path) -> list[str]:
     return json.loads(done.stdout)
 
 
-def assert_prints(text: str, lanes: dict[str, Lane], epochs: int) -> None:
-    """Every printed loss is the lane's to 4 digits; a loss near zero to 1e-9 of the first one."""
-    for name, lane in lanes.items():
+def assert_prints(text: str, histories: dict[str, History], epochs: int) -> None:
+    """Every printed loss is the history's to 4 digits; a loss near zero to 1e-9 of the first one."""
+    for name, history in histories.items():
         lines = [(int(a), float(b)) for a, b in re.findall(rf"epoch +(\d+) .*?{name} (\S+)", text)]
         assert lines[0][0] == 0
         assert lines[-1][0] == epochs
-        # A lane that diverged is kept as far as its losses mean anything.
-        known = [(epoch, loss) for epoch, loss in lines if epoch <= lane.updates]
-        assert known == lines or lane.diverged_at is not None
+        # A history that diverged is kept as far as its losses mean anything.
+        known = [(epoch, loss) for epoch, loss in lines if epoch <= history.updates]
+        assert known == lines or history.diverged_at is not None
         at, losses = np.array([epoch for epoch, _ in known]), np.array([loss for _, loss in known])
-        np.testing.assert_allclose(losses, lane.loss[at], rtol=5e-5, atol=1e-9 * lane.loss[0])
+        np.testing.assert_allclose(losses, history.loss[at], rtol=5e-5, atol=1e-9 * history.loss[0])
 
 
 def test_the_spread_reaches_every_choice_and_some_diverge() -> None:
@@ -132,8 +132,8 @@ def test_scripts_in_fresh_processes_print_the_runs_losses(script, library: str, 
     printed = printed_by([script(e) for e in EXPERIMENTS], library, tmp_path)
     for e, text in zip(EXPERIMENTS, printed, strict=True):
         found = run(e)
-        lanes = {"LoRA": found.lora} | ({"full": found.full} if script is torch_script else {})
-        assert_prints(text, lanes, e.epochs)
+        histories = {"LoRA": found.lora} | ({"full": found.full} if script is torch_script else {})
+        assert_prints(text, histories, e.epochs)
         cost = lora_cost(e.in_features, e.out_features, e.rank, e.train_bias)
         counts = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", text.splitlines()[0])]
         assert counts[:2] == [cost.trainable, cost.total], text.splitlines()[0]

@@ -140,10 +140,10 @@ def test_json_is_the_run(arguments: list[str], capsys: pytest.CaptureFixture[str
     assert found["fingerprint"] == expected.fingerprint
     assert found["dead"] is expected.dead
     assert np.array_equal(found["floors"], expected.floors)
-    for name, lane in (("lora", expected.lora), ("full", expected.full)):
-        assert found[name]["diverged_at"] == lane.diverged_at
+    for name, history in (("lora", expected.lora), ("full", expected.full)):
+        assert found[name]["diverged_at"] == history.diverged_at
         for curve in ("loss", "test_loss", "accuracy", "test_accuracy"):
-            values = getattr(lane, curve)
+            values = getattr(history, curve)
             assert (curve in found[name]) == (values is not None)
             if values is not None:
                 assert np.array_equal(found[name][curve], values)

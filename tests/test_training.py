@@ -17,7 +17,7 @@ from lora_core.theory import floor_at
 from lora_core.training import run as run_module
 from lora_core.training.history import DIVERGED
 from lora_core.training.loop import create_toy_dataset, train_model
-from lora_core.training.run import Lane, Run, run, snapshot_updates, train
+from lora_core.training.run import History, Run, run, snapshot_updates, train
 from lora_core.training.start import lora_layer, start_of
 from tests.printed import PRINTED
 
@@ -76,7 +76,7 @@ def autograd(experiment: Experiment, problem: Problem, model: nn.Module) -> np.n
 def check_equal_to_autograd(
     experiment: Experiment, problem: Problem, full: tuple[np.ndarray, nn.Linear] | None = None
 ) -> Run:
-    """Both lanes, each step within 1e-9 of the first loss, and every trained number at the end."""
+    """Adapter and full, each step within 1e-9 of the first loss, and every trained number at the end."""
     found = run(experiment, problem)
     losses, layer = autograd_lora(experiment, problem)
     full_losses, linear = autograd_full(experiment, problem) if full is None else full
@@ -178,8 +178,8 @@ def test_the_original_script_is_far_from_its_floor_after_2000_epochs() -> None:
 
 
 def check_not_below_the_floor(found: Run) -> None:
-    for lane, rank in ((found.lora, found.experiment.rank), (found.full, len(found.floors) - 1)):
-        assert (lane.loss >= floor_at(found.floors, rank) - 1e-9 * lane.loss[0]).all()
+    for history, rank in ((found.lora, found.experiment.rank), (found.full, len(found.floors) - 1)):
+        assert (history.loss >= floor_at(found.floors, rank) - 1e-9 * history.loss[0]).all()
 
 
 @pytest.mark.parametrize("train_bias", BIASES)
@@ -357,8 +357,8 @@ def test_neither_the_rank_nor_the_adapter_moves_full_fine_tuning() -> None:
 # --- held out, accuracy, snapshots
 
 
-def total_change(lane: Lane, update: int, scaling: float) -> tuple[Tensor, Tensor | float]:
-    kept = lane.snapshots[update]
+def total_change(history: History, update: int, scaling: float) -> tuple[Tensor, Tensor | float]:
+    kept = history.snapshots[update]
     change = kept.A if kept.B is None else scaling * kept.A @ kept.B
     return change, 0.0 if kept.bias is None else kept.bias
 
@@ -374,12 +374,18 @@ def test_losses_and_accuracies_are_those_of_the_kept_adapters(
     experiment = experiment_with(epochs=70, train_bias=train_bias, **fields)
     found = run(experiment, snapshots=range(71))
     problem = found.problem
-    for lane, updates in ((found.lora, [0, 1, 2, 30, 63, 64, 70]), (found.full, [70])):
+    for history, updates in ((found.lora, [0, 1, 2, 30, 63, 64, 70]), (found.full, [70])):
         for update in updates:
-            change, bias = total_change(lane, update, experiment.scaling)
+            change, bias = total_change(history, update, experiment.scaling)
             for X, Y, labels, loss, accuracy in (
-                (problem.X, problem.Y, problem.labels, lane.loss, lane.accuracy),
-                (problem.X_test, problem.Y_test, problem.labels_test, lane.test_loss, lane.test_accuracy),
+                (problem.X, problem.Y, problem.labels, history.loss, history.accuracy),
+                (
+                    problem.X_test,
+                    problem.Y_test,
+                    problem.labels_test,
+                    history.test_loss,
+                    history.test_accuracy,
+                ),
             ):
                 outputs = problem.base(X) + X @ change + bias
                 assert loss[update] == pytest.approx(nn.functional.mse_loss(outputs, Y).item(), rel=1e-11)
@@ -393,13 +399,13 @@ def test_losses_and_accuracies_are_those_of_the_kept_adapters(
 
 def test_curves_are_float64_and_one_longer_than_the_epochs() -> None:
     found = run(experiment_with(task="digits", epochs=9))
-    for lane in (found.lora, found.full):
-        for curve in (lane.loss, lane.test_loss, lane.accuracy, lane.test_accuracy):
+    for history in (found.lora, found.full):
+        for curve in (history.loss, history.test_loss, history.accuracy, history.test_accuracy):
             assert curve is not None
             assert curve.dtype == np.float64
             assert curve.shape == (10,)
-        assert lane.updates == 9
-        assert lane.diverged_at is None
+        assert history.updates == 9
+        assert history.diverged_at is None
     assert found.complete
     assert found.updates == 9
 

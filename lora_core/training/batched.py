@@ -161,13 +161,13 @@ class Trainer:
         return losses, _finite(losses, held_out_losses(self.held_out, W, V)), made
 
     def _train(self, stack: BatchedAdapters | BatchedFull) -> Generator[None, None, np.ndarray]:
-        history = []
+        by_update = []
         for update in range(self.experiment.epochs + 1):
             if update:
                 stack.optimizer.step()
-            history.append(stack.gradients())
+            by_update.append(stack.gradients())
             yield
-        losses = torch.stack(history, dim=1).double()
+        losses = torch.stack(by_update, dim=1).double()
         losses[:, -1] = stack.exact_losses(self.sample)
         wrong = ~(losses <= DIVERGED * losses[:, :1])
         losses[wrong.cumsum(1) > 0] = torch.nan

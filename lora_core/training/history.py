@@ -1,6 +1,6 @@
-"""What is kept of a run: each lane's curves, its snapshots, and where it diverged.
+"""What is kept of a run, for adapter and full fine-tuning: curves, snapshots, where it diverged.
 
-A lane is recorded stretch by stretch. Held-out losses and, on digits, accuracies are computed for a whole
+A history is recorded stretch by stretch. Held-out losses and, on digits, accuracies are computed for a whole
 stretch at once, from the parameters it went through, which costs far less than one update at a time.
 """
 
@@ -30,10 +30,10 @@ class Snapshot:
 
 
 @dataclass(frozen=True, eq=False)
-class Lane:
-    """One of the two curves of a run. All arrays are float64, indexed by the number of updates done.
+class History:
+    """What one training left. All arrays are float64, indexed by the number of updates done.
 
-    ``accuracy`` and ``test_accuracy`` exist on digits. A lane that diverged keeps its finite part, and
+    ``accuracy`` and ``test_accuracy`` exist on digits. A history that diverged keeps its finite part, and
     ``diverged_at`` is the first update without one. ``snapshots``: updates done -> ``Snapshot``.
     """
 
@@ -51,7 +51,7 @@ class Lane:
 
 
 class Recorder:
-    """Collects one lane, stretch by stretch; ``start`` is None for full fine-tuning."""
+    """Collects a ``History``, stretch by stretch; ``start`` is None for full fine-tuning."""
 
     def __init__(self, problem: Problem, held_out: Sample, start: Start | None) -> None:
         self.start, self.held_out, self.train_bias = start, held_out, problem.train_bias
@@ -98,10 +98,10 @@ class Recorder:
             else Snapshot(D.clone(), None, None)
         )
 
-    def lane(self) -> Lane:
+    def history(self) -> History:
         loss, test_loss, *accuracies = (np.concatenate(part) for part in self.parts if part)
         accuracy, test_accuracy = accuracies or (None, None)
-        return Lane(loss, test_loss, accuracy, test_accuracy, self.diverged_at, dict(self.snapshots))
+        return History(loss, test_loss, accuracy, test_accuracy, self.diverged_at, dict(self.snapshots))
 
 
 class _Ruler:

@@ -16,7 +16,7 @@ from lora_core.data import Problem, make_problem
 from lora_core.experiment import Experiment, Whole
 from lora_core.reproducible import computed_once, one_thread
 from lora_core.training.engine import PairedStepper, reduce_sample
-from lora_core.training.history import Lane, Recorder
+from lora_core.training.history import History, Recorder
 from lora_core.training.start import start_of
 
 _CHUNK_BYTES = 4_000_000
@@ -35,8 +35,8 @@ class Run:
 
     experiment: Experiment
     problem: Problem
-    lora: Lane
-    full: Lane
+    lora: History
+    full: History
     dead: bool
     complete: bool
 
@@ -47,15 +47,15 @@ class Run:
 
     @property
     def updates(self) -> int:
-        """Updates done by the lane that got further."""
+        """Updates done by whichever got further."""
         return max(self.lora.updates, self.full.updates)
 
     @computed_once
     def fingerprint(self) -> str:
         """16 hexadecimal digits that differ where any loss of the run differs in any bit."""
         digest = hashlib.sha256()
-        for lane in (self.lora, self.full):
-            for curve in (lane.loss, lane.test_loss):
+        for history in (self.lora, self.full):
+            for curve in (history.loss, history.test_loss):
                 digest.update(np.ascontiguousarray(curve).tobytes() + b"|")
         return digest.hexdigest()[:16]
 
@@ -118,12 +118,12 @@ def _stretches(
                 kept[i].copy_(now)
         W, V, D = (kept[:count] for kept in past)
         losses = stepper.losses(torch.stack(terms).view(count, 4))
-        lanes = zip(recorders, losses, ((W, V), (D,)), keeps, strict=True)
-        for recorder, loss, change, kept_at in lanes:
+        new = zip(recorders, losses, ((W, V), (D,)), keeps, strict=True)
+        for recorder, loss, change, kept_at in new:
             recorder.add(first, loss, change, kept_at)
         over = all(recorder.diverged_at is not None for recorder in recorders)
         complete = over or first + count > experiment.epochs
-        lora, full = (recorder.lane() for recorder in recorders)
+        lora, full = (recorder.history() for recorder in recorders)
         yield Run(experiment, problem, lora, full, dead, complete)
         if over:
             return

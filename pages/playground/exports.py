@@ -15,11 +15,11 @@ _TROUBLE = "trouble with an upload"
 
 
 def run_table(run: Run) -> pd.DataFrame:
-    """A row an update, the columns of both lanes; empty where a lane had ended."""
+    """A row an update, the columns of LoRA and of full fine-tuning; empty after a divergence."""
     columns = {}
-    for name, lane in (("lora", run.lora), ("full", run.full)):
+    for name, history in (("lora", run.lora), ("full", run.full)):
         for key in ("loss", "test_loss", "accuracy", "test_accuracy"):
-            curve = getattr(lane, key)
+            curve = getattr(history, key)
             if curve is not None:
                 columns[f"{name}_{key}"] = pd.Series(curve)
     return pd.DataFrame(columns).rename_axis("updates")

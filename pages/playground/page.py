@@ -16,7 +16,7 @@ from lora_core.findings.next_steps import next_steps
 from lora_core.findings.verdict import verdict
 from lora_core.formatting import loss_text, percent_text
 from lora_core.theory import floor_at
-from lora_core.training.history import Lane
+from lora_core.training.history import History
 from lora_core.training.run import Run
 from pages.components.live_chart import live_chart
 from pages.components.still_chart import steady_chart
@@ -122,9 +122,9 @@ def _draw_numbers(run: Run) -> None:
             )
 
 
-def _last(lane: Lane, curve: str, text: Callable[[float], str] = loss_text) -> str:
-    """The last value of a curve in words; of a lane that diverged it would be of an update long past."""
-    return "diverged" if lane.diverged_at is not None else text(getattr(lane, curve)[-1])
+def _last(history: History, curve: str, text: Callable[[float], str] = loss_text) -> str:
+    """The last value of a curve in words; after a divergence it would be that of an update long past."""
+    return "diverged" if history.diverged_at is not None else text(getattr(history, curve)[-1])
 
 
 def _draw_loss(run: Run, alone: bool = False) -> None:

@@ -222,9 +222,9 @@ def _add_strengths(figure: go.Figure, parts: Parts, on: Collection[int], dark: b
 def _add_outputs(figure: go.Figure, info: OutputsInfo, classes: bool, dark: bool) -> None:
     """Outputs as bars: the base grey, with the parts blue, and a line where the target lies."""
     names = [str(place if classes else place + 1) for place in info.place]
-    lanes = (("Base", info.base, palette.BASE), ("With these parts", info.tuned, palette.LORA))
+    curves = (("Base", info.base, palette.BASE), ("With these parts", info.tuned, palette.LORA))
     hover = "%{x}: %{y:.3g}<extra>%{fullData.name}</extra>"
-    for name, values, color in lanes:
+    for name, values, color in curves:
         bars = go.Bar(x=names, y=values, name=name, marker_color=shade(color, dark), hovertemplate=hover)
         figure.add_trace(bars, row=2, col=1)
     marker = {"symbol": "line-ew-open", "size": 16, "color": ink(dark), "line": {"width": 2.5}}
