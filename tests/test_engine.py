@@ -10,7 +10,7 @@ from torch import Tensor
 from lora_core.experiment import Optimizer
 from lora_core.training import engine
 from lora_core.training.engine import (
-    Flat,
+    FlatParameters,
     PairedStepper,
     Sample,
     Start,
@@ -102,7 +102,7 @@ def test_a_sample_in_another_precision() -> None:
 @pytest.mark.parametrize("kind", [Optimizer.ADAM, Optimizer.SGD])
 def test_the_optimizers_are_torchs(kind: Optimizer) -> None:
     """The same random gradients, tiny and huge, at two rates, for 300 steps; a rate of 0 holds."""
-    flat = Flat([(3, 4), (5,), (2, 2)], torch.float64)
+    flat = FlatParameters([(3, 4), (5,), (2, 2)], torch.float64)
     for value, seed in zip(flat.values, range(3), strict=True):
         value.copy_(normal(*value.shape, seed=seed))
     flat.rates[0].fill_(0.02)
@@ -125,7 +125,7 @@ def test_the_optimizers_are_torchs(kind: Optimizer) -> None:
 
 def test_a_gradient_of_zero_moves_nothing() -> None:
     for kind in Optimizer:
-        flat = Flat([(3,)], torch.float64)
+        flat = FlatParameters([(3,)], torch.float64)
         flat.rate.fill_(0.5)
         flat.value.fill_(1.0)
         optimizer = optimizer_of(kind, flat)

@@ -15,7 +15,7 @@ from torch import Tensor
 from lora_core.data import Problem
 from lora_core.experiment import Experiment, Optimizer
 from lora_core.training.engine import (
-    Flat,
+    FlatParameters,
     Sample,
     Start,
     held_out_losses,
@@ -47,7 +47,7 @@ class BatchedAdapters:
     ) -> None:
         count, inputs, out_features = len(starts), sample.root.shape[1], sample.target.shape[1]
         rows = max(start.rank + start.train_bias for start in starts)
-        flat = Flat([(count, rows, inputs), (count, rows, out_features)], dtype)
+        flat = FlatParameters([(count, rows, inputs), (count, rows, out_features)], dtype)
         self.W, self.V = flat.values
         for i, start in enumerate(starts):
             start.place(optimizer, self.W[i], self.V[i], [rate[i] for rate in flat.rates], flat.epses[1][i])
@@ -89,7 +89,7 @@ class BatchedFull:
         self, sample: Sample, rates: Sequence[float], optimizer: Optimizer, dtype: torch.dtype
     ) -> None:
         shape = (len(rates), sample.root.shape[1], sample.target.shape[1])
-        flat = Flat([shape], dtype)
+        flat = FlatParameters([shape], dtype)
         (self.D,), (self.gD,) = flat.values, flat.gradients
         flat.rates[0].copy_(torch.tensor(rates, dtype=dtype)[:, None, None])
         self.optimizer = optimizer_of(optimizer, flat)

@@ -61,7 +61,7 @@ def reduce_sample(X: Tensor, R: Tensor, train_bias: bool = False) -> Sample:
     return Sample(packed[:m].triu(), target, float(rotated[m:].square().sum()), R.numel())
 
 
-class Flat:
+class FlatParameters:
     """Tensors in one vector: ``value``, ``gradient``, ``rate``, ``eps``, each with its views in a list."""
 
     def __init__(self, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype) -> None:
@@ -83,7 +83,7 @@ class Flat:
 class Sgd:
     """value -= rate * gradient, each entry at its own rate; a rate of 0 holds it."""
 
-    def __init__(self, flat: Flat) -> None:
+    def __init__(self, flat: FlatParameters) -> None:
         self.flat = flat
 
     def step(self) -> None:
@@ -98,7 +98,7 @@ class Adam:
     decay is a factor of the step's own instead of a pass over all entries; it grows e-fold in 1,000 updates.
     """
 
-    def __init__(self, flat: Flat) -> None:
+    def __init__(self, flat: FlatParameters) -> None:
         self.flat = flat
         self.updates = 0
         self.mean, self.square = torch.zeros_like(flat.value), torch.zeros_like(flat.value)
@@ -119,7 +119,7 @@ class Adam:
         self.flat.value.addcdiv_(self.mean, scratch, value=-1 / (1 - BETA1**self.updates))
 
 
-def optimizer_of(kind: Optimizer, flat: Flat) -> Adam | Sgd:
+def optimizer_of(kind: Optimizer, flat: FlatParameters) -> Adam | Sgd:
     """The optimizer for the rates and epses that ``flat`` holds now."""
     return Adam(flat) if kind is Optimizer.ADAM else Sgd(flat)
 
@@ -175,7 +175,7 @@ class PairedStepper:
     def __init__(self, sample: Sample, start: Start, optimizer: Optimizer) -> None:
         inputs, out_features = sample.root.shape[1], sample.target.shape[1]
         rows = start.rank + start.train_bias
-        flat = Flat([(rows, inputs), (rows, out_features), (inputs, out_features)], torch.float64)
+        flat = FlatParameters([(rows, inputs), (rows, out_features), (inputs, out_features)], torch.float64)
         self.W, self.V, self.D = flat.values
         self.gW, self.gV, self.gD = flat.gradients
         start.place(optimizer, self.W, self.V, flat.rates[:2], flat.epses[1])
