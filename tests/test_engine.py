@@ -12,7 +12,7 @@ from lora_core.training import engine
 from lora_core.training.engine import (
     FlatParameters,
     PairedStepper,
-    Sample,
+    ReducedSample,
     Start,
     held_out_losses,
     held_out_losses_full,
@@ -307,7 +307,7 @@ def test_a_loss_that_is_only_rounding_is_not_negative() -> None:
     """Targets that the present change meets exactly, at a size where rounding shows."""
     for seed in range(20):
         X, W, V = 1e3 * normal(40, 6, seed=seed), normal(1, 2, 6, seed=8), normal(1, 2, 4, seed=9)
-        sample: Sample = reduce_sample(X, X @ W[0].T @ V[0])
+        sample: ReducedSample = reduce_sample(X, X @ W[0].T @ V[0])
         loss = held_out_losses(sample, W, V)
         scale = float((X @ W[0].T @ V[0]).square().mean())
         assert 0.0 <= float(loss) <= 1e-13 * scale

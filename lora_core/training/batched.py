@@ -16,7 +16,7 @@ from lora_core.data import Problem
 from lora_core.experiment import Experiment, Optimizer
 from lora_core.training.engine import (
     FlatParameters,
-    Sample,
+    ReducedSample,
     Start,
     held_out_losses,
     held_out_losses_full,
@@ -43,7 +43,7 @@ class BatchedAdapters:
     """
 
     def __init__(
-        self, sample: Sample, starts: Sequence[Start], optimizer: Optimizer, dtype: torch.dtype
+        self, sample: ReducedSample, starts: Sequence[Start], optimizer: Optimizer, dtype: torch.dtype
     ) -> None:
         count, inputs, out_features = len(starts), sample.root.shape[1], sample.target.shape[1]
         rows = max(start.rank + start.train_bias for start in starts)
@@ -73,7 +73,7 @@ class BatchedAdapters:
         torch.mm(Y, self.root, out=gW)
         return torch.linalg.vector_norm(self.E, dim=(1, 2)).square_().mul_(0.5).add_(self.rest)
 
-    def exact_losses(self, sample: Sample) -> Tensor:
+    def exact_losses(self, sample: ReducedSample) -> Tensor:
         """Losses (count,) of the present parameters on ``sample`` in float64, one adapter at a time."""
         root, target, losses = sample.root.double(), sample.target.double(), []
         for W, V in zip(self.W.double(), self.V.double(), strict=True):
@@ -86,7 +86,7 @@ class BatchedFull:
     """Full fine-tuning at several learning rates at once, as ``BatchedAdapters``: D (count, in, out)."""
 
     def __init__(
-        self, sample: Sample, rates: Sequence[float], optimizer: Optimizer, dtype: torch.dtype
+        self, sample: ReducedSample, rates: Sequence[float], optimizer: Optimizer, dtype: torch.dtype
     ) -> None:
         shape = (len(rates), sample.root.shape[1], sample.target.shape[1])
         flat = FlatParameters([shape], dtype)
@@ -106,7 +106,7 @@ class BatchedFull:
         torch.bmm(self.root.transpose(1, 2), self.E, out=self.gD)
         return torch.linalg.vector_norm(self.E, dim=(1, 2)).square_().mul_(0.5).add_(self.rest)
 
-    def exact_losses(self, sample: Sample) -> Tensor:
+    def exact_losses(self, sample: ReducedSample) -> Tensor:
         """Losses (count,) of the present changes on ``sample`` in float64."""
         return held_out_losses_full(sample, self.D.double().transpose(0, 1))
 

@@ -24,7 +24,7 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class ReducedSample:
     """A sample reduced to what squared error sees of it.
 
     ``root`` S (m, in) and ``target`` T (m, out) with m <= in, the squared ``rest`` that no delta moves, and
@@ -36,12 +36,12 @@ class Sample:
     rest: float
     size: int
 
-    def to(self, dtype: torch.dtype) -> "Sample":
-        return Sample(self.root.to(dtype), self.target.to(dtype), self.rest, self.size)
+    def to(self, dtype: torch.dtype) -> "ReducedSample":
+        return ReducedSample(self.root.to(dtype), self.target.to(dtype), self.rest, self.size)
 
 
-def reduce_sample(X: Tensor, R: Tensor, train_bias: bool = False) -> Sample:
-    """The ``Sample`` of inputs X (n, in) and residuals R (n, out), float64.
+def reduce_sample(X: Tensor, R: Tensor, train_bias: bool = False) -> ReducedSample:
+    """The ``ReducedSample`` of inputs X (n, in) and residuals R (n, out), float64.
 
     :raises ValueError: X and R of different length.
     """
@@ -52,13 +52,13 @@ def reduce_sample(X: Tensor, R: Tensor, train_bias: bool = False) -> Sample:
     if train_bias:
         X = torch.cat([X, X.new_ones(len(X), 1)], dim=1)
     if len(X) <= X.shape[1]:
-        return Sample(X, R, 0.0, R.numel())
+        return ReducedSample(X, R, 0.0, R.numel())
     packed, reflections = torch.geqrf(X)
     rotated = torch.ormqr(packed, reflections, R, left=True, transpose=True)
     m = X.shape[1]
     # LAPACK leaves its columns side by side; the engine's products want rows, which is several times faster.
     target = rotated[:m].clone(memory_format=torch.contiguous_format)
-    return Sample(packed[:m].triu(), target, float(rotated[m:].square().sum()), R.numel())
+    return ReducedSample(packed[:m].triu(), target, float(rotated[m:].square().sum()), R.numel())
 
 
 class FlatParameters:
@@ -172,7 +172,7 @@ class PairedStepper:
     except where the rank is so large that the change is the shorter way.
     """
 
-    def __init__(self, sample: Sample, start: Start, optimizer: Optimizer) -> None:
+    def __init__(self, sample: ReducedSample, start: Start, optimizer: Optimizer) -> None:
         inputs, out_features = sample.root.shape[1], sample.target.shape[1]
         rows = start.rank + start.train_bias
         flat = FlatParameters([(rows, inputs), (rows, out_features), (inputs, out_features)], torch.float64)
@@ -227,7 +227,7 @@ class PairedStepper:
         return lora.clamp(min=0), full.clamp(min=0)
 
 
-def held_out_losses(sample: Sample, W: Tensor, V: Tensor) -> Tensor:
+def held_out_losses(sample: ReducedSample, W: Tensor, V: Tensor) -> Tensor:
     """Mean squared errors (k,) of k adapters W (k, r, in), V (k, r, out) on a sample.
 
     Through r x r products, or the changes themselves where these are smaller; right to rounding of the base
@@ -245,7 +245,7 @@ def held_out_losses(sample: Sample, W: Tensor, V: Tensor) -> Tensor:
     return ((moved + float(sample.target.square().sum()) + sample.rest) / sample.size).clamp(min=0)
 
 
-def held_out_losses_full(sample: Sample, D: Tensor) -> Tensor:
+def held_out_losses_full(sample: ReducedSample, D: Tensor) -> Tensor:
     """Mean squared errors (k,) of k changes D (in, k, out), the changes side by side, on a sample."""
     inputs, k, out_features = D.shape
     error = (sample.root @ D.reshape(inputs, -1)).view(-1, k, out_features)

@@ -19,7 +19,7 @@ from lora_core.experiment import Experiment, Init
 from lora_core.figures import palette
 from lora_core.figures.inside.drawing import shade
 from lora_core.training.batched import BatchedAdapters
-from lora_core.training.engine import Sample
+from lora_core.training.engine import ReducedSample
 from lora_core.training.start import start_of
 
 STEPS = 20
@@ -57,11 +57,11 @@ def start_info(experiment: Experiment, problem: Problem) -> StartInfo:
     )
 
 
-def _whole(X: Tensor, R: Tensor, train_bias: bool) -> Sample:
+def _whole(X: Tensor, R: Tensor, train_bias: bool) -> ReducedSample:
     """A sample as it is: for a few updates, reducing it first costs more than it saves."""
     if train_bias:
         X = torch.cat([X, X.new_ones(len(X), 1)], dim=1)
-    return Sample(X, R, 0.0, R.numel())
+    return ReducedSample(X, R, 0.0, R.numel())
 
 
 def gradients(
