@@ -12,7 +12,7 @@ from lora_core.data import make_problem
 from lora_core.experiment import Experiment, Optimizer
 from lora_core.training import batched
 from lora_core.training.batched import BatchedAdapters, BatchedFull
-from lora_core.training.engine import Start, reduce_sample
+from lora_core.training.engine import AdapterStart, reduce_sample
 from lora_core.training.start import start_of
 from lora_core.training.sweep import sweep
 
@@ -88,7 +88,8 @@ def test_full_fine_tuning_at_many_rates_is_bounded_by_memory(monkeypatch: pytest
 def test_padding_stays_zero(optimizer: Optimizer, train_bias: bool) -> None:
     X, R = normal(40, 6) + 0.3, normal(40, 4, seed=1)
     starts = [
-        Start(normal(6, r, seed=2), normal(r, 4, seed=3), 0.7, 0.05, train_bias=train_bias) for r in (1, 5, 3)
+        AdapterStart(normal(6, r, seed=2), normal(r, 4, seed=3), 0.7, 0.05, train_bias=train_bias)
+        for r in (1, 5, 3)
     ]
     trained = BatchedAdapters(reduce_sample(X, R, train_bias), starts, optimizer, torch.float32)
     first = trained.gradients()

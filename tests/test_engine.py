@@ -10,10 +10,10 @@ from torch import Tensor
 from lora_core.experiment import Optimizer
 from lora_core.training import engine
 from lora_core.training.engine import (
+    AdapterStart,
     FlatParameters,
     PairedStepper,
     ReducedSample,
-    Start,
     held_out_losses,
     held_out_losses_full,
     optimizer_of,
@@ -140,12 +140,12 @@ SHAPES = [(6, 4), (4, 6), (2, 2), (9, 3)]
 RANKS = [1, 2, 3, 20]
 
 
-def start_at(in_features: int, out_features: int, rank: int, **options: Any) -> Start:
+def start_at(in_features: int, out_features: int, rank: int, **options: Any) -> AdapterStart:
     A, B = normal(in_features, rank, seed=5), normal(rank, out_features, seed=6)
-    return Start(A, B, **{"scaling": 0.7, "rate": 0.01, **options})
+    return AdapterStart(A, B, **{"scaling": 0.7, "rate": 0.01, **options})
 
 
-def autograd_gradients(X: Tensor, R: Tensor, start: Start) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def autograd_gradients(X: Tensor, R: Tensor, start: AdapterStart) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Loss and its gradients with respect to A^T, s B and the change of the bias, by autograd."""
     W, V = start.A.T.clone().requires_grad_(), (start.scaling * start.B).requires_grad_()
     bias = torch.zeros(R.shape[1], dtype=torch.float64, requires_grad=True)
@@ -206,7 +206,7 @@ def test_a_start_is_read_back_as_it_was_placed() -> None:
 @pytest.mark.parametrize("kind", list(Optimizer))
 def test_a_zero_b_leaves_a_to_the_bit_in_the_first_step(kind: Optimizer, rank: int) -> None:
     A = normal(6, rank, seed=5)
-    start = Start(A, torch.zeros(rank, 4).double(), 0.7, 0.1)
+    start = AdapterStart(A, torch.zeros(rank, 4).double(), 0.7, 0.1)
     stepper = PairedStepper(reduce_sample(mixed_inputs(40, 6), normal(40, 4)), start, kind)
     stepper.gradients()
     assert not stepper.gW.any()
@@ -218,7 +218,7 @@ def test_a_zero_b_leaves_a_to_the_bit_in_the_first_step(kind: Optimizer, rank: i
 @pytest.mark.parametrize("rank", [2, 20])
 @pytest.mark.parametrize("kind", list(Optimizer))
 def test_both_zero_stay_zero(kind: Optimizer, rank: int) -> None:
-    start = Start(torch.zeros(6, rank).double(), torch.zeros(rank, 4).double(), 0.7, 0.1)
+    start = AdapterStart(torch.zeros(6, rank).double(), torch.zeros(rank, 4).double(), 0.7, 0.1)
     stepper = PairedStepper(reduce_sample(mixed_inputs(40, 6), normal(40, 4)), start, kind)
     for _ in range(5):
         stepper.gradients()
@@ -237,7 +237,7 @@ def no_eps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "EPS", 1e-30)
 
 
-def path(start: Start, kind: Optimizer, updates: int = 60) -> tuple[Tensor, Tensor]:
+def path(start: AdapterStart, kind: Optimizer, updates: int = 60) -> tuple[Tensor, Tensor]:
     """delta after every update, and the losses."""
     stepper = PairedStepper(reduce_sample(mixed_inputs(40, 6), normal(40, 4, seed=2)), start, kind)
     terms, deltas = [], []
@@ -255,7 +255,9 @@ def test_alpha_start_and_rates_trade_exactly(kind: Optimizer, p: float, q: float
     """alpha / (p q), p A0, q B0 and SGD's rates times p^2 and q^2, Adam's times p and q: the same path."""
     start = start_at(6, 4, 3, scaling=0.7, rate=0.01, lr_ratio=1.5)
     power = 2 if kind is Optimizer.SGD else 1
-    traded = Start(p * start.A, q * start.B, start.scaling / (p * q), 0.01 * p**power, 1.5 * (q / p) ** power)
+    traded = AdapterStart(
+        p * start.A, q * start.B, start.scaling / (p * q), 0.01 * p**power, 1.5 * (q / p) ** power
+    )
     (delta, loss), (delta_traded, loss_traded) = path(start, kind), path(traded, kind)
     assert float((delta[-1] - delta[0]).norm()) > 0.1
     torch.testing.assert_close(delta_traded, delta, rtol=0, atol=2e-13 * float(delta.abs().max()))
@@ -280,8 +282,8 @@ def test_the_first_step_scales_by_the_ratio_of_the_rates(kind: Optimizer, ratio:
     """LoRA+ from B = 0: only B moves, and it moves lr_ratio times as far."""
     zero = torch.zeros(3, 4).double()
     A = normal(6, 3, seed=5)
-    plain, _ = path(Start(A, zero, 0.7, 0.01), kind, updates=2)
-    plus, _ = path(Start(A, zero, 0.7, 0.01, ratio), kind, updates=2)
+    plain, _ = path(AdapterStart(A, zero, 0.7, 0.01), kind, updates=2)
+    plus, _ = path(AdapterStart(A, zero, 0.7, 0.01, ratio), kind, updates=2)
     assert plain[1].any()
     torch.testing.assert_close(plus[1], ratio * plain[1], rtol=1e-13, atol=0)
 
@@ -311,7 +313,7 @@ def test_a_loss_that_is_only_rounding_is_not_negative() -> None:
         loss = held_out_losses(sample, W, V)
         scale = float((X @ W[0].T @ V[0]).square().mean())
         assert 0.0 <= float(loss) <= 1e-13 * scale
-        start = Start(W[0].T, V[0], 1.0, 0.1)
+        start = AdapterStart(W[0].T, V[0], 1.0, 0.1)
         stepper = PairedStepper(sample, start, Optimizer.SGD)
         terms = torch.stack(stepper.gradients())[None]
         assert 0.0 <= float(stepper.losses(terms)[0]) <= 1e-13 * scale

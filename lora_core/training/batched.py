@@ -15,9 +15,9 @@ from torch import Tensor
 from lora_core.data import Problem
 from lora_core.experiment import Experiment, Optimizer
 from lora_core.training.engine import (
+    AdapterStart,
     FlatParameters,
     ReducedSample,
-    Start,
     held_out_losses,
     held_out_losses_full,
     optimizer_of,
@@ -43,7 +43,7 @@ class BatchedAdapters:
     """
 
     def __init__(
-        self, sample: ReducedSample, starts: Sequence[Start], optimizer: Optimizer, dtype: torch.dtype
+        self, sample: ReducedSample, starts: Sequence[AdapterStart], optimizer: Optimizer, dtype: torch.dtype
     ) -> None:
         count, inputs, out_features = len(starts), sample.root.shape[1], sample.target.shape[1]
         rows = max(start.rank + start.train_bias for start in starts)

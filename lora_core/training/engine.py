@@ -125,7 +125,7 @@ def optimizer_of(kind: Optimizer, flat: FlatParameters) -> Adam | Sgd:
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class AdapterStart:
     """Where an adapter starts and how fast it goes: A (in, r), B (r, out), scaling, the rates of A and of B.
 
     ``bias_rate`` is the rate of the bias's change, 0 for a frozen one.
@@ -172,7 +172,7 @@ class PairedStepper:
     except where the rank is so large that the change is the shorter way.
     """
 
-    def __init__(self, sample: ReducedSample, start: Start, optimizer: Optimizer) -> None:
+    def __init__(self, sample: ReducedSample, start: AdapterStart, optimizer: Optimizer) -> None:
         inputs, out_features = sample.root.shape[1], sample.target.shape[1]
         rows = start.rank + start.train_bias
         flat = FlatParameters([(rows, inputs), (rows, out_features), (inputs, out_features)], torch.float64)

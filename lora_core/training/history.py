@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lora_core.data import Problem
-from lora_core.training.engine import ReducedSample, Start, held_out_losses, held_out_losses_full
+from lora_core.training.engine import AdapterStart, ReducedSample, held_out_losses, held_out_losses_full
 
 DIVERGED = 1e9
 """A loss this many times the first one, or not finite, counts as diverged."""
@@ -53,7 +53,7 @@ class History:
 class Recorder:
     """Collects a ``History``, stretch by stretch; ``start`` is None for full fine-tuning."""
 
-    def __init__(self, problem: Problem, held_out: ReducedSample, start: Start | None) -> None:
+    def __init__(self, problem: Problem, held_out: ReducedSample, start: AdapterStart | None) -> None:
         self.start, self.held_out, self.train_bias = start, held_out, problem.train_bias
         self.rulers = _rulers(problem)
         self.parts: list[list[np.ndarray]] = [[], [], [], []]

@@ -5,7 +5,7 @@ import torch
 from lora_core.data import Problem
 from lora_core.experiment import Experiment, Init
 from lora_core.layer import LoRALayer, initialise
-from lora_core.training.engine import Start
+from lora_core.training.engine import AdapterStart
 
 
 def lora_layer(experiment: Experiment, problem: Problem, dtype: torch.dtype = torch.float32) -> LoRALayer:
@@ -28,7 +28,7 @@ def lora_layer(experiment: Experiment, problem: Problem, dtype: torch.dtype = to
     return layer
 
 
-def start_of(experiment: Experiment, problem: Problem) -> Start:
+def start_of(experiment: Experiment, problem: Problem) -> AdapterStart:
     """Where the experiment's adapter starts, A and B as float64, and the rates it moves at.
 
     :raises ValueError: a problem of other sizes or another bias policy than the experiment's.
@@ -36,7 +36,7 @@ def start_of(experiment: Experiment, problem: Problem) -> Start:
     _check_fit(experiment, problem)
     sizes = (experiment.in_features, experiment.out_features, experiment.rank)
     A, B = initialise(*sizes, experiment.init, problem.adapter_generator())
-    return Start(
+    return AdapterStart(
         A.double(),
         B.double(),
         experiment.scaling,
