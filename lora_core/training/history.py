@@ -55,7 +55,7 @@ class Recorder:
 
     def __init__(self, problem: Problem, held_out: ReducedSample, start: AdapterStart | None) -> None:
         self.start, self.held_out, self.train_bias = start, held_out, problem.train_bias
-        self.rulers = _rulers(problem)
+        self.accuracies = _accuracies(problem)
         self.parts: list[list[np.ndarray]] = [[], [], [], []]
         self.snapshots: dict[int, Snapshot] = {}
         self.diverged_at: int | None = None
@@ -79,9 +79,9 @@ class Recorder:
         else:
             test_loss = held_out_losses(self.held_out, *change)
         curves = [loss[:count], test_loss]
-        if self.rulers:
+        if self.accuracies:
             total = change[0] if self.start is None else change[0].transpose(1, 2) @ change[1]
-            curves += [ruler(total) for ruler in self.rulers]
+            curves += [accuracy(total) for accuracy in self.accuracies]
         for part, curve in zip(self.parts, curves, strict=False):
             part.append(curve.numpy().copy())
         for i in range(count):
@@ -104,7 +104,7 @@ class Recorder:
         return History(loss, test_loss, accuracy, test_accuracy, self.diverged_at, dict(self.snapshots))
 
 
-class _Ruler:
+class _Accuracy:
     """Share of right answers (k,) of k changes (k, in, out): the largest output names the label."""
 
     def __init__(self, X: Tensor, labels: Tensor, base: nn.Linear, train_bias: bool) -> None:
@@ -120,10 +120,10 @@ class _Ruler:
 
 
 @torch.no_grad()
-def _rulers(problem: Problem) -> list[_Ruler]:
+def _accuracies(problem: Problem) -> list[_Accuracy]:
     if problem.labels is None or problem.labels_test is None:
         return []
     return [
-        _Ruler(problem.X, problem.labels, problem.base, problem.train_bias),
-        _Ruler(problem.X_test, problem.labels_test, problem.base, problem.train_bias),
+        _Accuracy(problem.X, problem.labels, problem.base, problem.train_bias),
+        _Accuracy(problem.X_test, problem.labels_test, problem.base, problem.train_bias),
     ]
