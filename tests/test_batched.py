@@ -99,14 +99,14 @@ def test_padding_stays_zero(optimizer: Optimizer, train_bias: bool) -> None:
     assert (last < first).all()
     for i, rank in enumerate((1, 5, 3)):
         padding = slice(rank, 5)
-        assert not trained.W[i, padding].any()
-        assert not trained.V[i, padding].any()
-        assert trained.W[i, :rank, :6].any(dim=1).all()
+        assert not trained.down[i, padding].any()
+        assert not trained.up[i, padding].any()
+        assert trained.down[i, :rank, :6].any(dim=1).all()
         if train_bias:
-            # The bias's row: a constant 1 on the constant input, and V's last row the change of the bias.
-            assert torch.equal(trained.W[i, 5], torch.tensor([0.0] * 6 + [1.0]))
-            assert not trained.W[i, :5, 6].any()
-            assert trained.V[i, 5].any()
+            # The bias's row: a constant 1 on the constant input, and up's last row the change of the bias.
+            assert torch.equal(trained.down[i, 5], torch.tensor([0.0] * 6 + [1.0]))
+            assert not trained.down[i, :5, 6].any()
+            assert trained.up[i, 5].any()
 
 
 @pytest.mark.parametrize("train_bias", [False, True])
@@ -118,11 +118,11 @@ def test_a_stacks_losses_and_gradients_are_autograds(train_bias: bool) -> None:
     together = BatchedAdapters(sample, starts, Optimizer.SGD, torch.float64)
     losses = together.gradients()
     for i, start in enumerate(starts):
-        W, V = start.A.T.clone().requires_grad_(), (start.scaling * start.B).requires_grad_()
-        loss = (problem.X @ W.T @ V - problem.residual()).square().mean()
-        gW, gV = torch.autograd.grad(loss, [W, V])
-        rank, rows = start.rank, together.W.shape[1]
+        down, up = start.A.T.clone().requires_grad_(), (start.scaling * start.B).requires_grad_()
+        loss = (problem.X @ down.T @ up - problem.residual()).square().mean()
+        down_gradient, up_gradient = torch.autograd.grad(loss, [down, up])
+        rank, rows = start.rank, together.down.shape[1]
         gradients = together.tall[3].view(3, rows, -1)
         torch.testing.assert_close(losses[i], loss.detach(), rtol=1e-12, atol=0)
-        torch.testing.assert_close(gradients[i, :rank, :12], gW, rtol=1e-9, atol=1e-11)
-        torch.testing.assert_close(together.gV[i, :rank], gV, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(gradients[i, :rank, :12], down_gradient, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(together.up_gradient[i, :rank], up_gradient, rtol=1e-9, atol=1e-11)

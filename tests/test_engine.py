@@ -147,11 +147,11 @@ def start_at(in_features: int, out_features: int, rank: int, **options: Any) -> 
 
 def autograd_gradients(X: Tensor, R: Tensor, start: AdapterStart) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Loss and its gradients with respect to A^T, s B and the change of the bias, by autograd."""
-    W, V = start.A.T.clone().requires_grad_(), (start.scaling * start.B).requires_grad_()
+    down, up = start.A.T.clone().requires_grad_(), (start.scaling * start.B).requires_grad_()
     bias = torch.zeros(R.shape[1], dtype=torch.float64, requires_grad=True)
-    loss = error(X, R, W.T @ V, bias)
-    gW, gV, gb = torch.autograd.grad(loss, [W, V, bias])
-    return loss.detach(), gW, gV, gb
+    loss = error(X, R, down.T @ up, bias)
+    down_gradient, up_gradient, gb = torch.autograd.grad(loss, [down, up, bias])
+    return loss.detach(), down_gradient, up_gradient, gb
 
 
 @pytest.mark.parametrize("train_bias", [False, True])
@@ -165,18 +165,18 @@ def test_gradients_and_loss_are_autograds(
     X, R = mixed_inputs(n, in_features), normal(n, out_features, seed=2) + 0.5
     start = start_at(in_features, out_features, rank, train_bias=train_bias)
     stepper = PairedStepper(reduce_sample(X, R, train_bias), start, Optimizer.SGD)
-    stepper.D.copy_(normal(*stepper.D.shape, seed=7))
+    stepper.change.copy_(normal(*stepper.change.shape, seed=7))
     terms = torch.stack(stepper.gradients())[None]
-    loss, gW, gV, gb = autograd_gradients(X, R, start)
+    loss, down_gradient, up_gradient, gb = autograd_gradients(X, R, start)
     close: dict[str, Any] = {"rtol": 1e-11, "atol": 1e-12}
-    torch.testing.assert_close(stepper.gW[:rank, :in_features], gW, **close)
-    torch.testing.assert_close(stepper.gV[:rank], gV, **close)
+    torch.testing.assert_close(stepper.down_gradient[:rank, :in_features], down_gradient, **close)
+    torch.testing.assert_close(stepper.up_gradient[:rank], up_gradient, **close)
     if train_bias:
-        torch.testing.assert_close(stepper.gV[-1], gb, **close)
-    D = stepper.D.clone().requires_grad_()
-    full = error(X, R, D[:in_features], D[in_features] if train_bias else 0.0)
-    (gD,) = torch.autograd.grad(full, D)
-    torch.testing.assert_close(stepper.gD, gD, **close)
+        torch.testing.assert_close(stepper.up_gradient[-1], gb, **close)
+    change = stepper.change.clone().requires_grad_()
+    full = error(X, R, change[:in_features], change[in_features] if train_bias else 0.0)
+    (change_gradient,) = torch.autograd.grad(full, change)
+    torch.testing.assert_close(stepper.change_gradient, change_gradient, **close)
     losses = stepper.losses(terms)
     torch.testing.assert_close(losses[0][0], loss, rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(losses[1][0], full.detach(), rtol=1e-12, atol=1e-13)
@@ -194,12 +194,12 @@ def test_a_start_is_read_back_as_it_was_placed() -> None:
         stepper = PairedStepper(
             reduce_sample(mixed_inputs(40, 6), normal(40, 4), train_bias), start, Optimizer.ADAM
         )
-        A, B, bias = start.read(stepper.W, stepper.V)
+        A, B, bias = start.read(stepper.down, stepper.up)
         assert torch.equal(A, start.A)
         torch.testing.assert_close(B, start.B, rtol=1e-15, atol=0)
         assert (bias is None) is not train_bias
         assert bias is None or not bias.any()
-        assert not stepper.D.any()
+        assert not stepper.change.any()
 
 
 @pytest.mark.parametrize("rank", [2, 20])
@@ -209,10 +209,10 @@ def test_a_zero_b_leaves_a_to_the_bit_in_the_first_step(kind: Optimizer, rank: i
     start = AdapterStart(A, torch.zeros(rank, 4).double(), 0.7, 0.1)
     stepper = PairedStepper(reduce_sample(mixed_inputs(40, 6), normal(40, 4)), start, kind)
     stepper.gradients()
-    assert not stepper.gW.any()
+    assert not stepper.down_gradient.any()
     stepper.optimizer.step()
-    assert torch.equal(stepper.W, A.T)
-    assert stepper.V.any()
+    assert torch.equal(stepper.down, A.T)
+    assert stepper.up.any()
 
 
 @pytest.mark.parametrize("rank", [2, 20])
@@ -223,9 +223,9 @@ def test_both_zero_stay_zero(kind: Optimizer, rank: int) -> None:
     for _ in range(5):
         stepper.gradients()
         stepper.optimizer.step()
-    assert not stepper.W.any()
-    assert not stepper.V.any()
-    assert stepper.D.any()
+    assert not stepper.down.any()
+    assert not stepper.up.any()
+    assert stepper.change.any()
 
 
 # --- THEORY: alpha, the scale of the start and the rates trade exactly
@@ -243,7 +243,7 @@ def path(start: AdapterStart, kind: Optimizer, updates: int = 60) -> tuple[Tenso
     terms, deltas = [], []
     for _ in range(updates):
         terms.append(torch.stack(stepper.gradients()))
-        deltas.append(stepper.W.T @ stepper.V)
+        deltas.append(stepper.down.T @ stepper.up)
         stepper.optimizer.step()
     return torch.stack(deltas), stepper.losses(torch.stack(terms))[0]
 
@@ -297,10 +297,10 @@ def test_the_first_step_scales_by_the_ratio_of_the_rates(kind: Optimizer, ratio:
 def test_held_out_losses_are_the_direct_ones(n: int, rank: int, in_features: int, out_features: int) -> None:
     X, R = mixed_inputs(n, in_features), normal(n, out_features, seed=2)
     sample = reduce_sample(X, R)
-    W, V = normal(5, rank, in_features, seed=8), normal(5, rank, out_features, seed=9)
-    changes = W.transpose(1, 2) @ V
+    down, up = normal(5, rank, in_features, seed=8), normal(5, rank, out_features, seed=9)
+    changes = down.transpose(1, 2) @ up
     direct = torch.stack([error(X, R, change) for change in changes])
-    torch.testing.assert_close(held_out_losses(sample, W, V), direct, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(held_out_losses(sample, down, up), direct, rtol=1e-11, atol=1e-12)
     full = held_out_losses_full(sample, changes.transpose(0, 1))
     torch.testing.assert_close(full, direct, rtol=1e-12, atol=1e-13)
 
@@ -308,12 +308,12 @@ def test_held_out_losses_are_the_direct_ones(n: int, rank: int, in_features: int
 def test_a_loss_that_is_only_rounding_is_not_negative() -> None:
     """Targets that the present change meets exactly, at a size where rounding shows."""
     for seed in range(20):
-        X, W, V = 1e3 * normal(40, 6, seed=seed), normal(1, 2, 6, seed=8), normal(1, 2, 4, seed=9)
-        sample: ReducedSample = reduce_sample(X, X @ W[0].T @ V[0])
-        loss = held_out_losses(sample, W, V)
-        scale = float((X @ W[0].T @ V[0]).square().mean())
+        X, down, up = 1e3 * normal(40, 6, seed=seed), normal(1, 2, 6, seed=8), normal(1, 2, 4, seed=9)
+        sample: ReducedSample = reduce_sample(X, X @ down[0].T @ up[0])
+        loss = held_out_losses(sample, down, up)
+        scale = float((X @ down[0].T @ up[0]).square().mean())
         assert 0.0 <= float(loss) <= 1e-13 * scale
-        start = AdapterStart(W[0].T, V[0], 1.0, 0.1)
+        start = AdapterStart(down[0].T, up[0], 1.0, 0.1)
         stepper = PairedStepper(sample, start, Optimizer.SGD)
         terms = torch.stack(stepper.gradients())[None]
         assert 0.0 <= float(stepper.losses(terms)[0]) <= 1e-13 * scale

@@ -1,4 +1,4 @@
-"""Many adapters trained as one: what a step of a whole stack of them costs a few wide products.
+"""Many adapters trained as one: a step of a whole stack of them costs a few wide products.
 
 All adapters of one experiment share G's triangle (see ``engine``). Ranks are padded with zero rows, which no
 gradient moves: dL/dA = X^T E B^T is zero where B's row is, and dL/dB = A^T X^T E where A's column is. How
@@ -38,7 +38,8 @@ Adapter = tuple[Tensor, Tensor, float]
 class BatchedAdapters:
     """Many adapters trained at once on one sample, ranks padded with zero rows, which stay zero.
 
-    In residual form: E = S delta - T is at hand at each step, so its norm is the loss, without the
+    ``down`` (count, rows, in) holds their A^T and ``up`` (count, rows, out) their scaling * B. In residual
+    form: ``error`` = S delta - T is at hand at each step, so its norm is the loss, without the
     cancellation that makes an expanded loss negative in float32.
     """
 
@@ -48,49 +49,52 @@ class BatchedAdapters:
         count, inputs, out_features = len(starts), sample.root.shape[1], sample.target.shape[1]
         rows = max(start.rank + start.train_bias for start in starts)
         flat = FlatParameters([(count, rows, inputs), (count, rows, out_features)], dtype)
-        self.W, self.V = flat.values
+        self.down, self.up = flat.values
         for i, start in enumerate(starts):
-            start.place(optimizer, self.W[i], self.V[i], [rate[i] for rate in flat.rates], flat.epses[1][i])
+            rates = [rate[i] for rate in flat.rates]
+            start.place(optimizer, self.down[i], self.up[i], rates, flat.epses[1][i])
         self.optimizer = optimizer_of(optimizer, flat)
         unit = (2 / sample.size) ** 0.5
         self.root, target = (sample.root * unit).to(dtype), (sample.target * unit).to(dtype)
         self.rest, m = sample.rest / sample.size, len(target)
         self.target = target.expand(count, m, out_features)
         new = flat.value.new_empty
-        self.Z, self.Y, self.E = new(count, rows, m), new(count, rows, m), new(count, m, out_features)
-        self.gV = flat.gradients[1]
-        self.tall = [each.view(count * rows, -1) for each in (self.W, self.Z, self.Y, flat.gradients[0])]
-        self.transposed = self.root.T, self.Z.transpose(1, 2), self.E.transpose(1, 2)
+        self.hidden, self.back = new(count, rows, m), new(count, rows, m)
+        self.error = new(count, m, out_features)
+        self.up_gradient = flat.gradients[1]
+        one_below_the_other = self.down, self.hidden, self.back, flat.gradients[0]
+        self.tall = [each.view(count * rows, -1) for each in one_below_the_other]
+        self.transposed = self.root.T, self.hidden.transpose(1, 2), self.error.transpose(1, 2)
 
     def gradients(self) -> Tensor:
         """Gradients at the present parameters; returns the losses (count,)."""
-        W, Z, Y, gW = self.tall
-        root_t, Zt, Et = self.transposed
-        torch.mm(W, root_t, out=Z)
-        torch.baddbmm(self.target, Zt, self.V, beta=-1, out=self.E)
-        torch.bmm(self.Z, self.E, out=self.gV)
-        torch.bmm(self.V, Et, out=self.Y)
-        torch.mm(Y, self.root, out=gW)
-        return torch.linalg.vector_norm(self.E, dim=(1, 2)).square_().mul_(0.5).add_(self.rest)
+        down, hidden, back, down_gradient = self.tall
+        root_t, hidden_t, error_t = self.transposed
+        torch.mm(down, root_t, out=hidden)
+        torch.baddbmm(self.target, hidden_t, self.up, beta=-1, out=self.error)
+        torch.bmm(self.hidden, self.error, out=self.up_gradient)
+        torch.bmm(self.up, error_t, out=self.back)
+        torch.mm(back, self.root, out=down_gradient)
+        return torch.linalg.vector_norm(self.error, dim=(1, 2)).square_().mul_(0.5).add_(self.rest)
 
     def exact_losses(self, sample: ReducedSample) -> Tensor:
         """Losses (count,) of the present parameters on ``sample`` in float64, one adapter at a time."""
         root, target, losses = sample.root.double(), sample.target.double(), []
-        for W, V in zip(self.W.double(), self.V.double(), strict=True):
-            left = torch.addmm(target, root @ W.T, V, beta=-1)
+        for down, up in zip(self.down.double(), self.up.double(), strict=True):
+            left = torch.addmm(target, root @ down.T, up, beta=-1)
             losses.append((left.square().sum() + sample.rest) / sample.size)
         return torch.stack(losses)
 
 
 class BatchedFull:
-    """Full fine-tuning at several learning rates at once, as ``BatchedAdapters``: D (count, in, out)."""
+    """Full fine-tuning at several learning rates at once: ``change`` (count, in, out), its change."""
 
     def __init__(
         self, sample: ReducedSample, rates: Sequence[float], optimizer: Optimizer, dtype: torch.dtype
     ) -> None:
         shape = (len(rates), sample.root.shape[1], sample.target.shape[1])
         flat = FlatParameters([shape], dtype)
-        (self.D,), (self.gD,) = flat.values, flat.gradients
+        (self.change,), (self.change_gradient,) = flat.values, flat.gradients
         flat.rates[0].copy_(torch.tensor(rates, dtype=dtype)[:, None, None])
         self.optimizer = optimizer_of(optimizer, flat)
         unit = (2 / sample.size) ** 0.5
@@ -98,17 +102,17 @@ class BatchedFull:
         self.rest = sample.rest / sample.size
         self.root = root.expand(len(rates), *root.shape)
         self.target = target.expand(len(rates), *target.shape)
-        self.E = torch.empty(self.target.shape, dtype=dtype)
+        self.error = torch.empty(self.target.shape, dtype=dtype)
 
     def gradients(self) -> Tensor:
         """Gradients at the present parameters; returns the losses (count,)."""
-        torch.baddbmm(self.target, self.root, self.D, beta=-1, out=self.E)
-        torch.bmm(self.root.transpose(1, 2), self.E, out=self.gD)
-        return torch.linalg.vector_norm(self.E, dim=(1, 2)).square_().mul_(0.5).add_(self.rest)
+        torch.baddbmm(self.target, self.root, self.change, beta=-1, out=self.error)
+        torch.bmm(self.root.transpose(1, 2), self.error, out=self.change_gradient)
+        return torch.linalg.vector_norm(self.error, dim=(1, 2)).square_().mul_(0.5).add_(self.rest)
 
     def exact_losses(self, sample: ReducedSample) -> Tensor:
         """Losses (count,) of the present changes on ``sample`` in float64."""
-        return held_out_losses_full(sample, self.D.double().transpose(0, 1))
+        return held_out_losses_full(sample, self.change.double().transpose(0, 1))
 
 
 def blocks(
@@ -141,7 +145,8 @@ class Trainer:
         """Losses (rate, update) and held-out losses (rate,) of full fine-tuning; stops at every update."""
         stack = BatchedFull(self.sample, rates, self.experiment.optimizer, torch.float32)
         losses = yield from self._train(stack)
-        return losses, _finite(losses, held_out_losses_full(self.held_out, stack.D.double().transpose(0, 1)))
+        held_out = held_out_losses_full(self.held_out, stack.change.double().transpose(0, 1))
+        return losses, _finite(losses, held_out)
 
     def train_block(
         self, block: Sequence[tuple[int, float]]
@@ -156,9 +161,9 @@ class Trainer:
         ]
         stack = BatchedAdapters(self.sample, starts, self.experiment.optimizer, torch.float32)
         losses = yield from self._train(stack)
-        W, V = stack.W.double(), stack.V.double()
-        made = [(*start.read(w, v)[:2], start.scaling) for start, w, v in zip(starts, W, V, strict=True)]
-        return losses, _finite(losses, held_out_losses(self.held_out, W, V)), made
+        down, up = stack.down.double(), stack.up.double()
+        made = [(*start.read(w, v)[:2], start.scaling) for start, w, v in zip(starts, down, up, strict=True)]
+        return losses, _finite(losses, held_out_losses(self.held_out, down, up)), made
 
     def _train(self, stack: BatchedAdapters | BatchedFull) -> Generator[None, None, np.ndarray]:
         by_update = []

@@ -6,7 +6,7 @@ Squared error sees a sample only through a small triangle. With X = Q S (QR) and
 
 so a step costs O(in^2 r) whatever n is, and is the same step as autograd's on the batch. A trained bias is
 one more input, constant 1: its row of delta is the change of the bias. Of an adapter the engine keeps
-W = A^T (r, in) and V = scaling * B (r, out), delta = W^T V, and moves V by ``scaling`` times the rate of B.
+``down`` = A^T (r, in) and ``up`` = scaling * B (r, out), so that delta = down^T up.
 All parameters lie in one vector, so that an optimizer step is a handful of operations.
 """
 
@@ -142,43 +142,43 @@ class AdapterStart:
     def rank(self) -> int:
         return self.A.shape[1]
 
-    def place(self, optimizer: Optimizer, W: Tensor, V: Tensor, rates: list[Tensor], eps: Tensor) -> None:
-        """Write it into W (r', in'), V (r', out) and their rates; r' may be larger, in' counts the bias."""
+    def place(self, optimizer: Optimizer, down: Tensor, up: Tensor, rates: list[Tensor], eps: Tensor) -> None:
+        """Write it into ``down`` (r', in'), ``up`` (r', out) and the rates; r' >= r, in' counts the bias."""
         r, in_features = self.rank, len(self.A)
-        W[:r, :in_features] = self.A.T
-        V[:r] = self.scaling * self.B
+        down[:r, :in_features] = self.A.T
+        up[:r] = self.scaling * self.B
         rates[0][:r, :in_features] = self.rate
-        # V = s B: B's gradient is s times V's, so SGD moves V at s^2 times the rate, Adam, which does not see
-        # the size of a gradient, at s times; its eps stands beside B's gradient, not V's.
+        # up = s B, so B's gradient is s times up's: SGD moves ``up`` at s^2 times the rate, Adam, which does
+        # not see the size of a gradient, at s times; its eps stands beside B's gradient, not up's.
         power = 1 if optimizer is Optimizer.ADAM else 2
         rates[1][:r] = self.rate * self.lr_ratio * self.scaling**power
         eps[:r] = EPS / self.scaling
         if self.train_bias:
-            W[-1, in_features] = 1.0
+            down[-1, in_features] = 1.0
             rates[1][-1] = self.rate
             eps[-1] = EPS
 
-    def read(self, W: Tensor, V: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """A (in, r), B (r, out) and the bias's change (out) or None, copied out of W and V."""
+    def read(self, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """A (in, r), B (r, out) and the bias's change (out) or None, copied out of ``down`` and ``up``."""
         r, in_features = self.rank, len(self.A)
-        bias = V[-1].clone() if self.train_bias else None
-        return W[:r, :in_features].T.clone(), V[:r] / self.scaling, bias
+        bias = up[-1].clone() if self.train_bias else None
+        return down[:r, :in_features].T.clone(), up[:r] / self.scaling, bias
 
 
 class PairedStepper:
     """One adapter and full fine-tuning trained side by side on one sample, in float64.
 
-    From G = S^T S and C = S^T T alone. The adapter's products go round its change of in x out numbers,
-    except where the rank is so large that the change is the shorter way.
+    From G = S^T S and C = S^T T alone; ``change`` (in, out) is full fine-tuning's. The adapter's products go
+    round its delta of in x out numbers, except where the rank is so large that delta is the shorter way.
     """
 
     def __init__(self, sample: ReducedSample, start: AdapterStart, optimizer: Optimizer) -> None:
         inputs, out_features = sample.root.shape[1], sample.target.shape[1]
         rows = start.rank + start.train_bias
         flat = FlatParameters([(rows, inputs), (rows, out_features), (inputs, out_features)], torch.float64)
-        self.W, self.V, self.D = flat.values
-        self.gW, self.gV, self.gD = flat.gradients
-        start.place(optimizer, self.W, self.V, flat.rates[:2], flat.epses[1])
+        self.down, self.up, self.change = flat.values
+        self.down_gradient, self.up_gradient, self.change_gradient = flat.gradients
+        start.place(optimizer, self.down, self.up, flat.rates[:2], flat.epses[1])
         flat.rates[2].fill_(start.rate)
         self.optimizer = optimizer_of(optimizer, flat)
         # Scaled by 2 / (n out), so that the products below are the gradients themselves.
@@ -189,32 +189,34 @@ class PairedStepper:
         by_factors = rows * (inputs * (inputs + 2 * out_features) + 2 * rows * (inputs + out_features))
         self.few_rows = by_factors <= inputs * out_features * (3 * rows + inputs)
         if self.few_rows:
-            self.WG, self.VC, self.WC = new(rows, inputs), new(rows, inputs), new(rows, out_features)
-            self.WGW, self.VV = new(rows, rows), new(rows, rows)
-            self.transposed = self.W.T, self.V.T, self.cross.T
-            pairs = (self.WGW, self.VV), (self.WC, self.V)
+            self.down_gram, self.up_cross = new(rows, inputs), new(rows, inputs)
+            self.down_cross = new(rows, out_features)
+            self.down_inner, self.up_inner = new(rows, rows), new(rows, rows)
+            self.transposed = self.down.T, self.up.T, self.cross.T
+            pairs = (self.down_inner, self.up_inner), (self.down_cross, self.up)
         else:
             self.delta, self.slope = new(inputs, out_features), new(inputs, out_features)
             pairs = (self.delta, self.slope), (self.delta, self.cross / 2)
-        self.pairs = [(x.view(-1), y.view(-1)) for x, y in (*pairs, (self.D, self.gD), (self.D, self.cross))]
+        full = (self.change, self.change_gradient), (self.change, self.cross)
+        self.pairs = [(x.view(-1), y.view(-1)) for x, y in (*pairs, *full)]
 
     def gradients(self) -> list[Tensor]:
         """Gradients of both losses; returns four inner products, of which ``losses`` makes the losses."""
         if self.few_rows:
-            Wt, Vt, Ct = self.transposed
-            torch.mm(self.W, self.gram, out=self.WG)
-            torch.mm(self.WG, Wt, out=self.WGW)
-            torch.mm(self.W, self.cross, out=self.WC)
-            torch.mm(self.V, Vt, out=self.VV)
-            torch.mm(self.V, Ct, out=self.VC)
-            torch.addmm(self.WC, self.WGW, self.V, beta=-1, out=self.gV)
-            torch.addmm(self.VC, self.VV, self.WG, beta=-1, out=self.gW)
+            down_t, up_t, cross_t = self.transposed
+            torch.mm(self.down, self.gram, out=self.down_gram)
+            torch.mm(self.down_gram, down_t, out=self.down_inner)
+            torch.mm(self.down, self.cross, out=self.down_cross)
+            torch.mm(self.up, up_t, out=self.up_inner)
+            torch.mm(self.up, cross_t, out=self.up_cross)
+            torch.addmm(self.down_cross, self.down_inner, self.up, beta=-1, out=self.up_gradient)
+            torch.addmm(self.up_cross, self.up_inner, self.down_gram, beta=-1, out=self.down_gradient)
         else:
-            torch.mm(self.W.T, self.V, out=self.delta)
+            torch.mm(self.down.T, self.up, out=self.delta)
             torch.addmm(self.cross, self.gram, self.delta, beta=-1, out=self.slope)
-            torch.mm(self.W, self.slope, out=self.gV)
-            torch.mm(self.V, self.slope.T, out=self.gW)
-        torch.addmm(self.cross, self.gram, self.D, beta=-1, out=self.gD)
+            torch.mm(self.down, self.slope, out=self.up_gradient)
+            torch.mm(self.up, self.slope.T, out=self.down_gradient)
+        torch.addmm(self.cross, self.gram, self.change, beta=-1, out=self.change_gradient)
         return [torch.dot(x, y) for x, y in self.pairs]
 
     def losses(self, terms: Tensor) -> tuple[Tensor, Tensor]:
@@ -227,27 +229,27 @@ class PairedStepper:
         return lora.clamp(min=0), full.clamp(min=0)
 
 
-def held_out_losses(sample: ReducedSample, W: Tensor, V: Tensor) -> Tensor:
-    """Mean squared errors (k,) of k adapters W (k, r, in), V (k, r, out) on a sample.
+def held_out_losses(sample: ReducedSample, down: Tensor, up: Tensor) -> Tensor:
+    """Mean squared errors (k,) of k adapters, ``down`` (k, r, in) and ``up`` (k, r, out), on a sample.
 
     Through r x r products, or the changes themselves where these are smaller; right to rounding of the base
     loss, like the losses of ``PairedStepper``.
     """
-    k, rows, inputs = W.shape
-    if rows > min(inputs, V.shape[2]):
-        return held_out_losses_full(sample, torch.bmm(W.transpose(1, 2), V).transpose(0, 1))
-    Z = W.reshape(k * rows, inputs) @ sample.root.T
-    seen = (Z @ sample.target).view(k, -1)
-    Z = Z.view(k, rows, -1)
-    inner = torch.bmm(Z, Z.transpose(1, 2)).view(k, -1)
-    outer = torch.bmm(V, V.transpose(1, 2)).view(k, -1)
-    moved = (inner * outer).sum(1) - 2 * (seen * V.reshape(k, -1)).sum(1)
+    k, rows, inputs = down.shape
+    if rows > min(inputs, up.shape[2]):
+        return held_out_losses_full(sample, torch.bmm(down.transpose(1, 2), up).transpose(0, 1))
+    hidden = down.reshape(k * rows, inputs) @ sample.root.T
+    seen = (hidden @ sample.target).view(k, -1)
+    hidden = hidden.view(k, rows, -1)
+    inner = torch.bmm(hidden, hidden.transpose(1, 2)).view(k, -1)
+    outer = torch.bmm(up, up.transpose(1, 2)).view(k, -1)
+    moved = (inner * outer).sum(1) - 2 * (seen * up.reshape(k, -1)).sum(1)
     return ((moved + float(sample.target.square().sum()) + sample.rest) / sample.size).clamp(min=0)
 
 
-def held_out_losses_full(sample: ReducedSample, D: Tensor) -> Tensor:
-    """Mean squared errors (k,) of k changes D (in, k, out), the changes side by side, on a sample."""
-    inputs, k, out_features = D.shape
-    error = (sample.root @ D.reshape(inputs, -1)).view(-1, k, out_features)
+def held_out_losses_full(sample: ReducedSample, change: Tensor) -> Tensor:
+    """Mean squared errors (k,) of k changes (in, k, out), laid side by side, on a sample."""
+    inputs, k, out_features = change.shape
+    error = (sample.root @ change.reshape(inputs, -1)).view(-1, k, out_features)
     error -= sample.target[:, None]
     return (torch.linalg.vector_norm(error, dim=(0, 2)).square() + sample.rest) / sample.size

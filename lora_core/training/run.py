@@ -103,10 +103,10 @@ def _stretches(
     held_out = reduce_sample(problem.X_test, problem.residual_test(), experiment.train_bias)
     recorders = [Recorder(problem, held_out, each) for each in (start, None)]
     stretch = _stretch(experiment)
-    past = [stepper.W.new_empty(stretch, *each.shape) for each in (stepper.W, stepper.V)]
+    past = [stepper.down.new_empty(stretch, *each.shape) for each in (stepper.down, stepper.up)]
     # Full fine-tuning's changes lie side by side, so that one wide product serves them all.
-    inputs, out_features = stepper.D.shape
-    past.append(stepper.D.new_empty(inputs, stretch, out_features).transpose(0, 1))
+    inputs, out_features = stepper.change.shape
+    past.append(stepper.change.new_empty(inputs, stretch, out_features).transpose(0, 1))
     for first in range(0, experiment.epochs + 1, stretch):
         count = min(stretch, experiment.epochs + 1 - first)
         terms: list[Tensor] = []
@@ -114,11 +114,11 @@ def _stretches(
             if first or i:
                 stepper.optimizer.step()
             terms += stepper.gradients()
-            for kept, now in zip(past, (stepper.W, stepper.V, stepper.D), strict=True):
+            for kept, now in zip(past, (stepper.down, stepper.up, stepper.change), strict=True):
                 kept[i].copy_(now)
-        W, V, D = (kept[:count] for kept in past)
+        down, up, full_change = (kept[:count] for kept in past)
         losses = stepper.losses(torch.stack(terms).view(count, 4))
-        new = zip(recorders, losses, ((W, V), (D,)), keeps, strict=True)
+        new = zip(recorders, losses, ((down, up), (full_change,)), keeps, strict=True)
         for recorder, loss, change, kept_at in new:
             recorder.add(first, loss, change, kept_at)
         over = all(recorder.diverged_at is not None for recorder in recorders)

@@ -47,7 +47,7 @@ def start_info(experiment: Experiment, problem: Problem) -> StartInfo:
         if update:
             stack.gradients()
             stack.optimizer.step()
-        A, B, bias = start.read(stack.W[0], stack.V[0])
+        A, B, bias = start.read(stack.down[0], stack.up[0])
         found = gradients(problem.X, R, A, B, start.scaling, bias)
         norms["A"].append([float(found[0].norm()), float((A - start.A).norm())])
         norms["B"].append([float(found[1].norm()), float((B - start.B).norm())])
