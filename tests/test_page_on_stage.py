@@ -97,7 +97,7 @@ def test_the_whole_talk_every_scene_guessed_and_revealed(talk: AppTest) -> None:
         if scene.guess is None:
             said = scene.choices[-1].says
             checked(talk.button_group(key=f"guess {scene.name}").set_value(said).run())
-            right = scene.right_choice(found).says
+            right = scene.right_answer(found).says
             mark = ":material/check:" if said == right else ":material/close:"
             answer = f"Our guess: **{plain(said)}** {mark} · It is **{plain(right)}**"
         else:

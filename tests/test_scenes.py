@@ -190,7 +190,7 @@ def test_a_slider_moves_in_order_from_end_to_end_and_holds_the_truth(name: str) 
     guess = SCENES[name].guess
     if guess is None:
         right = [choice.says for choice in SCENES[name].choices if choice.says]
-        assert SCENES[name].right_choice(facts(SCENES[name])).says in right
+        assert SCENES[name].right_answer(facts(SCENES[name])).says in right
         return
     options = guess.options
     assert list(options) == sorted(set(options))

@@ -54,8 +54,8 @@ class Guess:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One answer, and the comparisons that all hold where it is the right one."""
+class Answer:
+    """One of the answers to choose from, and the comparisons that all hold where it is the right one."""
 
     says: str
     when: tuple[Comparison, ...]
@@ -73,10 +73,10 @@ class Scene:
     beside: Experiment | None
     view: str
     guess: Guess | None
-    choices: tuple[Choice, ...]
+    choices: tuple[Answer, ...]
     claims: tuple[Comparison, ...]
 
-    def right_choice(self, facts: Facts) -> Choice:
+    def right_answer(self, facts: Facts) -> Answer:
         """The answer whose comparisons hold; ``check`` has made sure that it is one."""
         return next(choice for choice in self.choices if all(each.holds(facts) for each in choice.when))
 
@@ -229,7 +229,7 @@ def _end(name: str, key: str, value: Any) -> float:
     return float(value)
 
 
-def _choices(name: str, tables: Any, beside: bool) -> tuple[Choice, ...]:
+def _choices(name: str, tables: Any, beside: bool) -> tuple[Answer, ...]:
     if not isinstance(tables, list) or len(tables) not in CHOICES:
         count = len(tables) if isinstance(tables, list) else _shown(tables)
         raise _refusal(name, "choices", count, f"and there must be from {CHOICES[0]} to {CHOICES[-1]}")
@@ -238,7 +238,7 @@ def _choices(name: str, tables: Any, beside: bool) -> tuple[Choice, ...]:
         if not isinstance(table, Mapping) or set(table) != {"says", "when"}:
             raise _refusal(name, "choices", _shown(table), "and each must have says and when")
         found.append(
-            Choice(
+            Answer(
                 _text(name, table, "says", MOST_CHOICE),
                 _comparisons(name, "when", table["when"], beside),
             )

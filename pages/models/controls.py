@@ -46,7 +46,7 @@ RANKED = {
 _LAST, _COMPLAINTS = "last real model", "complaints of the real models"
 
 
-class Choice(NamedTuple):
+class Chosen(NamedTuple):
     """What the controls describe."""
 
     model: Model
@@ -64,15 +64,15 @@ class Places(NamedTuple):
     switches: DeltaGenerator
 
 
-def choose(experiment: Experiment) -> Choice:
+def choose(experiment: Experiment) -> Chosen:
     """Draw the controls where one stands; what cannot be counted leaves the last choice as it was."""
     places, last = _places(), st.session_state.get(_LAST)
     model = _choose_model(places, last.model if last else read_model(DEFAULT_MODEL))
     try:
-        choice = Choice(model, _choose_adapter(places, model.shape, experiment))
+        choice = Chosen(model, _choose_adapter(places, model.shape, experiment))
         model.shape.count(choice.adapter)
     except ValueError as error:
-        choice = last or Choice(model, Adapter(experiment.rank))
+        choice = last or Chosen(model, Adapter(experiment.rank))
         complain(f"The picture is still the last one: `{harmless(str(error), 300)}`.")
     st.session_state[_LAST] = choice
     return choice

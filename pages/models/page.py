@@ -22,7 +22,7 @@ from lora_core.models import (
 )
 from lora_core.models.targets import ALPHAS
 from pages.components.still_chart import steady_chart
-from pages.models.controls import Choice, choose, complaints, pick
+from pages.models.controls import Chosen, choose, complaints, pick
 from pages.models.published import draw_published
 from pages.models.words import code_notes, frozen_note, measured_note, module_table, notes, verdict
 
@@ -70,7 +70,7 @@ def show(experiment: Experiment) -> None:
             st.caption(note)
 
 
-def _draw_numbers(choice: Choice, memories: tuple[Memory, Memory, Memory]) -> None:
+def _draw_numbers(choice: Chosen, memories: tuple[Memory, Memory, Memory]) -> None:
     shape, adapter = choice.model.shape, choice.adapter
     count, (full, lora, qlora) = shape.count(adapter), memories
     file, weights = adapter_file_bytes(shape, adapter), 2 * shape.total()

@@ -160,7 +160,7 @@ def _draw_guess(stage: Stage) -> None:
 def _draw_answer(stage: Stage, facts: Facts, experiment: Experiment) -> None:
     scene, guess = stage.scene, stage.guess
     if scene.guess is None:
-        said, truth = guess, scene.right_choice(facts).says
+        said, truth = guess, scene.right_answer(facts).says
         mark = "" if guess is None else " :material/check:" if guess == truth else " :material/close:"
     else:
         said = scene.guess.text(guess) if isinstance(guess, float) else None
