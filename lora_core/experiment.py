@@ -55,7 +55,7 @@ class Optimizer(StrEnum):
 
 
 @dataclass(frozen=True)
-class Whole:
+class IntRange:
     """A whole number from ``least`` to ``greatest``."""
 
     least: int
@@ -75,7 +75,7 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Real:
+class FloatRange:
     """A finite number from ``least`` to ``greatest``."""
 
     least: float
@@ -95,7 +95,7 @@ class Real:
 
 
 @dataclass(frozen=True)
-class OneOf:
+class Choice:
     """One of the names of a ``StrEnum``."""
 
     kind: type[StrEnum]
@@ -128,7 +128,7 @@ class Flag:
         return {"true": True, "false": False}.get(text.lower(), text)
 
 
-Limit = Whole | Real | OneOf | Flag
+Limit = IntRange | FloatRange | Choice | Flag
 
 _SHOWN = 60
 """Characters of a wrong value that a message shows."""
@@ -173,30 +173,30 @@ class Experiment:
     :raises ValueError: a value outside its field's limit; the message names field, value and range.
     """
 
-    task: Annotated[Task, OneOf(Task)] = Task.LOW_RANK
-    in_features: Annotated[int, Whole(2, 1024)] = 64
-    out_features: Annotated[int, Whole(2, 1024)] = 64
-    samples: Annotated[int, Whole(16, 4096)] = 256
-    true_rank: Annotated[int, Whole(1, 1024)] = 4
+    task: Annotated[Task, Choice(Task)] = Task.LOW_RANK
+    in_features: Annotated[int, IntRange(2, 1024)] = 64
+    out_features: Annotated[int, IntRange(2, 1024)] = 64
+    samples: Annotated[int, IntRange(16, 4096)] = 256
+    true_rank: Annotated[int, IntRange(1, 1024)] = 4
     """Rank of the change to be learnt (``low-rank``); pairs of labels swapped (``digits``)."""
-    decay: Annotated[float, Real(0.0, 4.0)] = 1.0
+    decay: Annotated[float, FloatRange(0.0, 4.0)] = 1.0
     """Singular value i of the change is i**-decay (``power-law``)."""
-    shift: Annotated[Shift, OneOf(Shift)] = Shift.SWAP
-    noise: Annotated[float, Real(0.0, 10.0)] = 0.1
+    shift: Annotated[Shift, Choice(Shift)] = Shift.SWAP
+    noise: Annotated[float, FloatRange(0.0, 10.0)] = 0.1
     """Standard deviation of the noise on the targets (``low-rank``, ``power-law``)."""
-    seed: Annotated[int, Whole(0, 2**31 - 1)] = 42
+    seed: Annotated[int, IntRange(0, 2**31 - 1)] = 42
 
-    rank: Annotated[int, Whole(1, 1024)] = 3
-    alpha: Annotated[float, Real(1e-3, 4096.0)] = 8.0
-    scaling_rule: Annotated[ScalingRule, OneOf(ScalingRule)] = ScalingRule.STANDARD
-    init: Annotated[Init, OneOf(Init)] = Init.KAIMING
+    rank: Annotated[int, IntRange(1, 1024)] = 3
+    alpha: Annotated[float, FloatRange(1e-3, 4096.0)] = 8.0
+    scaling_rule: Annotated[ScalingRule, Choice(ScalingRule)] = ScalingRule.STANDARD
+    init: Annotated[Init, Choice(Init)] = Init.KAIMING
     train_bias: Annotated[bool, Flag()] = False
 
-    optimizer: Annotated[Optimizer, OneOf(Optimizer)] = Optimizer.ADAM
-    learning_rate: Annotated[float, Real(1e-5, 1.0)] = 0.01
-    lr_ratio: Annotated[float, Real(0.01, 100.0)] = 1.0
+    optimizer: Annotated[Optimizer, Choice(Optimizer)] = Optimizer.ADAM
+    learning_rate: Annotated[float, FloatRange(1e-5, 1.0)] = 0.01
+    lr_ratio: Annotated[float, FloatRange(0.01, 100.0)] = 1.0
     """Learning rate of B over that of A: LoRA+ (Hayou et al., 2024, section 4)."""
-    epochs: Annotated[int, Whole(1, 2000)] = 200
+    epochs: Annotated[int, IntRange(1, 2000)] = 200
 
     def __post_init__(self) -> None:
         for name, limit in LIMITS.items():

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lora_core import PRESETS, Experiment, run
-from lora_core.experiment import LIMITS, Flag, Real, Whole
+from lora_core.experiment import LIMITS, Flag, FloatRange, IntRange
 from lora_core.findings.verdict import verdict
 from lora_core.formatting import loss_text
 from pages.runtime.runs import AT_ONCE, work
@@ -54,7 +54,7 @@ def shown(app: AppTest) -> Experiment:
 
 def ends(name: str) -> list[object]:
     limit = LIMITS[name]
-    if isinstance(limit, Whole | Real):
+    if isinstance(limit, IntRange | FloatRange):
         return [limit.least, limit.greatest]
     return [False, True] if isinstance(limit, Flag) else [str(each) for each in limit.kind]
 

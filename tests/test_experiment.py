@@ -20,22 +20,22 @@ from lora_core.experiment import (
     DIGITS_SHAPE,
     DIGITS_TRAINING,
     LIMITS,
+    Choice,
     Experiment,
     Flag,
+    FloatRange,
     Init,
-    OneOf,
+    IntRange,
     Optimizer,
-    Real,
     ScalingRule,
     Shift,
     Task,
-    Whole,
     scaling,
 )
 
-WHOLE = {name: limit for name, limit in LIMITS.items() if isinstance(limit, Whole)}
-REAL = {name: limit for name, limit in LIMITS.items() if isinstance(limit, Real)}
-CHOICES = {name: limit for name, limit in LIMITS.items() if isinstance(limit, OneOf)}
+WHOLE = {name: limit for name, limit in LIMITS.items() if isinstance(limit, IntRange)}
+REAL = {name: limit for name, limit in LIMITS.items() if isinstance(limit, FloatRange)}
+CHOICES = {name: limit for name, limit in LIMITS.items() if isinstance(limit, Choice)}
 
 RANGES: dict[str, tuple[float, float]] = {
     "in_features": (2, 1024),
@@ -64,12 +64,12 @@ def experiment_with(**fields: Any) -> Experiment:
     return Experiment(**fields)
 
 
-def values_of(limit: Whole | Real | OneOf | Flag) -> st.SearchStrategy[Any]:
-    if isinstance(limit, Whole):
+def values_of(limit: IntRange | FloatRange | Choice | Flag) -> st.SearchStrategy[Any]:
+    if isinstance(limit, IntRange):
         return st.integers(limit.least, limit.greatest)
-    if isinstance(limit, Real):
+    if isinstance(limit, FloatRange):
         return st.floats(limit.least, limit.greatest)
-    return st.sampled_from(list(limit.kind)) if isinstance(limit, OneOf) else st.booleans()
+    return st.sampled_from(list(limit.kind)) if isinstance(limit, Choice) else st.booleans()
 
 
 experiments = st.builds(Experiment, **{name: values_of(limit) for name, limit in LIMITS.items()})

@@ -14,7 +14,7 @@ from torch import nn
 
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.data import make_problem
-from lora_core.experiment import LIMITS, Experiment, Flag, Limit, OneOf, Real, Whole
+from lora_core.experiment import LIMITS, Choice, Experiment, Flag, FloatRange, IntRange, Limit
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.theory import best_bias_shift, floor_at, floors, ideal_delta
 from lora_core.training.loop import train_model
@@ -34,9 +34,9 @@ def laws(examples: int) -> settings:
 
 def values(limit: Limit) -> st.SearchStrategy[Any]:
     """Any value within a limit."""
-    if isinstance(limit, Whole):
+    if isinstance(limit, IntRange):
         return st.integers(limit.least, limit.greatest)
-    if isinstance(limit, Real):
+    if isinstance(limit, FloatRange):
         return st.floats(limit.least, limit.greatest)
     return st.booleans() if isinstance(limit, Flag) else st.sampled_from(list(limit.kind))
 
@@ -99,9 +99,9 @@ def test_a_value_is_taken_as_it_is_or_refused_by_name(name: str, value: object) 
         assert said.endswith(f"it must be {limit}.")
         return
     assert found == value
-    if isinstance(limit, Whole | Real):
+    if isinstance(limit, IntRange | FloatRange):
         assert limit.least <= found <= limit.greatest  # type: ignore[operator]
-    elif isinstance(limit, OneOf):
+    elif isinstance(limit, Choice):
         assert found in list(limit.kind)
 
 

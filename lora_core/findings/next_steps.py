@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from lora_core.accounting import break_even_storage
-from lora_core.experiment import LIMITS, Experiment, Init, Real, Shift, Task, Whole
+from lora_core.experiment import LIMITS, Experiment, FloatRange, Init, IntRange, Shift, Task
 from lora_core.theory import knee
 from lora_core.training.run import Run
 
@@ -32,7 +32,7 @@ def _to(run: Run, label: str, **changes: Any) -> NextStep:
     kept = {}
     for name, value in changes.items():
         limit = LIMITS[name]
-        if isinstance(limit, Whole | Real):
+        if isinstance(limit, IntRange | FloatRange):
             value = min(max(value, limit.least), limit.greatest)
         kept[name] = value
     return NextStep(label, replace(run.experiment, **kept))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lora_core.data import Problem, make_problem
-from lora_core.experiment import Experiment, Whole
+from lora_core.experiment import Experiment, IntRange
 from lora_core.reproducible import computed_once, one_thread
 from lora_core.training.engine import PairedStepper, reduce_sample
 from lora_core.training.history import History, Recorder
@@ -95,7 +95,7 @@ def _stretches(
     dead = not (start.A.any() or start.B.any())
     sample = reduce_sample(problem.X, problem.residual(), experiment.train_bias)
     stepper = PairedStepper(sample, start, experiment.optimizer)
-    updates = Whole(0, experiment.epochs)
+    updates = IntRange(0, experiment.epochs)
     chosen = snapshot_updates(experiment) if snapshots is None else snapshots
     keep = {updates.read("snapshots", update) for update in chosen}
     # Full fine-tuning's changes are whole matrices: the last one is kept, of a run that ends early none.

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from lora_core.accounting import full_cost, lora_cost
-from lora_core.experiment import LIMITS, Experiment, Init, Whole
+from lora_core.experiment import LIMITS, Experiment, Init, IntRange
 from lora_core.findings.original_script import ORIGINAL, base_loss, print_losses, printed_losses
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.training.loop import create_toy_dataset, train_model
@@ -91,7 +91,7 @@ def _draw_layer(words: Words, experiment: Experiment) -> None:
 def _another_rank(rank: int) -> int:
     """Twice the rank, or half of it where there is none so high."""
     limit = LIMITS["rank"]
-    assert isinstance(limit, Whole)
+    assert isinstance(limit, IntRange)
     return 2 * rank if 2 * rank <= limit.greatest else rank // 2
 
 

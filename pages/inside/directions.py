@@ -7,7 +7,7 @@ import streamlit as st
 import torch
 
 from lora_core.data import SWAPPED_PAIRS
-from lora_core.experiment import LIMITS, Experiment, Whole
+from lora_core.experiment import LIMITS, Experiment, IntRange
 from lora_core.figures.inside import directions
 from lora_core.figures.inside.matrices import nearest
 from lora_core.formatting import plural
@@ -63,7 +63,7 @@ def _draw_phi(run: Run, at: int) -> None:
 def _other_seed(e: Experiment) -> int:
     """The control for the seed of the other adapter, and its value."""
     limit = LIMITS["seed"]
-    assert isinstance(limit, Whole)
+    assert isinstance(limit, IntRange)
     first = e.seed + 1 if e.seed < limit.greatest else limit.least
     return int(
         st.number_input("Its seed", limit.least, limit.greatest, first, key=f"other seed {first}", width=160)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from lora_core.experiment import LIMITS, Experiment, ScalingRule, Whole
+from lora_core.experiment import LIMITS, Experiment, IntRange, ScalingRule
 from lora_core.models import (
     CATALOGUE,
     PRESETS,
@@ -186,7 +186,7 @@ def _choose_ranks(
     names = target_names(shape.parts, targets) if isinstance(targets, str) else targets
     present = {part.family for part in shape.parts if part.name in names}
     limit = LIMITS["rank"]
-    assert isinstance(limit, Whole)
+    assert isinstance(limit, IntRange)
     allowed = {str(each) for each in range(limit.least, limit.greatest + 1)}
     ranks: dict[str, int] = {}
     place.caption(f"A rank of its own for each family, empty for the sidebar's {rank:,}:")

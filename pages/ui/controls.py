@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from lora_core.accounting import break_even_storage
-from lora_core.experiment import LIMITS, Experiment, Flag, OneOf, Real, Shift, Task, Whole
+from lora_core.experiment import LIMITS, Choice, Experiment, Flag, FloatRange, IntRange, Shift, Task
 from pages.runtime.callbacks import whole
 
 SIZES = (2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
@@ -114,7 +114,7 @@ def set_fields(experiment: Experiment) -> None:
 def set_field(name: str, value: Any) -> None:
     """Put one field's value into its control and leave the others; for callbacks, as `set_fields`."""
     offer(name, value)
-    st.session_state[name] = value if isinstance(LIMITS[name], Whole | Real | Flag) else str(value)
+    st.session_state[name] = value if isinstance(LIMITS[name], IntRange | FloatRange | Flag) else str(value)
 
 
 def draw_controls(linked: dict[str, Any]) -> Experiment:
@@ -160,11 +160,11 @@ def _draw(name: str, fields: dict[str, Any]) -> Any:
     help_text = control.help if reason is None else f"{reason} {control.help}"
     if isinstance(limit, Flag):
         return st.toggle(control.label, value=default, help=help_text, **common)
-    if isinstance(limit, OneOf):
+    if isinstance(limit, Choice):
         names = [str(each) for each in limit.kind]
         return st.selectbox(control.label, names, index=names.index(default), help=help_text, **common)
     if not control.options:
-        assert isinstance(limit, Whole)
+        assert isinstance(limit, IntRange)
         return st.number_input(
             control.label, limit.least, limit.greatest, value=default, step=1, help=help_text, **common
         )

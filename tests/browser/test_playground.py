@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from lora_core import Experiment, run
-from lora_core.experiment import LIMITS, Flag, Real, Whole
+from lora_core.experiment import LIMITS, Flag, FloatRange, IntRange
 from lora_core.findings.verdict import verdict
 from pages.ui.controls import CONTROLS, value_text
 
@@ -222,7 +222,7 @@ def expect_value(name: str, control: Locator, value: object) -> None:
         expect(control.get_by_role("switch")).to_be_checked(checked=bool(value))
     elif CONTROLS[name].options:
         expect(control.get_by_role("slider")).to_have_attribute("aria-valuetext", value_text(value))
-    elif isinstance(limit, Whole):
+    elif isinstance(limit, IntRange):
         expect(control.get_by_role("spinbutton")).to_have_value(value_text(value))
     else:
         expect(control.get_by_role("combobox")).to_have_value(str(value))
@@ -230,7 +230,7 @@ def expect_value(name: str, control: Locator, value: object) -> None:
 
 def picked(name: str, end: str) -> object:
     limit = LIMITS[name]
-    if isinstance(limit, Whole | Real):
+    if isinstance(limit, IntRange | FloatRange):
         middle = type(limit.least)((limit.least + limit.greatest) / 2)
         return {"least": limit.least, "middle": middle, "greatest": limit.greatest}[end]
     values = [False, True] if isinstance(limit, Flag) else [str(each) for each in limit.kind]
@@ -261,7 +261,7 @@ def test_a_moved_slider_stands_in_the_address_and_a_link_may_word_it_otherwise(a
 def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> None:
     page = open_page(f"{app}/?rank=5&seed=7")
     steps = page.evaluate("history.length")
-    for name in ("Every rank", "Inside the layer", "The code", "Real models", "Playground"):
+    for name in ("Every rank", "Inside the layer", "The code", "FloatRange models", "Playground"):
         link = page.get_by_role("link", name=name)
         expect(link).to_have_attribute("href", re.compile("rank=5"))
         link.click()
