@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from lora_core.figures import palette
-from lora_core.figures.fixes import MOST_TICKS, POINTS, draw_mend, kept, ticks
-from lora_core.findings.original_script import ORIGINAL, Mend
+from lora_core.figures.fixes import MOST_TICKS, POINTS, draw_fix, kept, ticks
+from lora_core.findings.original_script import ORIGINAL, Fix
 
 
 def drawn(before: list[float], after: list[float], **more: object):
-    mend = Mend("+x", ORIGINAL, np.array(before), np.array(after), **more)
-    return draw_mend(mend, "before", "after", "updates")
+    fix = Fix("+x", ORIGINAL, np.array(before), np.array(after), **more)
+    return draw_fix(fix, "before", "after", "updates")
 
 
 def test_both_curves_are_drawn_pale_before_and_blue_after() -> None:

@@ -1,4 +1,4 @@
-"""The original script: its printed losses to the digit, its four differences, and what mends each."""
+"""The original script: its printed losses to the digit, its four differences, and what fixes each."""
 
 import re
 from copy import deepcopy
@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from lora_core import make_problem, run
-from lora_core.findings.original_script import ORIGINAL, OTHER_RANK, Mend, facts, mends, printed_losses
+from lora_core.findings.original_script import ORIGINAL, OTHER_RANK, Fix, facts, fixes, printed_losses
 from tests.printed import LINES, PRINTED, lines_of, on_any_processor
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, Mend]:
-    return mends()
+def found() -> dict[str, Fix]:
+    return fixes()
 
 
 def test_the_script_prints_its_ten_losses_to_the_digit() -> None:
@@ -37,10 +37,10 @@ def test_the_facts_are_those_measured_on_the_script_itself() -> None:
     assert known.full_floor == pytest.approx(0.9582, abs=5e-5)
 
 
-def test_each_mend_adds_one_line(found: dict[str, Mend]) -> None:
-    for mend in found.values():
-        assert [line[0] for line in mend.line.splitlines()].count("+") == 1
-        assert [line[0] for line in mend.line.splitlines()].count("-") <= 1
+def test_each_fix_adds_one_line(found: dict[str, Fix]) -> None:
+    for fix in found.values():
+        assert [line[0] for line in fix.line.splitlines()].count("+") == 1
+        assert [line[0] for line in fix.line.splitlines()].count("-") <= 1
 
 
 SCRIPT = """
@@ -72,8 +72,8 @@ for epoch in range(epochs):
 """
 
 
-def mended(script: str, line: str) -> str:
-    """A script with a mend's diff applied: each of its old lines is there exactly once."""
+def fixed(script: str, line: str) -> str:
+    """A script with a fix's diff applied: each of its old lines is there exactly once."""
     for old in (each for each in line.splitlines() if each[0] != "+"):
         new = next(each for each in line.splitlines() if each[0] == "+")
         (indent,) = re.findall(rf"^( *){re.escape(old[1:])}$", script, re.MULTILINE)
@@ -94,7 +94,7 @@ def test_the_script_as_written_here_prints_its_losses_too() -> None:
     assert printed_losses() == pytest.approx(losses, rel=1e-6)
 
 
-def test_each_line_put_into_the_script_gives_the_curve_that_is_shown(found: dict[str, Mend]) -> None:
+def test_each_line_put_into_the_script_gives_the_curve_that_is_shown(found: dict[str, Fix]) -> None:
     """The line for the targets names the base layer and a change of rank 4, which the task has."""
     problem = make_problem(replace(found["targets"].experiment, noise=0.0))
     names = {"linear": deepcopy(problem.base).float(), "alpha": 4, "rank": OTHER_RANK}
@@ -103,39 +103,39 @@ def test_each_line_put_into_the_script_gives_the_curve_that_is_shown(found: dict
     wide = SCRIPT.replace("randn(64, 4)", f"randn(64, {OTHER_RANK})").replace(
         "randn(4, 10)", f"randn({OTHER_RANK}, 10)"
     )
-    for name, mend in found.items():
-        script, many = (wide if name == "scaling" else SCRIPT), min(len(mend.before), 201)
-        for curve, text in ((mend.before, script), (mend.after, mended(script, mend.line))):
+    for name, fix in found.items():
+        script, many = (wide if name == "scaling" else SCRIPT), min(len(fix.before), 201)
+        for curve, text in ((fix.before, script), (fix.after, fixed(script, fix.line))):
             np.testing.assert_allclose(losses_of(text, many, **names), curve[:many], rtol=1e-5, err_msg=name)
 
 
-def test_a_frozen_bias_starts_the_same_and_hardly_ends_apart(found: dict[str, Mend]) -> None:
-    mend = found["bias"]
-    assert mend.before[0] == pytest.approx(mend.after[0], rel=1e-12)
-    assert 0 < mend.after[-1] - mend.before[-1] < 0.001 * mend.before[-1]
-    assert mend.experiment == replace(ORIGINAL, train_bias=False)
+def test_a_frozen_bias_starts_the_same_and_hardly_ends_apart(found: dict[str, Fix]) -> None:
+    fix = found["bias"]
+    assert fix.before[0] == pytest.approx(fix.after[0], rel=1e-12)
+    assert 0 < fix.after[-1] - fix.before[-1] < 0.001 * fix.before[-1]
+    assert fix.experiment == replace(ORIGINAL, train_bias=False)
 
 
-def test_with_b_at_zero_the_script_starts_at_its_base(found: dict[str, Mend]) -> None:
-    mend = found["start"]
-    assert mend.after[0] == pytest.approx(mend.base, rel=1e-12)
-    assert mend.after[-1] < mend.after[0]
-    assert len(mend.after) == len(mend.before) == ORIGINAL.epochs + 1
+def test_with_b_at_zero_the_script_starts_at_its_base(found: dict[str, Fix]) -> None:
+    fix = found["start"]
+    assert fix.after[0] == pytest.approx(fix.base, rel=1e-12)
+    assert fix.after[-1] < fix.after[0]
+    assert len(fix.after) == len(fix.before) == ORIGINAL.epochs + 1
 
 
-def test_noise_stays_above_its_floor_and_a_task_goes_below(found: dict[str, Mend]) -> None:
-    mend = found["targets"]
-    noise, taught = mend.floors
+def test_noise_stays_above_its_floor_and_a_task_goes_below(found: dict[str, Fix]) -> None:
+    fix = found["targets"]
+    noise, taught = fix.floors
     assert noise == pytest.approx(1.1356, abs=5e-5)
-    assert noise < mend.before[-1] == pytest.approx(1.267, abs=5e-4)
-    assert taught < mend.after[-1] < noise
+    assert noise < fix.before[-1] == pytest.approx(1.267, abs=5e-4)
+    assert taught < fix.after[-1] < noise
 
 
-def test_alpha_over_r_is_the_scripts_scaling_at_its_rank_alone(found: dict[str, Mend]) -> None:
-    mend = found["scaling"]
-    at_the_scripts_rank = replace(mend.experiment, rank=ORIGINAL.rank)
+def test_alpha_over_r_is_the_scripts_scaling_at_its_rank_alone(found: dict[str, Fix]) -> None:
+    fix = found["scaling"]
+    at_the_scripts_rank = replace(fix.experiment, rank=ORIGINAL.rank)
     assert run(at_the_scripts_rank).fingerprint == run(ORIGINAL).fingerprint
-    assert mend.experiment.rank == OTHER_RANK
+    assert fix.experiment.rank == OTHER_RANK
     # Random factors add scaling^2 * in * r: the same draw under both scalings.
-    for curve, scaling in ((mend.before, 1.0), (mend.after, mend.experiment.scaling)):
+    for curve, scaling in ((fix.before, 1.0), (fix.after, fix.experiment.scaling)):
         assert curve[0] == pytest.approx(scaling**2 * 64 * OTHER_RANK, rel=0.2)

@@ -13,7 +13,7 @@ from lora_core import PRESETS, Experiment, run
 from lora_core.__main__ import main
 from lora_core.accounting import full_cost, lora_cost
 from lora_core.export import peft_script, torch_script
-from lora_core.findings.original_script import ORIGINAL, base_loss, facts, mends, print_losses
+from lora_core.findings.original_script import ORIGINAL, base_loss, facts, fixes, print_losses
 from lora_core.formatting import loss_text
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.training.loop import create_toy_dataset, train_model
@@ -110,7 +110,7 @@ def test_a_language_that_is_none_opens_in_english_with_a_word(nonsense: str) -> 
 
 
 def test_every_number_of_the_script_is_the_cores(opened: AppTest) -> None:
-    text, known, found = said(opened), facts(), mends()
+    text, known, found = said(opened), facts(), fixes()
     numbers = [
         "306", "296", "946", "32.35\u00a0%", "31.29\u00a0%",
         *(loss_text(loss, 4) for loss in (known.start, known.end, known.base, known.zero)),
@@ -123,9 +123,7 @@ def test_every_number_of_the_script_is_the_cores(opened: AppTest) -> None:
     ]  # fmt: skip
     for number in numbers:
         assert number in text, number
-    assert [mend.line.rstrip() for mend in found.values()] == [
-        code for code in codes(opened) if "\n+" in code
-    ]
+    assert [fix.line.rstrip() for fix in found.values()] == [code for code in codes(opened) if "\n+" in code]
 
 
 def test_the_ten_lines_are_those_of_the_command(opened: AppTest, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,10 +187,10 @@ def test_a_rank_that_cannot_be_doubled_is_halved() -> None:
 
 
 @pytest.mark.parametrize("name", ["bias", "start", "targets", "scaling"])
-def test_each_mend_can_be_put_on_the_sliders(name: str) -> None:
+def test_each_fix_can_be_put_on_the_sliders(name: str) -> None:
     app = open_page("ar")
     checked(app.button(key=f"set {name}").click().run())
-    assert shown(app) == mends()[name].experiment
+    assert shown(app) == fixes()[name].experiment
     assert app.button_group(key="lang").value == "ar"
 
 

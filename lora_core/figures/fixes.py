@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.findings.original_script import Mend
+from lora_core.findings.original_script import Fix
 from lora_core.formatting import loss_text
 
 POINTS = 200
@@ -21,25 +21,25 @@ ALIKE = 0.02
 """Curves that differ by less than this part of their losses cannot be told apart at this size."""
 
 
-def draw_mend(mend: Mend, before: str, after: str, updates: str) -> go.Figure:
+def draw_fix(fix: Fix, before: str, after: str, updates: str) -> go.Figure:
     """Draw both curves; the words name them and the axis of updates done."""
     figure = go.Figure(layout={"template": {}})
     # Where one curve lies on the other, the pale one is wider, to be seen at all.
-    same = mend.before.shape == mend.after.shape and np.allclose(mend.before, mend.after, rtol=ALIKE)
+    same = fix.before.shape == fix.after.shape and np.allclose(fix.before, fix.after, rtol=ALIKE)
     width = 7 if same else 2.5
-    lines = (before, mend.before, palette.GHOST, width), (after, mend.after, palette.LORA, 2.5)
+    lines = (before, fix.before, palette.GHOST, width), (after, fix.after, palette.LORA, 2.5)
     for name, loss, color, width in lines:
         at = kept(len(loss))
         figure.add_scatter(
             x=at, y=loss[at], name=name, mode="lines", line={"color": color, "width": width},
         )  # fmt: skip
-    levels = [(mend.base, palette.BASE)] if mend.base is not None else []
-    levels += zip(mend.floors, (palette.GHOST, palette.LORA), strict=False)
-    axis = _axis(np.concatenate([mend.before, mend.after, [level for level, _ in levels]]))
+    levels = [(fix.base, palette.BASE)] if fix.base is not None else []
+    levels += zip(fix.floors, (palette.GHOST, palette.LORA), strict=False)
+    axis = _axis(np.concatenate([fix.before, fix.after, [level for level, _ in levels]]))
     for level, color in levels:
         _add_level(figure, level, color, axis["type"] == "log")
     figure.update_layout(
-        xaxis={"title": {"text": updates}, "range": [0, len(mend.before) - 1], "nticks": 6},
+        xaxis={"title": {"text": updates}, "range": [0, len(fix.before) - 1], "nticks": 6},
         yaxis=axis,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         hovermode="x unified",

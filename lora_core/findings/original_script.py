@@ -1,4 +1,4 @@
-"""What does the original script print, where does it differ from what one expects, and what would mend it?
+"""What does the original script print, where does it differ from what one expects, and what would fix it?
 
 Four things are not as expected of LoRA (Hu et al., 2021, section 4.1): the bias is trained too, B starts
 random instead of zero, the targets are noise, and the scaling is 1 instead of alpha / r. Each is computed
@@ -32,7 +32,7 @@ OTHER_RANK = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Mend:
+class Fix:
     """One line of the script changed.
 
     ``line`` is the change as a diff, ``experiment`` what the playground's controls take for it. ``before``
@@ -121,21 +121,21 @@ def base_loss(problem: Problem) -> float:
     return float(nn.functional.mse_loss(problem.base(problem.X), problem.Y))
 
 
-def mends() -> dict[str, Mend]:
+def fixes() -> dict[str, Fix]:
     """The four, by name: ``bias``, ``start``, ``targets``, ``scaling``."""
     return {"bias": _bias(), "start": _start(), "targets": _targets(), "scaling": _scaling()}
 
 
-def _bias() -> Mend:
+def _bias() -> Fix:
     frozen = replace(ORIGINAL, train_bias=False)
     line = (
         " self.linear.weight.requires_grad = False\n"
         "+self.linear.bias.requires_grad = False\n"
     )  # fmt: skip
-    return Mend(line, frozen, run(ORIGINAL).lora.loss, run(frozen).lora.loss)
+    return Fix(line, frozen, run(ORIGINAL).lora.loss, run(frozen).lora.loss)
 
 
-def _start() -> Mend:
+def _start() -> Fix:
     e, problem = ORIGINAL, make_problem(ORIGINAL)
     model = lora_layer(e, problem, torch.float64)
     with torch.no_grad():
@@ -147,11 +147,11 @@ def _start() -> Mend:
         f"-self.lora_B = nn.Parameter(torch.randn({size}))\n"
         f"+self.lora_B = nn.Parameter(torch.zeros({size}))\n"
     )  # fmt: skip
-    mended = replace(e, init=Init.KAIMING)
-    return Mend(line, mended, run(e).lora.loss, np.array(after), base=base_loss(problem))
+    fixed = replace(e, init=Init.KAIMING)
+    return Fix(line, fixed, run(e).lora.loss, np.array(after), base=base_loss(problem))
 
 
-def _targets() -> Mend:
+def _targets() -> Fix:
     noise, taught = (replace(ORIGINAL, epochs=LONG, task=task) for task in (Task.NOISE, Task.LOW_RANK))
     line = (
         f" y = torch.randn({noise.samples}, {noise.out_features})\n"
@@ -159,10 +159,10 @@ def _targets() -> Mend:
     )
     runs = run(noise), run(taught)
     before, after = ((each.lora.loss, floor_at(each.floors, ORIGINAL.rank)) for each in runs)
-    return Mend(line, taught, before[0], after[0], (before[1], after[1]))
+    return Fix(line, taught, before[0], after[0], (before[1], after[1]))
 
 
-def _scaling() -> Mend:
+def _scaling() -> Fix:
     alpha = ORIGINAL.scaling * ORIGINAL.rank
     before = replace(ORIGINAL, rank=OTHER_RANK)
     after = replace(before, alpha=alpha, scaling_rule=ScalingRule.STANDARD)
@@ -170,4 +170,4 @@ def _scaling() -> Mend:
         f"-self.scaling = {ORIGINAL.scaling}\n"
         f"+self.scaling = alpha / rank  # alpha = {alpha:g}\n"
     )  # fmt: skip
-    return Mend(line, after, run(before).lora.loss, run(after).lora.loss)
+    return Fix(line, after, run(before).lora.loss, run(after).lora.loss)

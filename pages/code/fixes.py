@@ -1,9 +1,9 @@
-"""What the original script says and what it does: four differences, each with the line that mends it."""
+"""What the original script says and what it does: four differences, each with the line that fixes it."""
 
 import streamlit as st
 
-from lora_core.figures.fixes import draw_mend
-from lora_core.findings.original_script import LONG, ORIGINAL, OTHER_RANK, Facts, Mend, facts, mends
+from lora_core.figures.fixes import draw_fix
+from lora_core.findings.original_script import LONG, ORIGINAL, OTHER_RANK, Facts, Fix, facts, fixes
 from lora_core.formatting import loss_text
 from pages.code.words import Words
 from pages.components.still_chart import steady_chart
@@ -17,12 +17,12 @@ def known_facts() -> Facts:
 
 
 @st.cache_resource(show_spinner=False)
-def known_mends() -> dict[str, Mend]:
-    """The four mends, trained once a process."""
-    return mends()
+def known_fixes() -> dict[str, Fix]:
+    """The four fixes, trained once a process."""
+    return fixes()
 
 
-def draw_mends(words: Words) -> None:
+def draw_fixes(words: Words) -> None:
     """The four in a square, each in a frame."""
     st.subheader(words("says.title"))
     st.markdown(words("says.text"))
@@ -31,12 +31,12 @@ def draw_mends(words: Words) -> None:
     for pair in (names[:2], names[2:]):
         for column, name in zip(st.columns(2, gap="medium"), pair, strict=True):
             with column.container(border=True):
-                _draw_mend(words, name, known_mends()[name], values[name])
+                _draw_fix(words, name, known_fixes()[name], values[name])
 
 
 def _says_values() -> dict[str, dict[str, object]]:
-    """The numbers of each mend's text."""
-    f, found, e = known_facts(), known_mends(), ORIGINAL
+    """The numbers of each fix's text."""
+    f, found, e = known_facts(), known_fixes(), ORIGINAL
     bias, start, targets, scaling = (found[name] for name in ("bias", "start", "targets", "scaling"))
     return {
         "bias": {
@@ -63,21 +63,21 @@ def _says_values() -> dict[str, dict[str, object]]:
     }  # fmt: skip
 
 
-def _draw_mend(words: Words, name: str, mend: Mend, values: dict[str, object]) -> None:
+def _draw_fix(words: Words, name: str, fix: Fix, values: dict[str, object]) -> None:
     st.markdown(f"**{words(f'{name}.title', **values)}**")
     st.markdown(words(f"{name}.text", **values))
-    st.caption(words("words.mend"))
-    st.code(mend.line, "diff", wrap_lines=True)
-    figure = draw_mend(mend, words("words.before"), words("words.after"), words("words.updates"))
+    st.caption(words("words.fix"))
+    st.code(fix.line, "diff", wrap_lines=True)
+    figure = draw_fix(fix, words("words.before"), words("words.after"), words("words.updates"))
     ends = {
         f"{side}_{end}": loss_text(curve[place])
-        for side, curve in (("before", mend.before), ("after", mend.after))
+        for side, curve in (("before", fix.before), ("after", fix.after))
         for end, place in (("first", 0), ("last", -1))
     }
     steady_chart(figure, key=f"mend_{name}", alt=words("words.chart", **ends), height=220)
     st.button(
         words("words.set"), key=f"set {name}", icon=":material/tune:", on_click=set_fields,
-        args=(mend.experiment,),
+        args=(fix.experiment,),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The picture of the code page: the original script in four parts, its mends, and the code to take home."""
+"""The picture of the code page: the original script in four parts, its fixes, and the code to take home."""
 
 import inspect
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from lora_core.layer import LoRALayer, count_parameters
 from lora_core.training.loop import create_toy_dataset, train_model
 from lora_core.training.run import Run
 from pages.code.direction import direct
-from pages.code.fixes import draw_mends, four_digits, known_facts, percent
+from pages.code.fixes import draw_fixes, four_digits, known_facts, percent
 from pages.code.take_home import draw_take_home
 from pages.code.words import LANGUAGES, Words
 from pages.runtime.runs import finished_run, warm_up
@@ -50,7 +50,7 @@ def show(experiment: Experiment) -> None:
         _draw_forward(words, experiment, run)
         _draw_training(words)
         _draw_counts(words, experiment)
-        draw_mends(words)
+        draw_fixes(words)
         draw_take_home(words, experiment, run)
 
 
