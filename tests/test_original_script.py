@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lora_core import make_problem, run
-from lora_core.findings.original_script import ORIGINAL, OTHER_RANK, Fix, facts, fixes, printed_losses
+from lora_core.findings.original_script import ORIGINAL, OTHER_RANK, Fix, fixes, printed_losses, script_facts
 from tests.printed import LINES, PRINTED, lines_of, on_any_processor
 
 
@@ -25,7 +25,7 @@ def test_the_script_prints_its_ten_losses_to_the_digit() -> None:
 
 
 def test_the_facts_are_those_measured_on_the_script_itself() -> None:
-    known = facts()
+    known = script_facts()
     assert (known.trainable, known.trainable_frozen, known.total) == (306, 296, 946)
     assert known.start == pytest.approx(PRINTED[0], abs=1e-4)
     assert known.end == pytest.approx(166.8913, abs=1e-3)

@@ -13,7 +13,7 @@ from lora_core import PRESETS, Experiment, run
 from lora_core.__main__ import main
 from lora_core.accounting import full_cost, lora_cost
 from lora_core.export import peft_script, torch_script
-from lora_core.findings.original_script import ORIGINAL, base_loss, facts, fixes, print_losses
+from lora_core.findings.original_script import ORIGINAL, base_loss, fixes, print_losses, script_facts
 from lora_core.formatting import loss_text
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.training.loop import create_toy_dataset, train_model
@@ -110,7 +110,7 @@ def test_a_language_that_is_none_opens_in_english_with_a_word(nonsense: str) -> 
 
 
 def test_every_number_of_the_script_is_the_cores(opened: AppTest) -> None:
-    text, known, found = said(opened), facts(), fixes()
+    text, known, found = said(opened), script_facts(), fixes()
     numbers = [
         "306", "296", "946", "32.35\u00a0%", "31.29\u00a0%",
         *(loss_text(loss, 4) for loss in (known.start, known.end, known.base, known.zero)),
@@ -154,7 +154,10 @@ def test_the_tables_hold_the_sliders_layer_beside_the_scripts(lang: str) -> None
         word = texts(lang)["words.trained" if parameter.requires_grad else "words.frozen"]
         assert here[name] == f"{tuple(parameter.shape)} {word}"
     found = run(e)
-    assert [row[1] for row in losses] == [loss_text(facts().start, 4), loss_text(facts().base, 4)]
+    assert [row[1] for row in losses] == [
+        loss_text(script_facts().start, 4),
+        loss_text(script_facts().base, 4),
+    ]
     assert [row[2] for row in losses] == [
         loss_text(loss, 4) for loss in (found.lora.loss[0], base_loss(found.problem))
     ]

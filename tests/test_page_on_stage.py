@@ -11,7 +11,7 @@ from lora_core import run
 from lora_core.experiment import Experiment
 from lora_core.figures.ranks.numbers import RanksInfo
 from lora_core.findings.verdict import verdict
-from lora_core.talk.numbers import Facts
+from lora_core.talk.numbers import SceneNumbers
 from lora_core.talk.scenes import Scene, own_talk
 from pages.runtime.runs import brief
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
@@ -73,8 +73,8 @@ def words(app: AppTest) -> list[str]:
     return [each.value for each in app.markdown]
 
 
-def facts(scene: Scene) -> Facts:
-    return Facts(run(scene.experiment), scene.beside and run(scene.beside))
+def facts(scene: Scene) -> SceneNumbers:
+    return SceneNumbers(run(scene.experiment), scene.beside and run(scene.beside))
 
 
 def upload(app: AppTest, content: bytes) -> AppTest:

@@ -13,7 +13,7 @@ from lora_core.data import make_problem
 from lora_core.experiment import Experiment
 from lora_core.talk import numbers
 from lora_core.talk.expressions import read_comparison
-from lora_core.talk.numbers import NUMBERS, Facts
+from lora_core.talk.numbers import NUMBERS, SceneNumbers
 from lora_core.talk.scenes import FILE, MOST_QUESTION, MOST_SENTENCE, Guess, Scene, check, own_talk, read_talk
 from lora_core.theory import floors, knee
 from lora_core.training.run import Run, run
@@ -37,11 +37,11 @@ def trained(experiment: Experiment) -> Run:
     return run(experiment)
 
 
-def facts(scene: Scene) -> Facts:
-    return Facts(trained(scene.experiment), scene.beside and trained(scene.beside))
+def facts(scene: Scene) -> SceneNumbers:
+    return SceneNumbers(trained(scene.experiment), scene.beside and trained(scene.beside))
 
 
-def told(name: str, *words: str) -> Facts:
+def told(name: str, *words: str) -> SceneNumbers:
     """The numbers of a scene whose filled sentence has these words."""
     found = facts(SCENES[name])
     for each in words:
@@ -202,7 +202,7 @@ def test_a_slider_moves_in_order_from_end_to_end_and_holds_the_truth(name: str) 
 
 
 def test_every_number_is_what_its_name_says() -> None:
-    found = Facts(trained(Experiment()), trained(Experiment(rank=4)))
+    found = SceneNumbers(trained(Experiment()), trained(Experiment(rank=4)))
     e, lora, full, least = found.run.experiment, found.run.lora, found.run.full, found.run.floors
     expected = {
         "rank": 3, "true_rank": 4, "epochs": 200, "base_loss": least[0], "start_loss": lora.loss[0],
@@ -219,7 +219,7 @@ def test_every_number_is_what_its_name_says() -> None:
     assert found.value("beside.rank") == 4
     assert e.rank == 3
     with pytest.raises(KeyError):
-        Facts(found.run).value("beside.rank")
+        SceneNumbers(found.run).value("beside.rank")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_every_number_is_what_its_name_says() -> None:
     ],
 )  # fmt: skip
 def test_comparisons(text: str, holds: bool) -> None:
-    found = Facts(trained(Experiment()), trained(Experiment(rank=4)))
+    found = SceneNumbers(trained(Experiment()), trained(Experiment(rank=4)))
     assert read_comparison(text, beside=True).holds(found) == holds
 
 

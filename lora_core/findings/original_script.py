@@ -49,7 +49,7 @@ class Fix:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ScriptFacts:
     """Numbers about the script, each computed; losses are mean squared errors on its own draw."""
 
     trainable: int
@@ -97,11 +97,11 @@ def printed_losses() -> list[float]:
     )
 
 
-def facts() -> Facts:
+def script_facts() -> ScriptFacts:
     """Count and measure the script."""
     e = ORIGINAL
     problem, found = make_problem(e), run(e)
-    return Facts(
+    return ScriptFacts(
         trainable=lora_cost(e.in_features, e.out_features, e.rank, e.train_bias).trainable,
         trainable_frozen=lora_cost(e.in_features, e.out_features, e.rank).trainable,
         total=lora_cost(e.in_features, e.out_features, e.rank).total,

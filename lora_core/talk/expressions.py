@@ -8,7 +8,7 @@ import operator
 import re
 from typing import NamedTuple
 
-from lora_core.talk.numbers import BESIDE, IN_BRACES, NAME, NUMBERS, Facts
+from lora_core.talk.numbers import BESIDE, IN_BRACES, NAME, NUMBERS, SceneNumbers
 
 _TERM = rf"(?:(\d+(?:\.\d+)?(?:e-?\d+)?)(?:\s*\*\s*({NAME}))?|({NAME}))"
 _COMPARISON = re.compile(rf"\s*{_TERM}\s*(<=|>=|<|>|=)\s*{_TERM}\s*")
@@ -21,7 +21,7 @@ class Term(NamedTuple):
     factor: float
     name: str | None
 
-    def value(self, facts: Facts) -> float:
+    def value(self, facts: SceneNumbers) -> float:
         return self.factor * (1.0 if self.name is None else facts.value(self.name))
 
 
@@ -33,7 +33,7 @@ class Comparison(NamedTuple):
     relation: str
     right: Term
 
-    def holds(self, facts: Facts) -> bool:
+    def holds(self, facts: SceneNumbers) -> bool:
         return bool(_RELATIONS[self.relation](self.left.value(facts), self.right.value(facts)))
 
 

@@ -159,7 +159,7 @@ IN_BRACES = re.compile(rf"\{{({NAME})\}}")
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class SceneNumbers:
     """The numbers of a scene: those of its run, and of the run beside it if it has one."""
 
     run: "Run"

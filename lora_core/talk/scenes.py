@@ -16,7 +16,7 @@ from typing import Any
 
 from lora_core.experiment import LIMITS, Experiment
 from lora_core.talk.expressions import Comparison, check_names, check_template, read_comparison
-from lora_core.talk.numbers import BESIDE, NUMBERS, Facts, Unit
+from lora_core.talk.numbers import BESIDE, NUMBERS, SceneNumbers, Unit
 
 FILE = Path(__file__).with_name("scenes.toml")
 MOST_SCENES, MOST_BYTES = 40, 100_000
@@ -76,7 +76,7 @@ class Scene:
     choices: tuple[Answer, ...]
     claims: tuple[Comparison, ...]
 
-    def right_answer(self, facts: Facts) -> Answer:
+    def right_answer(self, facts: SceneNumbers) -> Answer:
         """The answer whose comparisons hold; ``check`` has made sure that it is one."""
         return next(choice for choice in self.choices if all(each.holds(facts) for each in choice.when))
 
@@ -120,7 +120,7 @@ def read_talk(text: str) -> Talk:
     return Talk(tuple(_scene(name, table) for name, table in tables.items()), text)
 
 
-def check(scene: Scene, facts: Facts) -> None:
+def check(scene: Scene, facts: SceneNumbers) -> None:
     """Hold a scene against its computed numbers.
 
     :raises ValueError: a truth beyond the slider, no right answer or two, or a claim that does not hold.

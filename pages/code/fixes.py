@@ -3,7 +3,15 @@
 import streamlit as st
 
 from lora_core.figures.fixes import draw_fix
-from lora_core.findings.original_script import LONG, ORIGINAL, OTHER_RANK, Facts, Fix, facts, fixes
+from lora_core.findings.original_script import (
+    LONG,
+    ORIGINAL,
+    OTHER_RANK,
+    Fix,
+    ScriptFacts,
+    fixes,
+    script_facts,
+)
 from lora_core.formatting import loss_text
 from pages.code.words import Words
 from pages.components.still_chart import steady_chart
@@ -11,9 +19,9 @@ from pages.ui.controls import set_fields
 
 
 @st.cache_resource(show_spinner=False)
-def known_facts() -> Facts:
+def known_facts() -> ScriptFacts:
     """What is true of the script, computed once a process."""
-    return facts()
+    return script_facts()
 
 
 @st.cache_resource(show_spinner=False)

@@ -14,7 +14,7 @@ from lora_core.figures.loss.numbers import LossInfo, alt_text, loss_info
 from lora_core.figures.ranks.numbers import RanksInfo, knee_words, ranks_info
 from lora_core.figures.stage import draw_scene, draw_scene_ranks, scene_alt, scene_ranks_alt
 from lora_core.findings.verdict import verdict
-from lora_core.talk.numbers import Facts, Unit
+from lora_core.talk.numbers import SceneNumbers, Unit
 from lora_core.talk.scenes import Scene
 from lora_core.training.run import Run
 from lora_core.training.sweep import Sweep
@@ -157,7 +157,7 @@ def _draw_guess(stage: Stage) -> None:
         )  # fmt: skip
 
 
-def _draw_answer(stage: Stage, facts: Facts, experiment: Experiment) -> None:
+def _draw_answer(stage: Stage, facts: SceneNumbers, experiment: Experiment) -> None:
     scene, guess = stage.scene, stage.guess
     if scene.guess is None:
         said, truth = guess, scene.right_answer(facts).says

@@ -8,7 +8,7 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.formatting import plural
-from lora_core.talk.numbers import Facts
+from lora_core.talk.numbers import SceneNumbers
 from lora_core.talk.scenes import Scene, Talk, check, own_talk, read_talk
 from pages.runtime import sweeps
 from pages.runtime.callbacks import whole
@@ -21,12 +21,14 @@ from pages.ui.text import harmless, plain
 _UPLOAD, _HIDDEN = "talk file", "stage hidden"
 
 
-def facts_of(scene: Scene) -> Facts:
+def facts_of(scene: Scene) -> SceneNumbers:
     """The scene's numbers, trained now where they are not yet.
 
     Where the room is busy the page ends here, with a notice and another try.
     """
-    return Facts(grown_run(scene.experiment), None if scene.beside is None else grown_run(scene.beside))
+    return SceneNumbers(
+        grown_run(scene.experiment), None if scene.beside is None else grown_run(scene.beside)
+    )
 
 
 def checked_talk(text: str) -> Talk:
@@ -43,7 +45,7 @@ def checked_talk(text: str) -> Talk:
         beside = None if scene.beside is None else finished_run(scene.beside)
         if run is None or (scene.beside is not None and beside is None):
             raise ValueError("others are training at this moment: open the file once more.")
-        check(scene, Facts(run, beside))
+        check(scene, SceneNumbers(run, beside))
     return talk
 
 
