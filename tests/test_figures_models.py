@@ -7,7 +7,7 @@ import pytest
 
 from lora_core.figures import palette
 from lora_core.figures.models.drawing import (
-    RANKS,
+    CHARTED_RANKS,
     RankCurve,
     RankInfo,
     Tile,
@@ -23,7 +23,7 @@ from lora_core.figures.models.drawing import (
     short,
     table_rows,
 )
-from lora_core.models import CATALOGUE, PRESETS, Adapter, Memory, compare_memory
+from lora_core.models import CATALOGUE, TARGET_PRESETS, Adapter, Memory, compare_memory
 
 LLAMA = CATALOGUE["Llama 2 7B"].shape()
 WIDE = Adapter(16, "all-linear", use_dora=True, bias="all", modules_to_save=("lm_head",))
@@ -117,7 +117,7 @@ def test_the_table_has_a_row_for_every_linear_module_and_what_else_is_trained() 
 def test_shares_over_ranks_are_straight_lines_through_the_marker() -> None:
     adapter = Adapter(24, ("q_proj", "v_proj"))
     info = rank_info(LLAMA, adapter, ranks=(1, 8, 64))
-    assert [curve.label for curve in info.curves] == [*PRESETS.values(), "this configuration"]
+    assert [curve.label for curve in info.curves] == [*TARGET_PRESETS.values(), "this configuration"]
     mine = next(curve.share for curve in info.curves if curve.current)
     assert mine == pytest.approx([mine[0], 8 * mine[0], 64 * mine[0]])
     assert mine == info.curves[0].share  # q and v: the first preset
@@ -131,7 +131,7 @@ def test_every_rank_of_the_curve_is_the_count_at_that_rank_to_the_integer() -> N
     for adapter in (WIDE, replace(WIDE, rank_pattern=(("down_proj", 7),))):
         info = rank_info(LLAMA, adapter)
         curve = next(curve.share for curve in info.curves if curve.current)
-        assert curve == tuple(100 * LLAMA.count(replace(adapter, rank=rank)).share for rank in RANKS)
+        assert curve == tuple(100 * LLAMA.count(replace(adapter, rank=rank)).share for rank in CHARTED_RANKS)
 
 
 def test_ranks_are_drawn_on_log_axes_with_labels_where_their_lines_are() -> None:

@@ -12,8 +12,8 @@ from lora_core.models import (
     CATALOGUE,
     OPTIMIZERS,
     PRECISIONS,
-    PRESETS,
     PUBLISHED,
+    TARGET_PRESETS,
     Adapter,
     ModelShape,
     compare_memory,
@@ -105,7 +105,7 @@ def test_the_first_paint_says_what_the_sidebars_rank_costs() -> None:
 def test_every_model_of_the_catalogue_is_counted_on_the_page() -> None:
     app = open_page(rank="8")
     assert len(CATALOGUE) >= 16
-    for name, (preset, words) in zip(CATALOGUE, cycle(PRESETS.items()), strict=False):
+    for name, (preset, words) in zip(CATALOGUE, cycle(TARGET_PRESETS.items()), strict=False):
         app.selectbox(key="model_targets").set_value(words)
         put(app, "selectbox", "model_name", name)
         assert trained(app) == CATALOGUE[name].shape().trainable(8, preset), (name, preset)

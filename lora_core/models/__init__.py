@@ -34,8 +34,8 @@ from lora_core.models.memory import (
 from lora_core.models.parts import Family, Module, Part
 from lora_core.models.shape import Count, ModelShape
 from lora_core.models.targets import (
-    PRESETS,
-    RANKS,
+    RANK_LIMITS,
+    TARGET_PRESETS,
     Adapter,
     Bias,
     Row,
@@ -51,10 +51,10 @@ __all__ = [
     "OPTIMIZERS",
     "PEAKS",
     "PRECISIONS",
-    "PRESETS",
     "PUBLISHED",
-    "RANKS",
+    "RANK_LIMITS",
     "SIZES",
+    "TARGET_PRESETS",
     "Adapter",
     "Bias",
     "Count",

@@ -15,10 +15,10 @@ from enum import StrEnum
 from lora_core.models.config import show
 from lora_core.models.parts import Family, Kind, Part, pattern, saved_by, selects
 
-RANKS = (1, 65_536)
-ALPHAS = (0.0, 1e6)
+RANK_LIMITS = (1, 65_536)
+ALPHA_LIMITS = (0.0, 1e6)
 
-PRESETS: dict[str, str] = {
+TARGET_PRESETS: dict[str, str] = {
     "qv": "q, v as in the paper",
     "attention": "attention",
     "mlp": "MLP",
@@ -53,7 +53,7 @@ class Adapter:
 
     def __post_init__(self) -> None:
         _check_rank("rank", self.rank)
-        low, high = ALPHAS
+        low, high = ALPHA_LIMITS
         number = isinstance(self.alpha, int | float) and not isinstance(self.alpha, bool)
         if not number or not math.isfinite(self.alpha) or not low < self.alpha <= high:
             raise ValueError(f"alpha: {show(self.alpha)}, expected a number above 0, at most {high:g}")
@@ -63,9 +63,10 @@ class Adapter:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}: {show(getattr(self, name))}, expected True or False")
         if isinstance(self.targets, str):
-            if self.targets not in PRESETS:
+            if self.targets not in TARGET_PRESETS:
                 raise ValueError(
-                    f"targets: {show(self.targets)}, expected a list of names or one of {', '.join(PRESETS)}"
+                    f"targets: {show(self.targets)}, "
+                    f"expected a list of names or one of {', '.join(TARGET_PRESETS)}"
                 )
         else:
             self._set("targets", _names("targets", self.targets))
@@ -127,8 +128,8 @@ def target_names(parts: Sequence[Part], preset: str, *, head: bool = False) -> t
 
     Raises ValueError for an unknown preset, and for a head that a bare model does not have.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"preset: {show(preset)}, expected one of {', '.join(PRESETS)}")
+    if preset not in TARGET_PRESETS:
+        raise ValueError(f"preset: {show(preset)}, expected one of {', '.join(TARGET_PRESETS)}")
     if head and not head_names(parts):
         raise ValueError("head: a bare model has none to adapt")
     chosen = [
@@ -212,7 +213,7 @@ def _pattern(ranks: object) -> tuple[tuple[str, int], ...]:
 
 
 def _check_rank(name: str, rank: object) -> None:
-    low, high = RANKS
+    low, high = RANK_LIMITS
     if isinstance(rank, bool) or not isinstance(rank, int) or not low <= rank <= high:
         raise ValueError(f"{name}: {show(rank)}, expected an integer from {low} to {high}")
 

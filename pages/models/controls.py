@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 from lora_core.experiment import LIMITS, Experiment, IntRange, ScalingRule
 from lora_core.models import (
     CATALOGUE,
-    PRESETS,
+    TARGET_PRESETS,
     Adapter,
     Bias,
     Family,
@@ -36,7 +36,7 @@ HEADS = {
     Head.ANSWERS: "question answering",
     Head.NONE: "none",
 }
-TARGETS = {words: preset for preset, words in PRESETS.items()}
+TARGETS = {words: preset for preset, words in TARGET_PRESETS.items()}
 RANKED = {
     Family.ATTENTION: "Attention",
     Family.MLP: "MLP",
@@ -149,7 +149,7 @@ def _choose_adapter(places: Places, shape: ModelShape, experiment: Experiment) -
     modules = _choose_modules(folded, shape)
     with places.targets:
         preset = pick(
-            "Target modules", tuple(TARGETS), PRESETS["qv"], "model_targets", disabled=bool(modules),
+            "Target modules", tuple(TARGETS), TARGET_PRESETS["qv"], "model_targets", disabled=bool(modules),
             help="Modules chosen by name take its place." if modules else "The matrices that get an adapter.",
         )  # fmt: skip
     heads = head_names(shape.parts)

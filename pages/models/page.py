@@ -20,7 +20,7 @@ from lora_core.models import (
     compare_memory,
     lora_code,
 )
-from lora_core.models.targets import ALPHAS
+from lora_core.models.targets import ALPHA_LIMITS
 from pages.components.still_chart import steady_chart
 from pages.models.controls import Chosen, choose, complaints, pick
 from pages.models.published import draw_published
@@ -118,8 +118,8 @@ def _draw_code(shape: ModelShape, adapter: Adapter, experiment: Experiment) -> N
     st.caption("The same adapter for PEFT, to copy:")
     if experiment.scaling_rule is ScalingRule.CONSTANT:
         alpha = experiment.alpha * adapter.rank
-        if alpha > ALPHAS[1]:
-            st.caption(f"lora_alpha would be {alpha:,.0f}: at most {ALPHAS[1]:,.0f} is written.")
+        if alpha > ALPHA_LIMITS[1]:
+            st.caption(f"lora_alpha would be {alpha:,.0f}: at most {ALPHA_LIMITS[1]:,.0f} is written.")
             return
         adapter = replace(adapter, alpha=alpha)
     st.code(lora_code(shape, adapter), "python", wrap_lines=True)

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from lora_core.figures.models.drawing import gigabytes
-from lora_core.models import CATALOGUE, PEAKS, PRESETS, PUBLISHED, SIZES, Adapter, Peak, adapter_memory
+from lora_core.models import CATALOGUE, PEAKS, PUBLISHED, SIZES, TARGET_PRESETS, Adapter, Peak, adapter_memory
 from pages.models.words import peak_words
 
 
@@ -109,4 +109,4 @@ def _counted(peak: Peak) -> int:
 
 
 def _targets(targets: str | tuple[str, ...]) -> str:
-    return PRESETS[targets] if isinstance(targets, str) else ", ".join(targets)
+    return TARGET_PRESETS[targets] if isinstance(targets, str) else ", ".join(targets)

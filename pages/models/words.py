@@ -10,7 +10,7 @@ from typing import Any
 from lora_core.experiment import Experiment, ScalingRule
 from lora_core.figures.models.drawing import gigabytes, short
 from lora_core.formatting import percent_text, times_text
-from lora_core.models import LEFT_OUT, PEAKS, PRESETS, Adapter, Bias, Memory, ModelShape, Peak, Row
+from lora_core.models import LEFT_OUT, PEAKS, TARGET_PRESETS, Adapter, Bias, Memory, ModelShape, Peak, Row
 
 
 def verdict(name: str, shape: ModelShape, adapter: Adapter, memories: Sequence[Memory]) -> str:
@@ -114,7 +114,7 @@ def _adapter_words(shape: ModelShape, adapter: Adapter) -> str:
     if len(names) <= 3:
         where = ", ".join(names)
     elif isinstance(adapter.targets, str):
-        where = {"qv": "q and v", "mlp": "the MLP"}.get(adapter.targets, PRESETS[adapter.targets])
+        where = {"qv": "q and v", "mlp": "the MLP"}.get(adapter.targets, TARGET_PRESETS[adapter.targets])
         where = {"all linear": "all linear layers"}.get(where, where)
     else:
         where = f"{len(names)} kinds of matrices"

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from lora_core.figures import palette
 from lora_core.figures.models.numbers import (
-    RANKS,
+    CHARTED_RANKS,
     SEGMENTS,
     RankCurve,
     RankInfo,
@@ -28,7 +28,7 @@ from lora_core.figures.models.numbers import (
 from lora_core.models import Memory
 
 __all__ = [
-    "RANKS",
+    "CHARTED_RANKS",
     "RankCurve",
     "RankInfo",
     "Tile",

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lora_core.models import LEFT_OUT, PRESETS, Adapter, Memory, ModelShape, Row
+from lora_core.models import LEFT_OUT, TARGET_PRESETS, Adapter, Memory, ModelShape, Row
 
-RANKS = tuple(2**power for power in range(11))  # 1 .. 1024
+CHARTED_RANKS = tuple(2**power for power in range(11))  # 1 .. 1024
 SEGMENTS = {  # field of Memory -> words, hatching
     "frozen": ("frozen weights", ""),
     "trained": ("trained weights", ""),
@@ -133,7 +133,7 @@ def _pieces(row: Row) -> list[tuple[str, int, str, bool]]:
     return [piece for piece in pieces if piece[1]]
 
 
-def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = RANKS) -> RankInfo:
+def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = CHARTED_RANKS) -> RankInfo:
     """The share over ranks: of this configuration, and of every preset at one rank for all modules.
 
     A rank that `rank_pattern` gives a module stays as it is while the others move. What is trained is a
@@ -145,7 +145,7 @@ def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = RANKS)
         first, second = (shape.count(replace(one, rank=rank)).trainable for rank in (1, 2))
         return tuple(100 * ((first + (rank - 1) * (second - first)) / full) for rank in ranks)
 
-    curves = [RankCurve(words, shares(Adapter(targets=name))) for name, words in PRESETS.items()]
+    curves = [RankCurve(words, shares(Adapter(targets=name))) for name, words in TARGET_PRESETS.items()]
     curves.append(RankCurve("this configuration", shares(adapter), current=True))
     hit = [row.part for row in shape.rows(adapter) if row.rank]
     weights = sum(part.count * part.weight for part in hit)
