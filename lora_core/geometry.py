@@ -4,13 +4,11 @@ A LoRA adapter changes a layer by delta = s * A @ B, (in, out), of rank at most 
 such a matrix through its singular values and vectors, delta = sum_i sigma_i u_i v_i^T, in float64.
 
 Hu et al. 2021 (LoRA, arXiv 2106.09685), section 7; Bjorck and Golub 1973 (angles between subspaces);
-Roy and Vetterli 2007 (effective rank); Shuttleworth et al. 2024 (intruder dimensions, arXiv 2410.21228).
+Roy and Vetterli 2007 (effective rank).
 """
 
 import torch
 from torch import Tensor
-
-MIN_SIZE_FOR_INTRUDERS = 32
 
 
 def checked_matrix(name: str, value: Tensor) -> Tensor:
@@ -55,17 +53,6 @@ def numerical_rank(singular_values: Tensor, tolerance: float = 1e-12) -> int:
         return 0
     # Not >=, or a spectrum of zeros would have full rank.
     return int((singular_values > tolerance * singular_values.max()).sum())
-
-
-def energy(singular_values: Tensor) -> Tensor:
-    """Cumulative share of the squared singular values, (k,): entry i is held by the first i + 1 directions.
-
-    The last entry is 1, unless all of them are zero: then there is nothing to share and every entry is 0.
-    """
-    squares = _checked_spectrum(singular_values).square()
-    cumulated = squares.cumsum(0)
-    # The last partial sum, not squares.sum(): the two differ by a rounding, and the shares must end at 1.
-    return cumulated / cumulated[-1] if squares.any() else cumulated
 
 
 def singular_directions(matrix: Tensor) -> Tensor:
@@ -151,34 +138,6 @@ def truncate_factors(A: Tensor, B: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     new_A[:, :kept] = basis_in @ U[:, :kept] * root
     new_B[:kept] = root[:, None] * (Vh[:kept] @ basis_out.T)
     return new_A, new_B
-
-
-def intruder_dimensions(W0: Tensor, W: Tensor, threshold: float = 0.5) -> list[int]:
-    """Which left singular vectors of the tuned `W` (out, in) resemble none of the base `W0` (out, in).
-
-    Indices from 0, the strongest, of u_j with max_i |u_j . u0_i| < `threshold` (Shuttleworth et al. 2024).
-    Barely defined on narrow layers, so ValueError for fewer than 32 inputs or outputs. In the bulk of a
-    spectrum, where neighbouring values are close, vectors rotate freely: the strongest are the ones to read.
-    """
-    if W0.shape != W.shape:
-        raise ValueError(f"W0 {tuple(W0.shape)} and W {tuple(W.shape)} must have one shape (out, in)")
-    if min(W.shape) < MIN_SIZE_FOR_INTRUDERS:
-        raise ValueError(f"W must be at least {MIN_SIZE_FOR_INTRUDERS} each way, got shape {tuple(W.shape)}")
-    tuned, base = singular_directions(W), singular_directions(W0)
-    if base.shape[1] == 0:
-        return list(range(tuned.shape[1]))
-    closest = (base.T @ tuned).abs().amax(0)
-    return torch.nonzero(closest < threshold).flatten().tolist()
-
-
-def degrees_of_freedom(in_features: int, out_features: int, rank: int) -> int:
-    """Dimension of the set of (in, out) matrices of rank r: r * (in + out - r), r at most min(in, out).
-
-    Fewer than the r * (in + out) numbers an adapter stores: (A Q, Q^-1 B) is the same delta for every
-    invertible Q.
-    """
-    rank = min(checked_rank(rank), in_features, out_features)
-    return rank * (in_features + out_features - rank)
 
 
 def _checked_spectrum(singular_values: Tensor) -> Tensor:

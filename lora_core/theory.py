@@ -1,4 +1,4 @@
-"""What is the best a rank can do, in closed form, and how does training set out towards it?
+"""What is the best a rank can do, in closed form?
 
 One linear layer under mean-squared error is reduced-rank regression: with R = Y - X W0^T - b0 (what the base
 still gets wrong) and P = X X^+ R (what a linear map can repair of it),
@@ -17,11 +17,6 @@ from lora_core.geometry import checked_matrix, checked_rank, numerical_rank, tru
 
 # Inputs conditioned better than this go through QR, the rest through an SVD with a rank tolerance.
 _WELL_CONDITIONED = 1e8
-
-# The first step achieves r * (scaling * size of A)^degree; how these two grow with r, as powers of it.
-_POWER_OF_SCALING = {"standard": -1.0, "rslora": -0.5, "constant": 0.0}
-_POWER_OF_INIT = {"kaiming": 0.0, "gaussian": -1.0}
-_STEP_DEGREE = {"adam": 1.0, "sgd": 2.0}
 
 
 def floors(X: Tensor, R: Tensor, train_bias: bool = False) -> np.ndarray:
@@ -111,24 +106,6 @@ def whitened_spectrum(X: Tensor, delta: Tensor, train_bias: bool = False) -> Ten
     return _padded(torch.linalg.svdvals(X @ delta)[:size], size)
 
 
-def first_step_growth(optimizer: str, scaling_rule: str, rank: int, init: str = "kaiming") -> float:
-    """How much more the first step achieves at `rank` than at rank 1, per unit of learning rate.
-
-    In expectation over A. B starts at 0, so only B moves: with G the gradient of delta, by -lr * s * A^T G
-    under `sgd` and by -lr * sign(A^T G) under `adam`. To first order the loss falls by
-
-        sgd: lr * s^2 * ||A^T G||_F^2        adam: lr * s * ||A^T G||_1
-
-    sums over r rows alike. With `kaiming` SGD gives 1/r, 1, r for the rules `standard`, `rslora`, `constant`
-    and Adam 1, sqrt(r), r; `gaussian` draws A with standard deviation 1/r: a further 1/r^2 and 1/r. (What a
-    trained bias gains comes on top, at every rank the same.) After Kalajdzievski 2023, arXiv 2312.03732.
-    ValueError for other names: the other inits do not start from B = 0 and a random A.
-    """
-    degree = _chosen("optimizer", optimizer, _STEP_DEGREE)
-    size = _chosen("scaling_rule", scaling_rule, _POWER_OF_SCALING) + _chosen("init", init, _POWER_OF_INIT)
-    return float(checked_rank(rank, least=1)) ** (degree * size + 1.0)
-
-
 def _decomposed(X: Tensor, R: Tensor) -> tuple[Tensor, float, Tensor]:
     """Q^T R (k, out), ||R - P||_F^2 and Z (in, k): Q an orthonormal basis of X's columns, X^+ = Z Q^T.
 
@@ -170,9 +147,3 @@ def _checked_delta(X: Tensor, delta: Tensor) -> Tensor:
 
 def _padded(singular_values: Tensor, size: int) -> Tensor:
     return torch.nn.functional.pad(singular_values, (0, size - len(singular_values)))
-
-
-def _chosen(field: str, value: str, choices: dict[str, float]) -> float:
-    if value not in choices:
-        raise ValueError(f"{field} must be one of {', '.join(choices)}, got {value!r}")
-    return choices[value]

@@ -9,10 +9,7 @@ from scipy.linalg import subspace_angles  # type: ignore[import-untyped]
 from torch import Tensor
 
 from lora_core.geometry import (
-    degrees_of_freedom,
     effective_rank,
-    energy,
-    intruder_dimensions,
     numerical_rank,
     principal_angles,
     singular_directions,
@@ -56,13 +53,6 @@ def test_numerical_rank_of_zeros_is_0() -> None:
     assert numerical_rank(torch.zeros(4)) == 0
     assert numerical_rank(torch.zeros(0)) == 0
     assert numerical_rank(torch.tensor([1.0, 1e-3, 1e-7]), tolerance=1e-5) == 2
-
-
-def test_energy_accumulates_squares() -> None:
-    assert energy(torch.tensor([2.0, 1.0, 1.0])).tolist() == pytest.approx([4 / 6, 5 / 6, 1.0])
-    assert energy(spectrum(normal(40, 30)))[-1] == 1.0
-    assert energy(torch.zeros(3)).tolist() == [0.0, 0.0, 0.0]
-    assert energy(torch.zeros(0)).tolist() == []
 
 
 def test_singular_directions_span_the_columns_and_come_strongest_first() -> None:
@@ -157,47 +147,6 @@ def test_factors_are_checked() -> None:
         truncate_factors(normal(9, 4), normal(4, 7), 5)
 
 
-def test_a_strong_new_direction_is_an_intruder() -> None:
-    """W0 writes into 8 directions of the output, the change into another one."""
-    basis_out, basis_in = orthonormal(40, 9), orthonormal(32, 9, seed=1)
-    strengths = torch.arange(9, 1, -1, dtype=torch.float64)
-    W0 = basis_out[:, :8] * strengths @ basis_in[:, :8].T
-    new = torch.outer(basis_out[:, 8], basis_in[:, 8])
-    assert intruder_dimensions(W0, W0) == []
-    assert intruder_dimensions(W0, W0 + 20 * new) == [0]
-    assert intruder_dimensions(W0, W0 + 6.5 * new) == [3]
-    assert intruder_dimensions(W0, 2 * W0 + 0.1 * torch.outer(basis_out[:, 0], basis_in[:, 1])) == []
-    assert intruder_dimensions(torch.zeros_like(W0), new) == [0]
-
-
-def test_intruders_are_not_defined_on_narrow_layers() -> None:
-    with pytest.raises(ValueError, match=r"at least 32 .* \(10, 64\)"):
-        intruder_dimensions(normal(10, 64), normal(10, 64))
-    with pytest.raises(ValueError, match=r"W0 \(32, 64\) and W \(64, 32\)"):
-        intruder_dimensions(normal(32, 64), normal(64, 32))
-
-
-@pytest.mark.parametrize(
-    ("in_features", "out_features", "rank"), [(5, 4, 1), (5, 4, 2), (5, 4, 4), (3, 3, 5)]
-)
-def test_degrees_of_freedom_are_the_directions_in_which_the_product_moves(
-    in_features: int, out_features: int, rank: int
-) -> None:
-    A, B = normal(in_features, rank), normal(rank, out_features, seed=1)
-    by_A, by_B = torch.autograd.functional.jacobian(torch.matmul, (A, B))
-    moves = torch.cat(
-        [by_A.reshape(A.shape[0] * B.shape[1], -1), by_B.reshape(A.shape[0] * B.shape[1], -1)], 1
-    )
-    expected = int(torch.linalg.matrix_rank(moves))
-    assert degrees_of_freedom(in_features, out_features, rank) == expected
-
-
-def test_degrees_of_freedom_end_at_full_fine_tuning() -> None:
-    assert degrees_of_freedom(64, 10, 4) == 280
-    assert degrees_of_freedom(64, 10, 10) == degrees_of_freedom(64, 10, 32) == 640
-    assert degrees_of_freedom(2, 2, 0) == 0
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -206,7 +155,7 @@ def test_degrees_of_freedom_end_at_full_fine_tuning() -> None:
         (lambda: truncate(torch.zeros(2, 2), -1), "rank must be a whole number of at least 0, got -1"),
         (lambda: truncate(torch.zeros(2, 2), True), "rank must be a whole number of at least 0, got True"),
         (lambda: effective_rank(torch.zeros(2, 2)), r"singular_values must be a vector, got shape \(2, 2\)"),
-        (lambda: energy(torch.tensor([-1.0])), "singular_values must be finite and not negative"),
+        (lambda: effective_rank(torch.tensor([-1.0])), "singular_values must be finite and not negative"),
         (lambda: principal_angles(torch.zeros(3, 1), torch.zeros(4, 1)), r"U \(3, 1\) and V \(4, 1\)"),
         (lambda: subspace_similarity(torch.eye(3), torch.eye(4)), r"V1 \(3, 3\) and V2 \(4, 4\)"),
         (lambda: subspace_similarity(torch.eye(3), 2 * torch.eye(3)), r"V2 \(3, 3\) must have orthonormal"),
