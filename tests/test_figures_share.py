@@ -1,11 +1,12 @@
 """The share chart: its numbers are the accounting's, and its drawing shows them."""
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from lora_core import Experiment
 from lora_core.accounting import lora_cost
-from lora_core.figures.share import alt_text, draw_share, share_info, table
+from lora_core.figures.share import alt_text, share_drawing, share_info, table
 
 SCRIPT = Experiment(task="noise", out_features=10, samples=1000, rank=4)
 
@@ -30,7 +31,7 @@ def test_the_curve_passes_full_fine_tuning_at_break_even() -> None:
 @pytest.mark.parametrize("sizes", [(2, 2), (64, 10), (1024, 1024)])
 def test_it_is_drawn_at_every_size_with_bars_and_words_that_agree(sizes: tuple[int, int], rank: int) -> None:
     info = share_info(Experiment(in_features=sizes[0], out_features=sizes[1], rank=rank))
-    figure = draw_share(info)
+    figure = go.Figure(share_drawing(info))
     full, lora = figure.data[:2]
     assert list(full.x) == [100.0] * 4
     assert lora.x[-1] == pytest.approx(100 * info.trainable / info.full_trainable)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.experiment import Experiment
@@ -75,13 +74,8 @@ def share_info(experiment: Experiment) -> ShareInfo:
     )
 
 
-def draw_share(info: ShareInfo) -> go.Figure:
-    """Bars above, the share over ranks below."""
-    return go.Figure(share_drawing(info))
-
-
 def share_drawing(info: ShareInfo) -> dict[str, Any]:
-    """`draw_share` as plotly.js takes it, for the page that redraws it at every move of a slider."""
+    """Bars above, the share over ranks below, as plotly.js takes it: redrawn at every move of a slider."""
     widest = max(100.0, *(100 * bar.share for bar in info.bars))
     layout: dict[str, Any] = {
         "template": {},

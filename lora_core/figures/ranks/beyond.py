@@ -26,7 +26,7 @@ class SpectrumInfo:
     """Singular values of X delta, ``learnt`` and ``ideal`` (min(in, out),), at ``rank`` paid for.
 
     ``used`` is the effective rank of what was learnt; ``energy`` the share of the target's squared singular
-    values that the best change of this rank keeps, ``learnt_energy`` that of what was learnt.
+    values that the best change of this rank keeps.
     """
 
     rank: int
@@ -34,7 +34,6 @@ class SpectrumInfo:
     ideal: Floats
     used: float
     energy: float
-    learnt_energy: float
 
 
 def spectrum_info(sweep: Sweep, problem: Problem, rank: int) -> SpectrumInfo:
@@ -48,7 +47,7 @@ def spectrum_info(sweep: Sweep, problem: Problem, rank: int) -> SpectrumInfo:
     kept = min(rank, len(ideal))
     return SpectrumInfo(
         rank, learnt.numpy(), ideal.numpy(), effective_rank(learnt),
-        float(ideal[:kept].square().sum()) / total, float(learnt.square().sum()) / total,
+        float(ideal[:kept].square().sum()) / total,
     )  # fmt: skip
 
 
