@@ -98,7 +98,7 @@ class Problem:
 
     @property
     def floors_known(self) -> bool:
-        """Whether the floors are computed already; those of a large layer take half a second."""
+        """Whether the floors are computed already."""
         return "_floors" in self.__dict__
 
     @computed_once

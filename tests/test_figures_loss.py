@@ -1,22 +1,22 @@
 """The loss chart: its numbers, the words for them, and what is drawn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from lora_core.experiment import Experiment
 from lora_core.figures import palette
-from lora_core.figures.loss.drawing import (
+from lora_core.figures.loss.drawing import draw_loss
+from lora_core.figures.loss.numbers import (
     Floor,
     LossCurve,
     LossInfo,
     alt_text,
     axis_range,
-    draw_loss,
     format_loss,
     loss_info,
-    readout,
     table,
 )
 
@@ -34,6 +34,8 @@ class Model:
 class Pair:
     lora: Model
     full: Model
+    experiment: Experiment = field(default_factory=lambda: Experiment(rank=2, epochs=3))
+    known_floors: np.ndarray | None = field(default_factory=lambda: FLOORS)
 
 
 def halving(updates: int, start: float = 1.0) -> np.ndarray:
@@ -45,7 +47,7 @@ def info() -> LossInfo:
     """Three updates of a run with a ghost and a pin; rank 2 of 3."""
     run = Pair(Model(halving(3), halving(3, 2)), Model(halving(3, 4), halving(3, 8)))
     other = Pair(Model(halving(2, 16)), Model(halving(2)))
-    return loss_info(run, FLOORS, rank=2, epochs=3, ghost=("Before", other), pins=[("Pinned", other)])
+    return loss_info(run, ("Before", other), [("Pinned", other)])
 
 
 def test_info_takes_the_run_whole_and_of_others_only_loras_training_curve(info):
@@ -62,9 +64,14 @@ def test_info_takes_the_run_whole_and_of_others_only_loras_training_curve(info):
 
 @pytest.mark.parametrize("rank", [3, 4, 1000])
 def test_a_rank_that_reaches_all_shares_its_floor_with_full(rank):
-    run = Pair(Model(halving(3)), Model(halving(3)))
-    floors = loss_info(run, FLOORS, rank=rank, epochs=3).floors
+    run = Pair(Model(halving(3)), Model(halving(3)), Experiment(rank=rank, epochs=3))
+    floors = loss_info(run).floors
     assert [(floor.label, floor.value) for floor in floors] == [(f"floor, rank {rank} and full", 0.125)]
+
+
+def test_floors_that_are_not_known_yet_are_not_shown():
+    run = Pair(Model(halving(3)), Model(halving(3)), known_floors=None)
+    assert loss_info(run).floors == ()
 
 
 @pytest.mark.parametrize(
@@ -87,21 +94,6 @@ def test_a_rank_that_reaches_all_shares_its_floor_with_full(rank):
 )
 def test_format_keeps_four_digits_at_any_size(value, text):
     assert format_loss(value) == text
-
-
-def test_readout_is_the_numbers_at_an_update(info):
-    assert readout(info, 1) == [
-        ("LoRA, rank 2", 0.5),
-        ("LoRA, rank 2, held-out", 1.0),
-        ("Full fine-tuning", 2.0),
-        ("Full fine-tuning, held-out", 4.0),
-        ("Before", 8.0),
-        ("Pinned", 8.0),
-        ("floor, rank 2", 0.25),
-        ("floor, full", 0.125),
-    ]
-    assert np.isnan(dict(readout(info, 3))["Before"])  # it had two updates
-    assert all(np.isnan(value) for label, value in readout(info, -1) if "floor" not in label)
 
 
 def test_table_is_a_data_frame_with_a_row_per_update(info):

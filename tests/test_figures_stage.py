@@ -20,7 +20,8 @@ EXPERIMENT = Experiment(in_features=16, out_features=12, samples=64, true_rank=3
 @pytest.fixture(scope="module")
 def info() -> LossInfo:
     found = run(EXPERIMENT)
-    return loss_info(found, found.floors, rank=2, epochs=60)
+    found.problem.floors()
+    return loss_info(found)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lora_core import Experiment, run
-from lora_core.figures.loss.drawing import Floor, LossCurve, LossInfo, draw_loss, loss_drawing, loss_info
+from lora_core.figures.loss.drawing import draw_loss, loss_drawing
+from lora_core.figures.loss.numbers import Floor, LossCurve, LossInfo, loss_info
 from lora_core.figures.share import share_drawing, share_info
 from pages.components.live_chart import live_chart
 from pages.components.message import pack
@@ -77,9 +78,8 @@ def test_header_survives_beside_arrays_of_odd_size():
 def test_a_plain_drawing_arrives_as_the_figure_that_plotly_checks(experiment, log):
     found = run(Experiment(**experiment))
     pins = [("Pinned: rank 2", run(Experiment(rank=2)))]
-    e = found.experiment
-    info = loss_info(found, found.floors, rank=e.rank, epochs=e.epochs, pins=pins)
-    shared = share_info(e)
+    found.problem.floors()
+    info, shared = loss_info(found, pins=pins), share_info(found.experiment)
     for plain in (loss_drawing(info, log=log), share_drawing(shared)):
         checked, sent = unpack(pack(go.Figure(plain), {})), unpack(pack(plain, {}))
         np.testing.assert_equal(lists(sent), lists(checked))

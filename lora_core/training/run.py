@@ -46,6 +46,11 @@ class Run:
         return self.problem.floors()
 
     @property
+    def known_floors(self) -> np.ndarray | None:
+        """``floors`` if they are computed already, else None; those of a large layer take half a second."""
+        return self.floors if self.problem.floors_known else None
+
+    @property
     def updates(self) -> int:
         """Updates done by whichever got further."""
         return max(self.lora.updates, self.full.updates)

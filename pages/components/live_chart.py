@@ -14,7 +14,8 @@ from functools import lru_cache
 from typing import Any
 
 from lora_core.figures import palette
-from lora_core.figures.loss.drawing import LossInfo, alt_text, loss_drawing
+from lora_core.figures.loss.drawing import loss_drawing
+from lora_core.figures.loss.numbers import LossInfo, alt_text
 from pages.components.message import Figure, pack
 from pages.components.serving import component
 from pages.runtime.callbacks import last_told, whole

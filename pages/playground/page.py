@@ -1,7 +1,6 @@
 """The playground's picture: verdict, five numbers, the live loss chart, the trainable share, the formula."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -99,7 +98,7 @@ def _draw_last(place: DeltaGenerator, experiment: Experiment) -> None:
 
 def _draw_numbers(run: Run) -> None:
     e, info, lora, full = run.experiment, share.share_info(run.experiment), run.lora, run.full
-    floors = run.floors if run.problem.floors_known else np.array([np.nan])
+    floors = np.array([np.nan]) if run.known_floors is None else run.known_floors
     floor, full_floor = floor_at(floors, e.rank), float(floors[-1])
     left = np.nan if lora.diverged_at is not None else np.maximum(0.0, lora.loss[-1] - floor)
     trained = f"{info.trainable:,} of {info.total:,}"
@@ -137,11 +136,8 @@ def _draw_loss(run: Run, alone: bool = False) -> None:
 
 
 def _loss_info(run: Run, alone: bool = False) -> numbers.LossInfo:
-    e, known = run.experiment, run.problem.floors_known
-    floors = run.floors if known else np.array([np.nan])
-    others: tuple = (None, []) if alone else (ghost(e), pinned(e))
-    info = numbers.loss_info(run, floors, rank=e.rank, epochs=e.epochs, ghost=others[0], pins=others[1])
-    return info if known else replace(info, floors=())
+    e = run.experiment
+    return numbers.loss_info(run) if alone else numbers.loss_info(run, ghost(e), pinned(e))
 
 
 def _draw_share(experiment: Experiment) -> None:

@@ -4,9 +4,6 @@ Everything is drawn for the back row by the style that comes with the keys' comp
 before the talk stands below the fold.
 """
 
-from dataclasses import replace
-
-import numpy as np
 import streamlit as st
 
 from lora_core.experiment import Experiment
@@ -99,10 +96,7 @@ def _info(scene: Scene, run: Run) -> LossInfo:
     beside = scene.beside if e == scene.experiment else scene.experiment
     other = None if beside is None else finished_run(beside)
     pins = [] if beside is None or other is None else [(name_of(beside, e).capitalize(), other)]
-    known = run.problem.floors_known  # those of a large layer take longer than its first paint may
-    floors = run.floors if known else np.array([np.nan])
-    info = loss_info(run, floors, rank=e.rank, epochs=e.epochs, pins=pins)
-    return info if known else replace(info, floors=())
+    return loss_info(run, pins=pins)
 
 
 def _draw_ranks(stage: Stage, experiment: Experiment) -> bool:

@@ -6,7 +6,7 @@ Exponential decay to a floor that halves with each rank: the numbers are known w
 import numpy as np
 import streamlit as st
 
-from lora_core.figures.loss.drawing import Floor, LossCurve, LossInfo, format_loss
+from lora_core.figures.loss.numbers import Floor, LossCurve, LossInfo, format_loss
 from pages.components.live_chart import live_chart, preload
 
 STREAMED = 800

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from lora_core.figures.loss.drawing import format_loss
+from lora_core.figures.loss.numbers import format_loss
 
 APP = "tests/browser/live_chart_app.py"
 # Two themes of the app's own, so that the page follows the system from light to dark.

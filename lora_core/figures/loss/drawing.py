@@ -18,29 +18,11 @@ from lora_core.figures.loss.numbers import (
     LossInfo,
     Role,
     Series,
-    alt_text,
     axis_range,
     first_loss,
     format_loss,
-    loss_info,
-    readout,
     shown,
-    table,
 )
-
-__all__ = [
-    "Floor",
-    "LossCurve",
-    "LossInfo",
-    "alt_text",
-    "axis_range",
-    "draw_loss",
-    "format_loss",
-    "loss_drawing",
-    "loss_info",
-    "readout",
-    "table",
-]
 
 PLAYED: tuple[Role, ...] = ("lora", "full")
 """The curves of the present run, which a playback reveals; the others stand still to compare with."""

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lora_core.experiment import Experiment
 from lora_core.formatting import loss_text
 
 Series = NDArray[np.float64]
@@ -40,9 +41,13 @@ class TrainedPair(Protocol):
     """A run: LoRA and full fine-tuning on the same data."""
 
     @property
+    def experiment(self) -> Experiment: ...
+    @property
     def lora(self) -> Trained: ...
     @property
     def full(self) -> Trained: ...
+    @property
+    def known_floors(self) -> Series | None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,19 +93,15 @@ class LossInfo:
 
 def loss_info(
     run: TrainedPair,
-    floors: Series,
-    *,
-    rank: int,
-    epochs: int,
     ghost: tuple[str, TrainedPair] | None = None,
     pins: Sequence[tuple[str, TrainedPair]] = (),
 ) -> LossInfo:
-    """Gather the numbers of one run, the run before it and the pinned ones.
+    """Gather the numbers of one run, the run before it and the pinned ones; no floors while none are known.
 
-    `floors (min(in, out) + 1,)` is indexed by rank; a rank beyond its end reaches what the last one does.
     Of the ghost and the pins only LoRA's training curve is taken: they are there to compare with, and every
     line more makes that harder.
     """
+    rank, epochs = run.experiment.rank, run.experiment.epochs
 
     def present(role: Role, label: str, trained: Trained) -> LossCurve:
         return LossCurve(role, label, trained.loss, trained.test_loss, trained.diverged_at)
@@ -112,28 +113,22 @@ def loss_info(
     if ghost is not None:
         curves.append(past("ghost", *ghost))
     curves += [past("pin", label, pinned) for label, pinned in pins]
+    return LossInfo(tuple(curves), _floors(run.known_floors, rank), epochs)
+
+
+def _floors(floors: Series | None, rank: int) -> tuple[Floor, ...]:
+    """The floors to show, one where both lie together; a rank above the last reaches what the last does."""
+    if floors is None:
+        return ()
     own, least = float(floors[min(rank, len(floors) - 1)]), float(floors[-1])
     if own <= least * (1 + 1e-9):
-        return LossInfo(tuple(curves), (Floor("lora", f"floor, rank {rank} and full", own),), epochs)
-    return LossInfo(
-        tuple(curves),
-        (Floor("lora", f"floor, rank {rank}", own), Floor("full", "floor, full", least)),
-        epochs,
-    )
+        return (Floor("lora", f"floor, rank {rank} and full", own),)
+    return Floor("lora", f"floor, rank {rank}", own), Floor("full", "floor, full", least)
 
 
 def format_loss(value: float, digits: int = 4) -> str:
     """A loss as the chart writes it, to four significant digits; the live chart writes it alike."""
     return loss_text(value, digits)
-
-
-def readout(info: LossInfo, epoch: int) -> list[tuple[str, float]]:
-    """(label, loss) of all curves and floors after `epoch` updates; NaN where a curve has ended."""
-    rows = [
-        (label, float(values[epoch]) if 0 <= epoch < len(values) else float("nan"))
-        for label, values in columns(info)
-    ]
-    return rows + [(floor.label, shown(info, floor)) for floor in info.floors]
 
 
 def table(info: LossInfo) -> dict[str, Series]:
