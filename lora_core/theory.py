@@ -18,6 +18,9 @@ from lora_core.geometry import checked_matrix, checked_rank, numerical_rank, tru
 # Inputs conditioned better than this go through QR, the rest through an SVD with a rank tolerance.
 _WELL_CONDITIONED = 1e8
 
+TOLERANCE = 0.01
+"""A rank is enough where its floor is at most this share of the base loss above full fine-tuning's."""
+
 
 def floors(X: Tensor, R: Tensor, train_bias: bool = False) -> np.ndarray:
     """The least mean-squared error that each rank can reach: float64, index = rank 0..min(in, out).
@@ -48,7 +51,7 @@ def floor_at(floors: np.ndarray, rank: int) -> float:
     return float(floors[min(checked_rank(rank), len(floors) - 1)])
 
 
-def knee(floors: np.ndarray, tolerance: float = 0.01) -> int:
+def knee(floors: np.ndarray, tolerance: float = TOLERANCE) -> int:
     """The smallest rank whose floor is at most `tolerance` * floors[0] above that of full fine-tuning.
 
     Finds the rank of a low-rank teacher with equal singular values; where `floors` fall evenly it is merely a

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.experiment import Experiment, Task
 from lora_core.formatting import loss_text, percent_text, plural, times_text
-from lora_core.theory import floor_at, knee
+from lora_core.theory import TOLERANCE, floor_at, knee
 from lora_core.training.run import Run
 
 LEFT = 0.05
@@ -179,8 +179,8 @@ def _within_reach(run: Run) -> Verdict:
     if e.rank >= knee(floors):
         return Verdict(
             "enough",
-            f"Rank {e.rank} is enough: its floor {_floor(run)} is within 1 % of the base loss of full "
-            f"fine-tuning's, {loss_text(floors[-1])}.",
+            f"Rank {e.rank} is enough: its floor {_floor(run)} is within {100 * TOLERANCE:g} % of the base "
+            f"loss of full fine-tuning's, {loss_text(floors[-1])}.",
         )
     bought = floors[e.rank] - floors[e.rank + 1]
     return Verdict(

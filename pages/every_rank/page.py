@@ -12,6 +12,7 @@ from lora_core.figures.ranks.beyond import SpectrumInfo, effective_ranks, spectr
 from lora_core.figures.ranks.drawing import draw_ranks
 from lora_core.figures.ranks.numbers import Floats, RanksInfo, knee_words, ranks_info, table
 from lora_core.formatting import bytes_text, loss_text, percent_text
+from lora_core.theory import TOLERANCE
 from lora_core.training.batched import BLOCK_BYTES
 from lora_core.training.sweep import Sweep
 from pages.components.live_chart import preload
@@ -24,7 +25,7 @@ from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, tr
 from pages.ui.chosen_rank import follow_finger
 from pages.ui.controls import set_field
 
-TOLERANCES = (0.001, 0.01, 0.05, 0.1)
+TOLERANCES = (0.001, TOLERANCE, 0.05, 0.1)
 HEIGHT = 330
 
 
@@ -84,12 +85,12 @@ def _spectrum(plan: Plan, rank: int, _sweep: Sweep) -> tuple[SpectrumInfo, Figur
 
 def _tolerance() -> float:
     chosen = st.segmented_control(
-        "Tolerance", TOLERANCES, default=0.01, key="tolerance",
+        "Tolerance", TOLERANCES, default=TOLERANCE, key="tolerance",
         format_func=lambda share: f"{100 * share:g} %",
         help="A rank is enough where its floor is at most this share of the base loss above that of full "
         "fine-tuning.",
     )  # fmt: skip
-    return 0.01 if chosen is None else float(chosen)
+    return TOLERANCE if chosen is None else float(chosen)
 
 
 def _pick(rank: int) -> None:

@@ -9,12 +9,12 @@ import streamlit as st
 from lora_core.experiment import Experiment
 from lora_core.figures.ranks.drawing import draw_strip
 from lora_core.figures.ranks.numbers import RanksInfo, ranks_info
+from lora_core.theory import TOLERANCE
 from lora_core.training.sweep import Sweep
 from pages.components.rank_chart import rank_chart, rank_message
 from pages.runtime.sweeps import Plan, grows, problem_of, ranks_plan, trained
 from pages.ui.controls import set_field
 
-TOLERANCE = 0.01
 HEIGHT = 170
 """Of the strip under the live chart, in CSS pixels."""
 

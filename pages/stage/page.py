@@ -13,6 +13,7 @@ from lora_core.figures.stage import draw_scene, draw_scene_ranks, scene_alt, sce
 from lora_core.findings.verdict import verdict
 from lora_core.talk.numbers import SceneNumbers, Unit
 from lora_core.talk.scenes import Scene
+from lora_core.theory import TOLERANCE
 from lora_core.training.run import Run
 from lora_core.training.sweep import Sweep
 from pages.components.live_chart import live_chart, preload
@@ -26,8 +27,6 @@ from pages.stage.state import Stage, current, guess_key, middle, settle, write_l
 from pages.ui.link import name_of
 from pages.ui.text import plain
 
-TOLERANCE = 0.01
-"""A rank is enough where its floor is at most this share of the base loss above full fine-tuning's."""
 HEIGHT = 400
 """Of the chart where the window does not decide, on a phone."""
 
