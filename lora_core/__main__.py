@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from lora_core.experiment import LIMITS, Experiment
+from lora_core.fields import quoted
 from lora_core.presets import PRESETS
 
 
@@ -60,7 +61,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[Experiment, bool]:
     options = vars(_parser().parse_args(_joined(arguments)))
     preset, as_json = options.pop("preset"), options.pop("json")
     if preset not in PRESETS:
-        raise ValueError(f"preset is {preset!r}: it must be one of {', '.join(PRESETS)}.")
+        raise ValueError(f"preset is {quoted(preset)}: it must be one of {', '.join(PRESETS)}.")
     changes: dict[str, Any] = {
         name: LIMITS[name].parse(text) for name, text in options.items() if text is not None
     }

@@ -6,11 +6,12 @@ script meets the same ones as a slider. Two equal experiments give the same run,
 """
 
 import math
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, get_type_hints
+
+from lora_core.fields import Choice, Flag, FloatRange, IntRange, Limit, quoted
 
 
 class Task(StrEnum):
@@ -52,107 +53,6 @@ class Optimizer(StrEnum):
 
     ADAM = "adam"
     SGD = "sgd"
-
-
-@dataclass(frozen=True)
-class IntRange:
-    """A whole number from ``least`` to ``greatest``."""
-
-    least: int
-    greatest: int
-
-    def __str__(self) -> str:
-        return f"a whole number from {self.least:,} to {self.greatest:,}"
-
-    def read(self, name: str, value: object) -> Any:
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not (whole and self.least <= value <= self.greatest):  # type: ignore[operator]
-            raise _refusal(name, value, self)
-        return int(value)  # type: ignore[call-overload]
-
-    def parse(self, text: str) -> Any:
-        return _parsed(int, text)
-
-
-@dataclass(frozen=True)
-class FloatRange:
-    """A finite number from ``least`` to ``greatest``."""
-
-    least: float
-    greatest: float
-
-    def __str__(self) -> str:
-        return f"a number from {self.least:g} to {self.greatest:g}"
-
-    def read(self, name: str, value: object) -> Any:
-        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not (real and self.least <= value <= self.greatest):  # type: ignore[operator]
-            raise _refusal(name, value, self)
-        return float(value)  # type: ignore[arg-type]
-
-    def parse(self, text: str) -> Any:
-        return _parsed(float, text)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of the names of a ``StrEnum``."""
-
-    kind: type[StrEnum]
-
-    def __str__(self) -> str:
-        return "one of " + ", ".join(self.kind)
-
-    def read(self, name: str, value: object) -> Any:
-        if not isinstance(value, str) or value not in list(self.kind):
-            raise _refusal(name, value, self)
-        return self.kind(value)
-
-    def parse(self, text: str) -> Any:
-        return text
-
-
-@dataclass(frozen=True)
-class Flag:
-    """True or false."""
-
-    def __str__(self) -> str:
-        return "true or false"
-
-    def read(self, name: str, value: object) -> Any:
-        if not isinstance(value, bool):
-            raise _refusal(name, value, self)
-        return value
-
-    def parse(self, text: str) -> Any:
-        return {"true": True, "false": False}.get(text.lower(), text)
-
-
-Limit = IntRange | FloatRange | Choice | Flag
-
-_SHOWN = 60
-"""Characters of a wrong value that a message shows."""
-
-
-def _parsed(kind: type, text: str) -> Any:
-    """``kind(text)``, or the text itself where it is none: ``read`` then says what is wrong with it."""
-    try:
-        return kind(text)
-    except ValueError:
-        return text
-
-
-def _refusal(name: str, value: object, limit: Limit) -> ValueError:
-    return ValueError(f"{name} is {_shown(value)}: it must be {limit}.")
-
-
-def _shown(value: object) -> str:
-    """``repr(value)`` cut to a length that a sentence can bear; Python itself refuses very long integers."""
-    try:
-        text = repr(value)
-    except ValueError:
-        return "a number of thousands of digits"
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 DIGITS_SHAPE = (64, 10)
@@ -239,11 +139,11 @@ class Experiment:
         :raises ValueError: an unknown field, or a value outside its limit.
         """
         if not isinstance(values, Mapping):
-            raise ValueError(f"an experiment is {_shown(values)}: it must be a set of named fields.")
+            raise ValueError(f"an experiment is {quoted(values)}: it must be a set of named fields.")
         for name in values:
             if name not in LIMITS:
                 raise ValueError(
-                    f"{_shown(name)} is no field of an experiment: the fields are {', '.join(LIMITS)}."
+                    f"{quoted(name)} is no field of an experiment: the fields are {', '.join(LIMITS)}."
                 )
         return cls(**values)  # type: ignore[arg-type]
 

@@ -6,7 +6,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lora_core import PRESETS, Experiment, run
-from lora_core.experiment import LIMITS, Flag, FloatRange, IntRange
+from lora_core.experiment import LIMITS
+from lora_core.fields import Flag, FloatRange, IntRange
 from lora_core.findings.verdict import verdict
 from lora_core.formatting import loss_text
 from pages.runtime.runs import AT_ONCE, work

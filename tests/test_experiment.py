@@ -20,18 +20,15 @@ from lora_core.experiment import (
     DIGITS_SHAPE,
     DIGITS_TRAINING,
     LIMITS,
-    Choice,
     Experiment,
-    Flag,
-    FloatRange,
     Init,
-    IntRange,
     Optimizer,
     ScalingRule,
     Shift,
     Task,
     scaling,
 )
+from lora_core.fields import Choice, Flag, FloatRange, IntRange
 
 WHOLE = {name: limit for name, limit in LIMITS.items() if isinstance(limit, IntRange)}
 REAL = {name: limit for name, limit in LIMITS.items() if isinstance(limit, FloatRange)}

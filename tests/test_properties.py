@@ -14,7 +14,8 @@ from torch import nn
 
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.data import make_problem
-from lora_core.experiment import LIMITS, Choice, Experiment, Flag, FloatRange, IntRange, Limit
+from lora_core.experiment import LIMITS, Experiment
+from lora_core.fields import Choice, Flag, FloatRange, IntRange, Limit
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.theory import best_bias_shift, floor_at, floors, ideal_delta
 from lora_core.training.loop import train_model

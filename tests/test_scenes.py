@@ -271,7 +271,7 @@ WRONG = {
         (f"title.{'a.' * 400}a = 3", "scene one: title is {'a': {'a': "),
         (
             "title = " + f"{{ {'a.' * 400}a = [\n" * 3 + "] }" * 3,
-            "scene one: title is too long to be shown, and it must be a text",
+            "scene one: title is {'a': {'a': {...}}}, and it must be a text",
         ),
         ('title = "One"\nwhen = 1', "scene one: when is no field: the fields are title, question"),
     ],
@@ -295,7 +295,7 @@ WRONG = {
     'number = "final_loss"': [
         ('number = "lost"', "scene one: guess.number: lost is no number of a run"),
         ("number = 3", "scene one: guess.number: 3 is no number of a run"),
-        ("numbers = 3", "scene one: guess is {'numbers': 3, 'from': 0.001, 'to': 10}, and it must"),
+        ("numbers = 3", "scene one: guess is {'from': 0.001, 'numbers': 3, 'to': 10}, and it must"),
     ],
     "from = 0.001": [
         ("from = 0", "scene one: guess is from 0 to 10, and 'from' must be at least 1e-09 and below 'to'"),
@@ -307,8 +307,8 @@ WRONG = {
     "to = 10": [
         ("to = inf", "scene one: guess.to is inf, and it must be a number from -1e9 to 1e9"),
         ("to = 1e30", "scene one: guess.to is 1e+30, and it must be a number from -1e9 to 1e9"),
-        (f"to = 1{'0' * 400}", f"scene one: guess.to is 1{'0' * 56}..., and it must be a number from -1e9"),
-        (f"to = 0x1{'0' * 5000}", "scene one: guess.to is too long to be shown, and it must be a number"),
+        (f"to = 1{'0' * 400}", "scene one: guess.to is an integer of about 401 digits, and it must be"),
+        (f"to = 0x1{'0' * 5000}", "scene one: guess.to is an integer of about 6021 digits, and it must be"),
     ],
     "guess = {": [
         ("view = 3\nguess = {", "scene one: view is 3, and it must be one of loss, ranks"),

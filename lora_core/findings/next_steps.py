@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from lora_core.accounting import break_even_storage
-from lora_core.experiment import LIMITS, Experiment, FloatRange, Init, IntRange, Shift, Task
+from lora_core.experiment import LIMITS, Experiment, Init, Shift, Task
+from lora_core.fields import FloatRange, IntRange
 from lora_core.theory import knee
 from lora_core.training.run import Run
 

@@ -6,10 +6,10 @@ and says what would be right. Nothing is downloaded and nothing is executed.
 """
 
 import json
-import math
-import reprlib
 from collections.abc import Mapping
 from typing import TypeVar
+
+from lora_core.fields import quoted
 
 MAX_CHARACTERS = 1_000_000
 Range = tuple[int, int]
@@ -24,9 +24,7 @@ POSITIONS: Range = (1, 2**24)
 TYPES: Range = (0, 4096)
 LABELS: Range = (1, 1_000_000)
 
-_short = reprlib.Repr()
-_short.maxlevel = 2
-_short.maxstring = _short.maxother = 48
+show = quoted
 
 # Where mixtures of experts say how many experts they have; one expert, or none, is a dense model.
 EXPERT_FIELDS = (
@@ -37,16 +35,6 @@ EXPERT_FIELDS = (
     "num_routed_experts",
     "num_experts_per_tok",
 )
-
-
-def show(value: object) -> str:
-    """A value as an error message may quote it: one line, at most about 60 characters."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**18:
-        return f"an integer of about {int(value.bit_length() * math.log10(2)) + 1} digits"
-    try:
-        return _short.repr(value)
-    except ValueError:  # a container of integers that Python refuses to print
-        return f"a {type(value).__name__}"
 
 
 def parse(text: str) -> dict[str, object]:

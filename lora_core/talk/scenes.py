@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_core.experiment import LIMITS, Experiment
+from lora_core.fields import quoted
 from lora_core.talk.expressions import Comparison, check_names, check_template, read_comparison
 from lora_core.talk.numbers import BESIDE, NUMBERS, SceneNumbers, Unit
 
@@ -281,8 +282,4 @@ def _refusal(scene: str, field: str, value: object, must: str) -> ValueError:
 
 
 def _shown(value: object) -> str:
-    try:
-        text = "missing" if value is None else repr(value)
-    except (RecursionError, ValueError):  # tables in tables in tables; a number of thousands of digits
-        text = "too long to be shown"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return "missing" if value is None else quoted(value)

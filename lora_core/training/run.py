@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from lora_core.data import Problem, make_problem
-from lora_core.experiment import Experiment, IntRange
+from lora_core.experiment import Experiment
+from lora_core.fields import IntRange
 from lora_core.reproducible import computed_once, one_thread
 from lora_core.training.engine import PairedStepper, reduce_sample
 from lora_core.training.history import History, Recorder

@@ -10,7 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from lora_core.accounting import full_cost, lora_cost
-from lora_core.experiment import LIMITS, Experiment, Init, IntRange
+from lora_core.experiment import LIMITS, Experiment, Init
+from lora_core.fields import IntRange
 from lora_core.findings.original_script import ORIGINAL, base_loss, print_losses, printed_losses
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.training.loop import create_toy_dataset, train_model

@@ -7,7 +7,8 @@ import streamlit as st
 import torch
 
 from lora_core.data import SWAPPED_PAIRS
-from lora_core.experiment import LIMITS, Experiment, IntRange
+from lora_core.experiment import LIMITS, Experiment
+from lora_core.fields import IntRange
 from lora_core.figures.inside import directions
 from lora_core.figures.inside.matrices import nearest
 from lora_core.formatting import plural

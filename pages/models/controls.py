@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from lora_core.experiment import LIMITS, Experiment, IntRange, ScalingRule
+from lora_core.experiment import LIMITS, Experiment, ScalingRule
+from lora_core.fields import IntRange
 from lora_core.models import (
     CATALOGUE,
     TARGET_PRESETS,

@@ -12,7 +12,8 @@ import numpy as np
 import streamlit as st
 
 from lora_core.accounting import break_even_storage
-from lora_core.experiment import LIMITS, Choice, Experiment, Flag, FloatRange, IntRange, Shift, Task
+from lora_core.experiment import LIMITS, Experiment, Shift, Task
+from lora_core.fields import Choice, Flag, FloatRange, IntRange
 from pages.runtime.callbacks import whole
 
 SIZES = (2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)

@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from lora_core import Experiment, run
-from lora_core.experiment import LIMITS, Flag, FloatRange, IntRange
+from lora_core.experiment import LIMITS
+from lora_core.fields import Flag, FloatRange, IntRange
 from lora_core.findings.verdict import verdict
 from pages.ui.controls import CONTROLS, value_text
 
