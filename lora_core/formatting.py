@@ -16,22 +16,20 @@ def loss_text(value: float, digits: int = 3) -> str:
     return f"{mantissa}e{power}"
 
 
-def count_text(count: int) -> str:
-    """A count in at most four characters and a letter: 946, 4,096, 65.5 k, 1.05 M."""
-    if count < 10_000:
-        return f"{count:,}"
-    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if count >= size:
-            return f"{count / size:.3g} {letter}"
-    return str(count)
+def count_text(count: float) -> str:
+    """A count to three digits, with B as models are named: 946, 4,096, 65.5 k, 4.19 M, 175 B."""
+    return f"{count:,.0f}" if count < 10_000 else _scaled(count, ("k", "M", "B", "T"))
 
 
 def bytes_text(count: float) -> str:
-    """Bytes in powers of 1000, as disks and downloads are sold: 592 B, 1.54 kB, 8.39 MB."""
-    for size, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count:.0f} B"
+    """Bytes to three digits in powers of 1000, as disks are sold: 592 bytes, 1.54 kB, 8.39 MB, 13.5 GB."""
+    return f"{count:.0f} bytes" if count < 999.5 else _scaled(count, ("kB", "MB", "GB", "TB"))
+
+
+def _scaled(count: float, units: tuple[str, ...]) -> str:
+    """Three digits and the greatest unit of 1000, 1000^2, ... that leaves 1 or more of them."""
+    power = max(i for i in range(1, len(units) + 1) if i == 1 or count >= 0.9995 * 1000**i)
+    return f"{count / 1000**power:.3g} {units[power - 1]}"
 
 
 def percent_text(share: float) -> str:

@@ -27,6 +27,7 @@ def test_a_share_is_a_percentage_with_three_significant_digits(share: float, tex
 
 def test_counts_bytes_factors_and_plurals() -> None:
     assert [count_text(n) for n in (946, 4096, 65536, 1048576)] == ["946", "4,096", "65.5 k", "1.05 M"]
-    assert [bytes_text(n) for n in (592, 1536, 8388608)] == ["592 B", "1.54 kB", "8.39 MB"]
+    assert [count_text(n) for n in (999_999, 4.19e9, 1.75e12)] == ["1 M", "4.19 B", "1.75 T"]
+    assert [bytes_text(n) for n in (592, 1536, 8388608)] == ["592 bytes", "1.54 kB", "8.39 MB"]
     assert [times_text(x) for x in (1.04, 20.8, 180.2)] == ["1.04 times", "21 times", "180 times"]
     assert (plural(1, "update"), plural(200, "update")) == ("1 update", "200 updates")

@@ -29,24 +29,23 @@ def next_steps(run: Run, kind: str) -> list[NextStep]:
 
 
 def _to(run: Run, label: str, **changes: Any) -> NextStep:
-    """A step that changes some fields, kept within their limits."""
+    """A step that changes some fields, kept within their limits; ``label`` may hold the first one's value."""
     kept = {}
     for name, value in changes.items():
         limit = LIMITS[name]
         if isinstance(limit, IntRange | FloatRange):
             value = min(max(value, limit.least), limit.greatest)
         kept[name] = value
-    return NextStep(label, replace(run.experiment, **kept))
+    return NextStep(label.format(*kept.values()), replace(run.experiment, **kept))
 
 
 def _rank(run: Run, rank: int) -> NextStep:
-    rank = min(max(rank, 1), 1024)
-    return _to(run, f"Rank {rank}", rank=rank)
+    return _to(run, "Rank {}", rank=rank)
 
 
 def _rate(run: Run, factor: float) -> NextStep:
     rate = float(f"{run.experiment.learning_rate * factor:.1g}")
-    return _to(run, f"Learning rate {min(rate, 1.0):g}", learning_rate=rate)
+    return _to(run, "Learning rate {:g}", learning_rate=rate)
 
 
 def _after_dead(run: Run) -> list[NextStep]:
@@ -65,7 +64,7 @@ def _after_nothing(run: Run) -> list[NextStep]:
 
 
 def _after_too_few(run: Run) -> list[NextStep]:
-    return [_to(run, f"{min(4 * run.experiment.epochs, 2000):,} epochs", epochs=4 * run.experiment.epochs)]
+    return [_to(run, "{:,} epochs", epochs=4 * run.experiment.epochs)]
 
 
 def _after_stuck(run: Run) -> list[NextStep]:
@@ -74,7 +73,7 @@ def _after_stuck(run: Run) -> list[NextStep]:
 
 def _after_overfitting(run: Run) -> list[NextStep]:
     return [
-        _to(run, f"{min(4 * run.experiment.samples, 4096):,} samples", samples=4 * run.experiment.samples),
+        _to(run, "{:,} samples", samples=4 * run.experiment.samples),
         _rank(run, run.experiment.rank // 2),
     ]
 

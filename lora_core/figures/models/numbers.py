@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lora_core.formatting import bytes_text, count_text
 from lora_core.models import LEFT_OUT, TARGET_PRESETS, Adapter, Memory, ModelShape, Row
 
 CHARTED_RANKS = tuple(2**power for power in range(11))  # 1 .. 1024
@@ -52,20 +53,7 @@ class RankInfo:
     break_even: float  # the rank from which LoRA trains more numbers than its matrices hold
 
 
-def short(number: float) -> str:
-    """A count for reading, to three digits: 306, 12.3 k, 4.19 M, 175 B."""
-    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if number >= 0.9995 * size:
-            return f"{number / size:.3g} {unit}"
-    return f"{number / 1e3:.3g} k" if number >= 1e4 else f"{number:,.0f}"
-
-
-def gigabytes(size: int) -> str:
-    """Bytes for reading, to three digits and in units of 1000: 13.5 GB, 37.7 MB."""
-    for scale, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= 0.9995 * scale:
-            return f"{size / scale:.3g} {unit}"
-    return f"{size} bytes"
+short, gigabytes = count_text, bytes_text
 
 
 def table_rows(shape: ModelShape, adapter: Adapter) -> list[dict[str, Any]]:
