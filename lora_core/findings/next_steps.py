@@ -1,4 +1,4 @@
-"""What to try after a run: experiments one change away, chosen by what its verdict found."""
+"""Next steps after a run: experiments one change away, chosen by the kind of its verdict."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,16 +12,17 @@ from lora_core.training.run import Run
 
 
 class NextStep(NamedTuple):
-    """What it does, in a few words, and the experiment that does it."""
+    """A label in a few words, and the experiment that it stands for."""
 
     label: str
     experiment: Experiment
 
 
 def next_steps(run: Run, kind: str) -> list[NextStep]:
-    """One to three experiments to go on with, each another one; ``kind`` is what the verdict found.
+    """One to three different experiments to go on with; ``kind`` is the verdict's.
 
-    Two roads may lead to one experiment: at rank 1 both one rank more and twice the rank are rank 2.
+    Two steps may give the same experiment, which is then offered once: at rank 1 both one rank more and twice
+    the rank are rank 2.
     """
     steps = _STEPS[kind](run) if kind in _STEPS else []
     elsewhere = {step.experiment: step for step in steps if step.experiment != run.experiment}

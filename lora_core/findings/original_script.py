@@ -25,10 +25,10 @@ from lora_core.training.start import lora_layer
 ORIGINAL = PRESETS["original"].experiment
 
 LONG = 2000
-"""Epochs in which a random start comes down to its floor, or near it."""
+"""Epochs after which a random start is at its floor, or near it."""
 
 OTHER_RANK = 16
-"""The rank at which a scaling of 1 and alpha / r part; alpha is such that at the script's rank they agree."""
+"""A rank at which scaling 1 and alpha / r differ; alpha is chosen so that they agree at the script's rank."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class ScriptFacts:
 
     trainable: int
     trainable_frozen: int
-    """With the bias frozen: what the script's text says."""
+    """With the bias frozen, as the script's text says."""
     total: int
     start: float
     end: float

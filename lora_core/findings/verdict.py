@@ -1,7 +1,7 @@
 """What did this run show? One sentence, computed from its numbers.
 
-The corners are tried in order, the one that overrules the others first: a run that diverged says nothing
-about its rank. Every number in a sentence is one of the run's, rounded only here.
+The cases are tried in order of precedence: after a divergence, say, the rank is not judged. Every number in
+a sentence is one of the run's, rounded only here.
 """
 
 from collections.abc import Callable
@@ -14,21 +14,21 @@ from lora_core.theory import TOLERANCE, floor_at, knee
 from lora_core.training.run import Run
 
 LEFT = 0.05
-"""The optimizer left more than this share of what the rank could have gained: it has not arrived."""
+"""Above this share of the possible gain left over, the optimizer has not converged."""
 STILL_FALLING = 0.01
-"""The last tenth of the updates lowered the loss by more than this share: it has not stopped.
+"""A fall by more than this share over the last tenth of the updates means that the loss is still falling.
 
-Of fewer than ten updates there is no tenth: there any fall of the last one counts."""
+With fewer than ten updates, any fall over the last one counts."""
 OVERFIT = 3.0
-"""A held-out loss this many times the training loss is learnt by heart."""
+"""A held-out loss of this many times the training loss is overfitting."""
 BETTER = 1.2
-"""A held-out loss this many times another one is the worse of the two."""
+"""A held-out loss of this many times another one is clearly the worse."""
 NOTHING = 0.01
-"""Full fine-tuning could lower the base loss by less than this share."""
+"""If full fine-tuning can lower the base loss by less than this share, there is nothing to learn."""
 
 
 class Verdict(NamedTuple):
-    """``kind`` names the corner, ``sentence`` says it."""
+    """The ``kind`` of a run, a key of next steps, and the ``sentence`` about it."""
 
     kind: str
     sentence: str
@@ -174,7 +174,7 @@ def _at_or_above_the_true_rank(run: Run) -> Verdict | None:
 
 
 def _within_reach(run: Run) -> Verdict:
-    """No rank of the change is known: what this one costs, and what the next would buy."""
+    """The verdict on a task without a true rank: the cost of this rank, the gain of the next."""
     e, floors = run.experiment, run.floors
     if e.rank >= knee(floors):
         return Verdict(

@@ -1,7 +1,7 @@
-"""Which sentences and claims may a talk hold? Names of numbers in braces, and comparisons of two numbers.
+"""The language of a talk's sentences and claims: ``{final_loss}``, and ``final_loss < 1.05 * floor``.
 
-As in ``{final_loss}`` and ``final_loss < 1.05 * floor``. Both are read by the small grammars below and
-nothing else: no attribute, no call, no format of Python's can be reached from a file.
+Names of numbers in braces and comparisons of two numbers are parsed by the small grammars below and by
+nothing else: a file can reach no attribute, call or format string of Python's.
 """
 
 import operator
@@ -52,7 +52,7 @@ def read_comparison(text: str, beside: bool) -> Comparison:
 
 
 def check_template(text: str, beside: bool) -> None:
-    """Let pass a sentence whose braces all hold a known name.
+    """Check that all braces of a sentence hold a known name.
 
     :raises ValueError: a brace that holds anything else.
     """
@@ -63,7 +63,7 @@ def check_template(text: str, beside: bool) -> None:
 
 
 def check_names(names: list[str], beside: bool) -> None:
-    """Let pass names of numbers.
+    """Check names of numbers.
 
     :raises ValueError: an unknown name, or ``beside.`` in a scene with nothing beside.
     """

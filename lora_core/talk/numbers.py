@@ -1,4 +1,4 @@
-"""Which numbers may a scene speak of? Each by its name, computed from the scene's run, with its unit.
+"""The numbers that a scene can name, each with its unit and computed from the scene's run.
 
 A talk is data that anyone may edit, so it never holds a result: its sentences name numbers, as in
 ``{final_loss}``, and its claims compare them (``lora_core.talk.expressions``).
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Unit(StrEnum):
-    """What a number counts, which decides how it is written and how a guess of it moves."""
+    """The unit of a number, which decides its format and the steps of a guess."""
 
     LOSS = "loss"
     TIMES = "times"
@@ -42,7 +42,7 @@ def number_text(value: float, unit: Unit) -> str:
 
 
 class Number(NamedTuple):
-    """One of the numbers: its unit, what it is, and how a run gives it."""
+    """A number by its unit, its description, and the function that computes it from a run."""
 
     unit: Unit
     says: str
@@ -55,7 +55,7 @@ def _floor(run: "Run", more: int = 0) -> float:
 
 
 def _floor_of(run: "Run", rank: int) -> float:
-    # Imported when a number is asked for: theory needs torch, and a talk is read before the page is drawn.
+    # A late import: theory loads torch, and a talk is read before the page is drawn.
     from lora_core.theory import floor_at
 
     return floor_at(run.floors, max(0, rank))

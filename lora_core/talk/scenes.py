@@ -1,8 +1,8 @@
-"""What is a talk? Scenes in order, each an experiment, a question, a guess and a sentence, from one file.
+"""A talk: scenes in order, each an experiment, a question, a guess and a sentence, read from one file.
 
-The file is TOML that a speaker edits (``scenes.toml``, whose head explains it). Whatever is wrong with it is
-told as one ValueError that names scene, field, value and range. ``check`` then holds a scene against its
-computed numbers: the truth must lie on the slider, one answer must be right, and every claim must hold.
+The file is TOML that a speaker edits (``scenes.toml``, whose head explains it). An error in it raises one
+ValueError that names scene, field, value and range. ``check`` then compares a scene with its computed
+numbers: the true value must lie on the slider, one answer must be right, and every claim must hold.
 """
 
 import math
@@ -22,9 +22,9 @@ from lora_core.talk.numbers import BESIDE, NUMBERS, SceneNumbers, Unit
 FILE = Path(__file__).with_name("scenes.toml")
 MOST_SCENES, MOST_BYTES = 40, 100_000
 MOST_DOTS = 500
-"""In a line: a key of many parts takes time by the square of their number."""
+"""In a line: tomllib's time for a dotted key grows with the square of its parts."""
 MOST_TITLE, MOST_QUESTION, MOST_SENTENCE, MOST_CHOICE = 40, 120, 170, 30
-"""Letters; two lines on the stage, and what fits on a button."""
+"""In letters: the first three fit on two lines of the stage, the last on a button."""
 CHOICES = range(2, 6)
 MOST_CLAIMS = 8
 VIEWS = ("loss", "ranks")

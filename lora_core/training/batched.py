@@ -118,7 +118,7 @@ class BatchedFull:
 def blocks(
     experiment: Experiment, ranks: Sequence[int], rates: Sequence[float]
 ) -> Iterator[list[tuple[int, int]]]:
-    """Index pairs (rank, rate) to train at once: similar ranks, no more than ``BLOCK_BYTES``."""
+    """Index pairs (rank, rate) to train at once: similar ranks, within ``BLOCK_BYTES``."""
     size = experiment.in_features * experiment.out_features + experiment.train_bias
     for low, high in zip((0, *_GROUPS), _GROUPS, strict=False):
         group = [(i, j) for i, rank in enumerate(ranks) if low < rank <= high for j in range(len(rates))]
@@ -129,7 +129,7 @@ def blocks(
 
 
 class Trainer:
-    """What the blocks of one seed share: its problem, reduced, in float32."""
+    """Trains the blocks of one seed in float32, on one reduced problem."""
 
     def __init__(self, experiment: Experiment, problem: Problem) -> None:
         self.experiment, self.problem = experiment, problem
@@ -137,12 +137,12 @@ class Trainer:
         self.held_out = reduce_sample(problem.X_test, problem.residual_test(), experiment.train_bias)
 
     def stacks_of_full(self, count: int) -> list[slice]:
-        """Which of ``count`` full fine-tunings to train at once: no more than ``BLOCK_BYTES``."""
+        """Slices of ``count`` full fine-tunings to train at once, each within ``BLOCK_BYTES``."""
         at_once = max(1, BLOCK_BYTES // (40 * self.experiment.in_features * self.experiment.out_features))
         return [slice(first, first + at_once) for first in range(0, count, at_once)]
 
     def train_full(self, rates: Sequence[float]) -> Generator[None, None, tuple[np.ndarray, np.ndarray]]:
-        """Losses (rate, update) and held-out losses (rate,) of full fine-tuning; stops at every update."""
+        """Losses (rate, update) and held-out losses (rate,) of full fine-tuning; yields at every update."""
         stack = BatchedFull(self.sample, rates, self.experiment.optimizer, torch.float32)
         losses = yield from self._train(stack)
         held_out = held_out_losses_full(self.held_out, stack.change.double().transpose(0, 1))
@@ -153,7 +153,7 @@ class Trainer:
     ) -> Generator[None, None, tuple[np.ndarray, np.ndarray, list[Adapter]]]:
         """Losses (k, update), held-out losses (k,) and factors of the adapters of ``block``: (rank, rate).
 
-        Stops at every update.
+        Yields at every update.
         """
         starts = [
             start_of(replace(self.experiment, rank=rank, learning_rate=rate), self.problem)

@@ -1,4 +1,4 @@
-"""How does full-batch training go without the batch?
+"""Full-batch training without the batch: the same steps, from a small reduction of the sample.
 
 Squared error sees a sample only through a small triangle. With X = Q S (QR) and T = Q^T R,
 
@@ -25,7 +25,7 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 @dataclass(frozen=True, eq=False)
 class ReducedSample:
-    """A sample reduced to what squared error sees of it.
+    """A sample reduced to the quantities that squared error depends on.
 
     ``root`` S (m, in) and ``target`` T (m, out) with m <= in, the squared ``rest`` that no delta moves, and
     ``size`` = n * out, which a mean squared error is divided by. With a trained bias in counts one more.
@@ -56,7 +56,7 @@ def reduce_sample(X: Tensor, R: Tensor, train_bias: bool = False) -> ReducedSamp
     packed, reflections = torch.geqrf(X)
     rotated = torch.ormqr(packed, reflections, R, left=True, transpose=True)
     m = X.shape[1]
-    # LAPACK leaves its columns side by side; the engine's products want rows, which is several times faster.
+    # LAPACK returns column-major tensors; the engine's products are several times faster on row-major ones.
     target = rotated[:m].clone(memory_format=torch.contiguous_format)
     return ReducedSample(packed[:m].triu(), target, float(rotated[m:].square().sum()), R.numel())
 
@@ -81,7 +81,7 @@ class FlatParameters:
 
 
 class Sgd:
-    """value -= rate * gradient, each entry at its own rate; a rate of 0 holds it."""
+    """Gradient descent, value -= rate * gradient, with a rate for each entry; a rate of 0 freezes it."""
 
     def __init__(self, flat: FlatParameters) -> None:
         self.flat = flat
@@ -91,7 +91,7 @@ class Sgd:
 
 
 class Adam:
-    """Adam with a rate and an eps for each entry; a rate of 0 holds it.
+    """Adam with a rate and an eps for each entry; a rate of 0 freezes it.
 
     value -= rate * m / (sqrt(v) + eps), with m and v divided by 1 - beta^t. Written as a division by
     (sqrt(v) + eps) / rate, which is infinite where the rate is 0. ``square`` is v / beta2^t, so that its
@@ -120,15 +120,15 @@ class Adam:
 
 
 def optimizer_of(kind: Optimizer, flat: FlatParameters) -> Adam | Sgd:
-    """The optimizer for the rates and epses that ``flat`` holds now."""
+    """The optimizer for the rates and epses that ``flat`` holds at this moment."""
     return Adam(flat) if kind is Optimizer.ADAM else Sgd(flat)
 
 
 @dataclass(frozen=True, eq=False)
 class AdapterStart:
-    """Where an adapter starts and how fast it goes: A (in, r), B (r, out), scaling, the rates of A and of B.
+    """Initial factors A (in, r) and B (r, out) of an adapter, its scaling and its learning rates.
 
-    ``bias_rate`` is the rate of the bias's change, 0 for a frozen one.
+    ``rate`` is the learning rate of A and of a trained bias, ``rate * lr_ratio`` that of B (LoRA+).
     """
 
     A: Tensor
@@ -168,8 +168,8 @@ class AdapterStart:
 class PairedStepper:
     """One adapter and full fine-tuning trained side by side on one sample, in float64.
 
-    From G = S^T S and C = S^T T alone; ``change`` (in, out) is full fine-tuning's. The adapter's products go
-    round its delta of in x out numbers, except where the rank is so large that delta is the shorter way.
+    Needs only G = S^T S and C = S^T T. ``change`` (in, out) is full fine-tuning's delta weight. The adapter's
+    own delta weight, in x out numbers, is formed only if the rank is so large that this takes less work.
     """
 
     def __init__(self, sample: ReducedSample, start: AdapterStart, optimizer: Optimizer) -> None:
@@ -201,7 +201,7 @@ class PairedStepper:
         self.pairs = [(x.view(-1), y.view(-1)) for x, y in (*pairs, *full)]
 
     def gradients(self) -> list[Tensor]:
-        """Gradients of both losses; returns four inner products, of which ``losses`` makes the losses."""
+        """Compute the gradients of both losses; returns four inner products, the terms of ``losses``."""
         if self.few_rows:
             down_t, up_t, cross_t = self.transposed
             torch.mm(self.down, self.gram, out=self.down_gram)
@@ -222,7 +222,7 @@ class PairedStepper:
     def losses(self, terms: Tensor) -> tuple[Tensor, Tensor]:
         """Losses (k,) of adapter and full fine-tuning from k rows of ``terms`` (k, 4).
 
-        Rounding leaves them right to 1e-15 of the base loss; it may not make them negative.
+        Accurate to 1e-15 of the base loss; clamped, because rounding could make a small one negative.
         """
         lora = self.constant + terms[:, 0] / 2 - terms[:, 1]
         full = self.constant + (terms[:, 2] - terms[:, 3]) / 2
@@ -232,8 +232,8 @@ class PairedStepper:
 def held_out_losses(sample: ReducedSample, down: Tensor, up: Tensor) -> Tensor:
     """Mean squared errors (k,) of k adapters, ``down`` (k, r, in) and ``up`` (k, r, out), on a sample.
 
-    Through r x r products, or the changes themselves where these are smaller; right to rounding of the base
-    loss, like the losses of ``PairedStepper``.
+    Computed by r x r products, or from the delta weights if these are smaller. Accurate to rounding of the
+    base loss, as the losses of ``PairedStepper``.
     """
     k, rows, inputs = down.shape
     if rows > min(inputs, up.shape[2]):

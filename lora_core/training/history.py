@@ -1,7 +1,7 @@
-"""What is kept of a run, for adapter and full fine-tuning: curves, snapshots, where it diverged.
+"""The history of a training, of an adapter or of full fine-tuning: curves, snapshots, divergence.
 
-A history is recorded stretch by stretch. Held-out losses and, on digits, accuracies are computed for a whole
-stretch at once, from the parameters it went through, which costs far less than one update at a time.
+A history is recorded in stretches of updates. Held-out losses and, on digits, accuracies are computed once a
+stretch from its parameters, which costs far less than once an update.
 """
 
 from dataclasses import dataclass, field
@@ -31,10 +31,10 @@ class Snapshot:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What one training left. All arrays are float64, indexed by the number of updates done.
+    """The curves and snapshots of one training. Arrays are float64, indexed by the number of updates done.
 
-    ``accuracy`` and ``test_accuracy`` exist on digits. A history that diverged keeps its finite part, and
-    ``diverged_at`` is the first update without one. ``snapshots``: updates done -> ``Snapshot``.
+    ``accuracy`` and ``test_accuracy`` exist on digits only. After a divergence the finite part is kept, and
+    ``diverged_at`` is the first update whose loss is not. ``snapshots``: updates done -> ``Snapshot``.
     """
 
     loss: np.ndarray
@@ -51,7 +51,7 @@ class History:
 
 
 class Recorder:
-    """Collects a ``History``, stretch by stretch; ``start`` is None for full fine-tuning."""
+    """Builds a ``History`` from stretches of updates; ``start`` is None for full fine-tuning."""
 
     def __init__(self, problem: Problem, held_out: ReducedSample, start: AdapterStart | None) -> None:
         self.start, self.held_out, self.train_bias = start, held_out, problem.train_bias

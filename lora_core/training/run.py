@@ -1,7 +1,7 @@
-"""A run: an experiment's adapter and full fine-tuning beside it, on the same data.
+"""A run: an experiment's adapter and full fine-tuning, trained on the same data.
 
-``run`` trains to the end, ``train`` is the same run as it grows. Losses are float64 and their index is the
-number of updates done: 0 is the base with its fresh adapter.
+``run`` trains to the end, ``train`` yields the run after each stretch of updates. Losses are float64 and
+their index is the number of updates done: 0 is the base with its fresh adapter.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ _SNAPSHOT_BYTES = 48_000_000
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """An experiment trained: its adapter (``lora``) and full fine-tuning (``full``) beside it.
+    """A trained experiment: its adapter (``lora``) and full fine-tuning (``full``).
 
-    ``dead`` marks a start from which no gradient ever moves the adapter (A and B both zero); ``complete``
-    is False while it grows.
+    ``dead`` marks a start at A = B = 0, from which no gradient moves the adapter; ``complete`` is False while
+    the run grows.
     """
 
     experiment: Experiment
@@ -53,12 +53,12 @@ class Run:
 
     @property
     def updates(self) -> int:
-        """Updates done by whichever got further."""
+        """Updates done: the greater number of adapter and full fine-tuning."""
         return max(self.lora.updates, self.full.updates)
 
     @computed_once
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that differ where any loss of the run differs in any bit."""
+        """16 hexadecimal digits of a hash over every loss of the run, to the bit."""
         digest = hashlib.sha256()
         for history in (self.lora, self.full):
             for curve in (history.loss, history.test_loss):
@@ -71,8 +71,8 @@ def run(
 ) -> Run:
     """Train an experiment to its end. Equal experiments give equal runs, to the bit.
 
-    ``problem`` saves making it again; ``snapshots`` chooses the updates after which A and B are kept
-    (by default some fifty, fewer where they are large).
+    ``problem`` is made from the experiment if None; ``snapshots`` chooses the updates after which A and B are
+    kept (by default some fifty, fewer where they are large).
 
     :raises ValueError: a problem of other sizes or another bias policy, an update beyond the epochs.
     """
@@ -83,7 +83,7 @@ def run(
 def train(
     experiment: Experiment, problem: Problem | None = None, snapshots: Iterable[int] | None = None
 ) -> Iterator[Run]:
-    """The same run as it grows: after each stretch of updates, everything so far. The last is ``run``'s."""
+    """The same run as it grows: yields everything so far after each stretch. The last one is ``run``'s."""
     stretches = _stretches(experiment, problem, snapshots)
     while True:
         with one_thread():
@@ -104,13 +104,13 @@ def _stretches(
     updates = IntRange(0, experiment.epochs)
     chosen = snapshot_updates(experiment) if snapshots is None else snapshots
     keep = {updates.read("snapshots", update) for update in chosen}
-    # Full fine-tuning's changes are whole matrices: the last one is kept, of a run that ends early none.
+    # A snapshot of full fine-tuning is a whole matrix: only the last is kept, and none after a divergence.
     keeps = keep, {experiment.epochs} & keep
     held_out = reduce_sample(problem.X_test, problem.residual_test(), experiment.train_bias)
     recorders = [Recorder(problem, held_out, each) for each in (start, None)]
     stretch = _stretch(experiment)
     past = [stepper.down.new_empty(stretch, *each.shape) for each in (stepper.down, stepper.up)]
-    # Full fine-tuning's changes lie side by side, so that one wide product serves them all.
+    # Laid out side by side, so that one wide product gives the held-out losses of a whole stretch.
     inputs, out_features = stepper.change.shape
     past.append(stepper.change.new_empty(inputs, stretch, out_features).transpose(0, 1))
     for first in range(0, experiment.epochs + 1, stretch):

@@ -29,7 +29,7 @@ def lora_layer(experiment: Experiment, problem: Problem, dtype: torch.dtype = to
 
 
 def start_of(experiment: Experiment, problem: Problem) -> AdapterStart:
-    """Where the experiment's adapter starts, A and B as float64, and the rates it moves at.
+    """The start of the experiment's adapter: A and B as float64, scaling and learning rates.
 
     :raises ValueError: a problem of other sizes or another bias policy than the experiment's.
     """

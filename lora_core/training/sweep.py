@@ -1,9 +1,9 @@
-"""Every rank, every learning rate and every seed of an experiment, trained as a few stacks of adapters.
+"""A sweep over ranks, learning rates and seeds of an experiment, trained as a few stacks of adapters.
 
 A sweep trains in float32: its curves agree with ``run`` to about 1e-3 at sensible rates; a chosen rank is
 trained again, in float64, as a run. Last losses are evaluated in float64, so that none falls below its floor
-by more than rounding. A sweep that takes long is an iterator: it stops to be looked at after every ``TURN``,
-within a stack or an update after it, and how often it is looked at changes no bit of it.
+by more than rounding. ``train_sweep`` yields partial results about every ``TURN`` seconds, also within a
+stack; how often they are taken changes no bit of the result.
 """
 
 import time
@@ -18,7 +18,7 @@ from lora_core.experiment import LIMITS, Experiment
 from lora_core.training.batched import Adapter, Trainer, blocks
 
 TURN = 0.03
-"""Seconds that a sweep trains, or one update if that takes longer, before it shows how far it is."""
+"""Seconds between two partial results of a sweep; one update if that takes longer."""
 
 _Found = TypeVar("_Found")
 
@@ -89,9 +89,9 @@ def train_sweep(
     learning_rates: Iterable[float] | None = None,
     seeds: Iterable[int] | None = None,
 ) -> Iterator[Sweep]:
-    """The same sweep as it grows, entries not yet trained NaN. The last is ``sweep``'s.
+    """The same sweep as it grows, entries not yet trained NaN. The last one is ``sweep``'s.
 
-    It is handed out after each stack of adapters and, within one, after about every ``TURN`` seconds.
+    Yields after each stack of adapters and, within one, about every ``TURN`` seconds.
     """
     all_ranks = _values("rank", range(1, experiment.full_rank + 1) if ranks is None else ranks)
     rates = _values("learning_rate", [experiment.learning_rate] if learning_rates is None else learning_rates)
@@ -130,7 +130,7 @@ def _work(experiment: Experiment, rank: int | None = None) -> float:
 
 
 class _Record:
-    """What a sweep has so far, and when it was last looked at."""
+    """The results of a sweep so far, and the time at which the next partial result is due."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class _Record:
     def add(
         self, s: int, block: list[tuple[int, int]], losses: np.ndarray, tests: np.ndarray, made: list[Adapter]
     ) -> None:
-        """Take in a trained block of the seed at place ``s``."""
+        """Store a trained block of the seed at place ``s``."""
         for (i, j), loss, test, adapter in zip(block, losses, tests, made, strict=True):
             self.losses[s, i, j], self.tests[s, i, j] = loss, test
             if s == j == 0:
@@ -162,7 +162,7 @@ class _Record:
         self.done += len(block)
 
     def seen(self) -> Sweep:
-        """A copy that stays as it is."""
+        """A copy, which further training leaves as it is."""
         progress = 1.0 if self.done == self.total else min(1.0, self.worked / self.work)
         return Sweep(
             *self.names, self.losses.copy(), self.tests.copy(), self.full_losses.copy(),
@@ -170,13 +170,13 @@ class _Record:
         )  # fmt: skip
 
     def look(self) -> Iterator[Sweep]:
-        """Show how far it is, if the last look is ``TURN`` ago."""
+        """Yield a partial result if one is due."""
         if time.monotonic() >= self.due:
             yield self.seen()
             self.due = time.monotonic() + TURN
 
     def paced(self, steps: Generator[None, None, _Found], work: float) -> Generator[Sweep, None, _Found]:
-        """Go on to the end of ``steps``, each so much ``work``, and return what they return."""
+        """Exhaust ``steps``, each of so much ``work``, yielding partial results; returns their result."""
         while True:
             try:
                 next(steps)
