@@ -134,13 +134,21 @@ def test_reset_returns_to_the_default() -> None:
     assert shown(checked(app)) == Experiment()
 
 
-def test_a_control_that_cannot_apply_is_disabled_and_keeps_its_value() -> None:
-    app = open_link(task="digits", in_features="16")
-    assert app.select_slider(key="in_features").disabled
-    assert "digits fix it" in app.select_slider(key="in_features").help
+def test_a_control_that_cannot_apply_shows_the_value_in_use_and_keeps_its_own() -> None:
+    link = {"in_features": "16", "out_features": "48", "samples": "100"}
+    app = open_link(task="digits", **link)
+    for label, used in (("In features", 64), ("Out features", 10), ("Samples", 1297)):
+        control = next(each for each in app.select_slider if each.label == label)
+        assert control.disabled
+        assert control.value == used
+        assert "digits fix it" in control.help
+    assert {name: "".join(app.query_params[name]) for name in link} == link
+    checked(app.select_slider(key="rank").set_value(2).run())
     checked(app.selectbox(key="task").set_value("low-rank").run())
     assert not app.select_slider(key="in_features").disabled
-    assert shown(app).in_features == 16
+    found = shown(app)
+    assert (found.in_features, found.out_features, found.samples, found.rank) == (16, 48, 100, 2)
+    assert {name: "".join(app.query_params[name]) for name in link} == link
 
 
 @pytest.mark.parametrize(("rank", "words"), [("20", "at most rank min(64, 10) = 10"), ("9", "break-even")])

@@ -170,9 +170,16 @@ def _draw(name: str, fields: dict[str, Any]) -> Any:
             control.label, limit.least, limit.greatest, value=default, step=1, help=help_text, **common
         )
     options = sorted({*control.options, *st.session_state.get(_OFFERED, {}).get(name, ())})
-    return st.select_slider(
-        control.label, options, value=default, format_func=value_text, help=help_text, **common
-    )
+    looks: dict[str, Any] = {"format_func": value_text, "help": help_text}
+    if reason is None:
+        return st.select_slider(control.label, options, value=default, **looks, **common)
+    place = st.empty()
+    value = place.select_slider(control.label, options, value=default, **looks, **common)
+    used = getattr(Experiment(**fields), name)
+    if used != value:
+        # The bound slider stays registered, so session and link keep the visitor's value; this one covers it.
+        place.select_slider(control.label, sorted({*options, used}), value=used, disabled=True, **looks)
+    return value
 
 
 def _why_not(name: str, task: Task, shift: Shift) -> str | None:
