@@ -385,7 +385,7 @@ def test_every_key_does_something_once() -> None:
     assert not {"c", "r"} & set(keys)  # Streamlit's own
     browser = {"play", "step", "full", "code", "blank", "help"}
     assert {each.act for each in KEYS} == browser | (set(ACTS) - {"go"})
-    for remote in ("PageDown", "PageUp"):
+    for remote in ("PageDown", "PageUp", "F5", "Escape", "b", "."):
         assert remote in keys
 
 

@@ -1,4 +1,4 @@
-"""Turns and shared results, without a page: who comes first, what is trained once, what is told and kept."""
+"""Queue and result cache, without a page: the order of slots, results trained once, errors and eviction."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from torch import nn
 
 from lora_core import Experiment, run
 from pages.runtime import queue, result_cache
-from pages.runtime.queue import BusyError, Line, setting
+from pages.runtime.queue import BusyError, ComputeQueue, setting
 from pages.runtime.result_cache import MOST_GROWING, Shared, size_of
 from pages.runtime.runs import RUNS, grown_run, work
 
@@ -75,42 +75,42 @@ def together(*calls: Callable[[], object]) -> None:
         each.join()
 
 
-def test_a_turn_goes_to_the_one_who_is_due_first_whoever_asked_first() -> None:
-    line, served = Line(), []
+def test_a_slot_goes_to_the_earliest_request_whatever_the_order_of_arrival() -> None:
+    compute, served = ComputeQueue(), []
 
     def ask(name: str, due: float) -> None:
-        with line.turn(due, patience=10):
+        with compute.slot(due, patience=10):
             served.append(name)
 
-    with line.turn():
+    with compute.slot():
         threads = [
             threading.Thread(target=ask, args=each)
             for each in (("stream", 9.0), ("late", 5.0), ("early", 1.0))
         ]
         for each in threads:
             each.start()
-        while len(line) < 4:
+        while len(compute) < 4:
             time.sleep(0.01)
     for each in threads:
         each.join()
     assert served == ["early", "late", "stream"]
-    assert len(line) == 0
+    assert len(compute) == 0
 
 
-def test_a_wait_that_lasts_and_a_line_that_is_full_are_told() -> None:
-    line = Line(most=1)
-    with line.turn():
+def test_a_wait_that_lasts_and_a_full_queue_raise() -> None:
+    compute = ComputeQueue(most=1)
+    with compute.slot():
         start = time.monotonic()
-        with pytest.raises(BusyError) as told, line.turn(patience=0.2):
+        with pytest.raises(BusyError) as told, compute.slot(patience=0.2):
             pass
         assert 0.2 <= time.monotonic() - start < 2
         assert told.value.ahead == 2
-        waiting = threading.Thread(target=lambda: line.turn(patience=5).__enter__())
+        waiting = threading.Thread(target=lambda: compute.slot(patience=5).__enter__())
         waiting.start()
-        while len(line) < 2:
+        while len(compute) < 2:
             time.sleep(0.01)
         start = time.monotonic()
-        with pytest.raises(BusyError), line.turn(patience=5):
+        with pytest.raises(BusyError), compute.slot(patience=5):
             pass
         assert time.monotonic() - start < 1
     waiting.join()

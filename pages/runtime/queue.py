@@ -1,8 +1,8 @@
-"""Who computes next? One at a time, the longest waiting first; a stream waits for those who need a moment.
+"""Queues for the cores: one session computes at a time, earliest first, and streams yield to short results.
 
-All visitors share the cores, so what is heavy takes a turn. A line that is too long, or a wait that lasts too
-long, is told (``BusyError``) instead of borne, and the page that waited asks again by itself. What a server
-gives is set in its environment, for a public demo less than for a room of one's own.
+All sessions share the cores, so heavy computations acquire a slot. A queue that is full, or a wait that exceeds
+its limit, raises ``BusyError``; the page then shows a notice and asks again by itself. The limits are set in
+the server's environment: lower for a public demo than for a single room.
 """
 
 import heapq
@@ -17,17 +17,19 @@ from typing import NamedTuple
 import streamlit as st
 
 PATIENCE = 3.0
-"""Seconds that a page waits for its turn before it says so: to say it and ask again costs a crowd more."""
+"""Seconds that a page waits for a slot before it shows the notice: with many sessions, drawing the notice and
+asking again costs more than waiting."""
 LATER = 2.0
-"""Seconds after its last piece from which a stream no longer stands behind what takes a moment."""
+"""Seconds by which a stream's request for a slot is dated later than its last piece, so that short results
+come first."""
 _LOOK = 0.2
-"""Seconds between two looks whether the page that waits is still wanted."""
+"""Seconds between two checks whether Streamlit wants the waiting script to end."""
 
 
 def setting(name: str, default: int, least: int = 1) -> int:
-    """A whole number from the server's environment, ``LORA_`` before its name.
+    """A whole number from the environment variable ``LORA_<name>``.
 
-    :raises ValueError: it is no whole number, or less than ``least``.
+    :raises ValueError: the text is no whole number, or less than ``least``.
     """
     text = os.environ.get(f"LORA_{name}", str(default))
     if not (text.isascii() and text.isdigit() and int(text) >= least):
@@ -36,89 +38,91 @@ def setting(name: str, default: int, least: int = 1) -> int:
 
 
 MOST_WAITING = setting("MOST_WAITING", 24)
-"""Pages that may stand in line for a turn; one more is told that the room is busy."""
+"""Scripts that may wait for a slot; the next one gets a ``BusyError``."""
 
 
 class BusyError(Exception):
-    """There is no turn now; ``ahead`` is how many are training or wait to."""
+    """No slot is free; ``ahead`` counts the computations that run or wait."""
 
     def __init__(self, ahead: int) -> None:
         super().__init__(f"{ahead} are training or wait to")
         self.ahead = ahead
 
 
-class _Place(NamedTuple):
-    due: float
+class _Ticket(NamedTuple):
+    """A request for a slot; tickets compare by ``since``, then by arrival."""
+
+    since: float
     number: int
-    called: threading.Event
+    granted: threading.Event
 
 
-class Line:
-    """``with line.turn():`` what is inside is computed while no other turn of this line is."""
+class ComputeQueue:
+    """Mutual exclusion in order of waiting time: at most one ``with queue.slot():`` block runs at a time."""
 
     def __init__(self, most: int = MOST_WAITING) -> None:
         self.most = most
         self._lock, self._numbers = threading.Lock(), itertools.count()
-        self._places: list[_Place] = []
-        self._taken = False
+        self._tickets: list[_Ticket] = []
+        self._busy = False
 
     def __len__(self) -> int:
-        """How many have a turn or wait for one."""
+        """Number of computations that hold a slot or wait for one."""
         with self._lock:
-            return self._taken + len(self._places)
+            return self._busy + len(self._tickets)
 
     @contextmanager
-    def turn(self, since: float | None = None, patience: float = PATIENCE) -> Iterator[None]:
-        """Wait for a turn and hold it; who has waited ``since`` longest comes first.
+    def slot(self, since: float | None = None, patience: float = PATIENCE) -> Iterator[None]:
+        """Acquire a slot, earliest ``since`` first (seconds of ``time.monotonic``; None: now).
 
-        :raises BusyError: the line is full, or the turn did not come within ``patience`` seconds.
+        :raises BusyError: the queue is full, or no slot was granted within ``patience`` seconds.
         """
-        self._take(time.monotonic() if since is None else since, patience)
+        self._acquire(time.monotonic() if since is None else since, patience)
         try:
             yield
         finally:
             with self._lock:
-                self._call_next()
+                self._grant_next()
 
-    def _take(self, since: float, patience: float) -> None:
+    def _acquire(self, since: float, patience: float) -> None:
         with self._lock:
-            if not self._taken:
-                self._taken = True
+            if not self._busy:
+                self._busy = True
                 return
-            if len(self._places) >= self.most:
-                raise BusyError(1 + len(self._places))
-            place = _Place(since, next(self._numbers), threading.Event())
-            heapq.heappush(self._places, place)
+            if len(self._tickets) >= self.most:
+                raise BusyError(1 + len(self._tickets))
+            ticket = _Ticket(since, next(self._numbers), threading.Event())
+            heapq.heappush(self._tickets, ticket)
         try:
-            wait(place.called.wait, patience, self)
+            wait(ticket.granted.wait, patience, self)
         except BaseException:
             with self._lock:
-                if place in self._places:
-                    self._places.remove(place)
-                    heapq.heapify(self._places)
-                else:  # called in this very moment
-                    self._call_next()
+                if ticket in self._tickets:
+                    self._tickets.remove(ticket)
+                    heapq.heapify(self._tickets)
+                else:  # granted in the meantime: pass it on
+                    self._grant_next()
             raise
 
-    def _call_next(self) -> None:
-        self._taken = bool(self._places)
-        if self._places:
-            heapq.heappop(self._places).called.set()
+    def _grant_next(self) -> None:
+        self._busy = bool(self._tickets)
+        if self._tickets:
+            heapq.heappop(self._tickets).granted.set()
 
 
-def wait(attempt: Callable[[float], bool], patience: float, line: "Line") -> None:
-    """Attempt, for a moment each time, until it succeeds; a page that nobody looks at any more ends here.
+def wait(attempt: Callable[[float], bool], patience: float, queue: ComputeQueue) -> None:
+    """Repeat an attempt that takes a timeout until it succeeds; a script that Streamlit wants to end ends here.
 
-    :raises BusyError: ``patience`` seconds have passed.
+    :raises BusyError: ``patience`` seconds have passed; it counts those in ``queue``.
     """
     end = time.monotonic() + patience
     while not attempt(min(_LOOK, max(0.0, end - time.monotonic()))):
-        _ = "turn" in st.session_state  # Streamlit ends here the script of a page that was left or rerun
+        _ = "slot" in st.session_state  # any access to the session lets Streamlit raise its RerunException
         if time.monotonic() >= end:
-            raise BusyError(len(line))
+            raise BusyError(len(queue))
 
 
-QUICK = Line()
-"""What takes a moment, and pieces of what takes long."""
-SLOW = Line()
-"""What takes long and cannot be cut: the data and the floors of a large layer. It runs beside the other."""
+QUICK = ComputeQueue()
+"""For short results and for the pieces of long ones."""
+SLOW = ComputeQueue()
+"""For long computations that cannot be divided, the data and floors of a large layer; runs beside ``QUICK``."""

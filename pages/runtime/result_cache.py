@@ -19,7 +19,7 @@ import streamlit as st
 import torch
 from torch import nn
 
-from pages.runtime.queue import LATER, PATIENCE, QUICK, SLOW, BusyError, Line, setting, wait
+from pages.runtime.queue import LATER, PATIENCE, QUICK, SLOW, BusyError, ComputeQueue, setting, wait
 
 BUDGET, TICK = 0.15, 0.25
 """Seconds of training in a tick and from tick to tick, of a result that grows alone."""
@@ -161,7 +161,7 @@ class Shared(Generic[K, V]):
                 if self._growing.get(key) is not growing:
                     continue  # another page has finished it meanwhile, or failed
                 left = max(0.0, end - time.monotonic())
-                with QUICK.turn(growing.born, left), self._forgotten_if_it_fails(key, growing):
+                with QUICK.slot(growing.born, left), self._forgotten_if_it_fails(key, growing):
                     for latest in growing.steps:
                         growing.latest = latest
                     self._polish(latest)  # in the same turn
@@ -175,14 +175,14 @@ class Shared(Generic[K, V]):
         try:
             with self._forgotten_if_it_fails(key, growing):
                 if growing.latest is None:
-                    with slow.turn(growing.born):
+                    with slow.slot(growing.born):
                         growing.latest = next(growing.steps)
                 elif not growing.polished and not len(QUICK):
                     # Only now, and where nobody waits for anything: a first paint does not wait for it.
                     with suppress(BusyError):
                         self._polish_in_turn(growing, slow, patience=0.0)
                 while not growing.latest.complete and time.monotonic() < end:
-                    with QUICK.turn(growing.trained + LATER, patience=PIECE):
+                    with QUICK.slot(growing.trained + LATER, patience=PIECE):
                         growing.latest = next(growing.steps)
                     growing.trained = time.monotonic()
                 if growing.latest.complete:
@@ -193,9 +193,9 @@ class Shared(Generic[K, V]):
                 raise
         return growing.latest
 
-    def _polish_in_turn(self, growing: _Growing[V], line: Line, patience: float) -> None:
+    def _polish_in_turn(self, growing: _Growing[V], queue: ComputeQueue, patience: float) -> None:
         if growing.latest is not None and not growing.polished:
-            with line.turn(growing.trained, patience):
+            with queue.slot(growing.trained, patience):
                 self._polish(growing.latest)
                 growing.polished = True
 

@@ -12,7 +12,7 @@ import streamlit as st
 
 from lora_core.talk.scenes import Talk
 from pages.runtime.callbacks import last_told
-from pages.stage.state import STAGE, Stage, current
+from pages.stage.state import HIDEABLE, STAGE, Stage, current
 from pages.ui.controls import RANKS
 
 KEYS_KEY = "stage_keys"
@@ -102,6 +102,15 @@ def _present(stage: Stage, _: str) -> None:
     stage.hidden = () if stage.hidden else PRESENTER
 
 
+def _start(stage: Stage, _: str) -> None:
+    """Hide the presenter's parts and stay at the scene: pressed in the middle of a talk it loses nothing."""
+    stage.hidden = tuple(part for part in HIDEABLE if part in {*PRESENTER, *(stage.hidden or ())})
+
+
+def _stop(stage: Stage, _: str) -> None:
+    stage.hidden = ()
+
+
 ACTS: dict[str, Callable[[Stage, str], Any]] = {
     "next": lambda stage, _: _go(stage, stage.place + 1),
     "previous": lambda stage, _: _go(stage, stage.place - 1),
@@ -113,5 +122,7 @@ ACTS: dict[str, Callable[[Stage, str], Any]] = {
     "down": lambda stage, _: _move(stage, -1),
     "choose": _choose,
     "present": _present,
+    "start": _start,
+    "stop": _stop,
 }
 """What a key or a button does, by name; ``choose 2`` and ``go knee`` carry an argument."""

@@ -34,6 +34,8 @@ KEYS = (
     Key("step", ("s",), "One update further"),
     Key("full", ("f",), "Full screen"),
     Key("present", ("h",), "Hide or show sidebar and buttons"),
+    Key("start", ("F5",), "Hide sidebar and buttons: a remote's start"),
+    Key("stop", ("Escape",), "Show them again: a remote's stop"),
     Key("code", ("q",), "Code for phones"),
     Key("blank", ("b", "."), "Black screen"),
     Key("first", ("Home",), "First scene"),

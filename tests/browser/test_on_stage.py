@@ -319,7 +319,7 @@ def test_no_key_steals_typing(tab: Page) -> None:
     page.get_by_text("Phones in the room", exact=True).click()
     field = page.get_by_label("Address for phones", exact=True)
     field.press_sequentially("npqfhsbv?12.")
-    field.press("PageDown")
+    field.press("Escape")
     expect(field).to_have_value("npqfhsbv?12.")
     page.get_by_test_id("stSidebar").get_by_text("Task", exact=True).first.click()
     seed = page.get_by_label("Seed", exact=True)
@@ -348,6 +348,97 @@ def test_a_slider_in_use_keeps_its_arrows_until_it_is_let_go(tab: Page) -> None:
     page.wait_for_function("!document.activeElement.closest('[data-testid=stMain] *')")
     page.keyboard.press("ArrowRight")
     at_scene(page, 3)
+
+
+def dragged(page: Page, slider: Locator) -> str:
+    """Drag a slider's handle with the pointer and return the value that it then has."""
+    before = slider.get_attribute("aria-valuetext")
+    box = slider.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y, steps=4)
+    page.mouse.up()
+    expect(slider).not_to_have_attribute("aria-valuetext", before or "")
+    return slider.get_attribute("aria-valuetext") or ""
+
+
+def test_a_remote_moves_the_talk_after_a_slider_was_dragged(tab: Page) -> None:
+    page = tab
+    go(page, 2)
+    rank = page.get_by_test_id("stSidebar").get_by_role("slider", name="Rank", exact=True)
+    dragged(page, rank)
+    page.keyboard.press("PageDown")
+    at_scene(page, 3)
+    page.keyboard.press("PageUp")
+    at_scene(page, 2)
+    last = len(TALK) - 1
+    go(page, last)
+    value = dragged(page, rank)
+    page.wait_for_url(f"**rank={value}*")
+    expect(rank).to_be_focused()
+    page.keyboard.press("PageDown")  # no scene is left to go to
+    page.keyboard.press("PageUp")
+    at_scene(page, last - 1)
+    page.keyboard.press("PageDown")
+    at_scene(page, last)
+    rank.focus()
+    page.keyboard.press("PageDown")
+    page.keyboard.press(".")
+    expect(overlay(page, "blank")).to_be_visible()
+    page.keyboard.press(".")
+    expect(rank).to_have_attribute("aria-valuetext", str(TALK[last].experiment.rank))
+
+
+@pytest.mark.parametrize("role", ["slider", "radio", "button", "textbox", "tab"])
+def test_page_keys_are_the_talks_wherever_the_focus_is(tab: Page, role: str) -> None:
+    page = tab
+    go(page, 2)
+    told = page.evaluate(
+        """(role) => {
+      const held = document.querySelector("[data-testid=stMain]").appendChild(document.createElement("div"));
+      const heard = [];
+      Object.assign(held, {tabIndex: 0}).setAttribute("role", role);
+      held.addEventListener("keydown", (event) => heard.push(event.key));
+      held.focus();
+      const press = (key) => {
+        const event = new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true, composed: true});
+        held.dispatchEvent(event);
+        return event.defaultPrevented;
+      };
+      const found = ["PageDown", "PageUp", "F5", "ArrowRight"].map(press);
+      held.remove();
+      return [found.slice(0, 3), heard];
+    }""",
+        role,
+    )
+    assert told == [[True] * 3, ["ArrowRight"]]
+    expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("stSidebar")).to_be_visible()
+
+
+def test_the_start_key_of_a_remote_presents_and_its_stop_key_ends_that(tab: Page) -> None:
+    page = tab
+    go(page, 2)
+    page.evaluate("window.sameDocument = true")
+    for start in ("F5", "Shift+F5"):
+        page.keyboard.press(start)
+        expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+        expect(page.locator(".st-key-stage_buttons")).to_be_hidden()
+        page.keyboard.press(start)  # pressed once more it changes nothing
+        page.keyboard.press("b")
+        page.keyboard.press("Escape")  # ends the black screen, not the presentation
+        expect(page.locator("dialog[open]")).to_have_count(0)
+        page.keyboard.press("PageDown")
+        at_scene(page, 3)
+        expect(page.get_by_test_id("stSidebar")).to_be_hidden()
+        page.keyboard.press("Escape")
+        expect(page.get_by_test_id("stSidebar")).to_be_visible()
+        page.keyboard.press("PageUp")
+        at_scene(page, 2)
+    assert page.evaluate("window.sameDocument")
 
 
 def test_keys_with_ctrl_and_alt_are_the_browsers(tab: Page) -> None:

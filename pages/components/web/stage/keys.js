@@ -1,5 +1,6 @@
 /**
- * Which key does what, and whose key it is: one that somebody types with, or moves a slider with, is theirs.
+ * The act of a key, if the key belongs to the stage: a focused field or slider keeps the keys that it uses,
+ * except those of a presentation remote.
  */
 
 /** @typedef {{act: string, keys: string[], says: string}} Key */
@@ -11,33 +12,44 @@ const TYPING =
 const MOVING = "[role=slider], input[type=range], [role=tab], [role=radio], input[type=radio]";
 const PRESSED = "button, summary, a[href], [role=button], [role=switch], [role=checkbox], input[type=checkbox]";
 
+/** Keys of a presentation remote for which no focused element has a better use; the letters it sends may be typed. */
+const REMOTE = ["PageDown", "PageUp", "F5"];
+
+/**
+ * @param {KeyboardEvent} event
+ * @returns {boolean}  whether the stage takes the key before the focused element sees it
+ */
+export function isRemote(event) {
+  return REMOTE.includes(event.key);
+}
+
 /**
  * @param {Key[]} table
  * @param {KeyboardEvent} event
- * @returns {{act: string, key: string}|null}  the act of a key that nobody else has a use for
+ * @returns {{act: string, key: string}|null}  the act of a key that the focused element does not use
  */
 export function actOf(table, event) {
   if (event.defaultPrevented || event.isComposing) return null;
   if (event.ctrlKey || event.altKey || event.metaKey) return null;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const found = table.find(({ keys }) => keys.includes(key));
-  if (!found || isTheirs(key, event.composedPath()[0])) return null;
+  if (!found || (!isRemote(event) && isUsedBy(event.composedPath()[0], key))) return null;
   return { act: found.act, key };
 }
 
 /**
- * @param {string} key
  * @param {EventTarget} target
+ * @param {string} key
  */
-function isTheirs(key, target) {
+function isUsedBy(target, key) {
   if (!(target instanceof Element)) return false;
   if (target.closest(TYPING)) return true;
-  if (target.closest(MOVING)) return /^(Arrow|Page|Home|End)/.test(key);
+  if (target.closest(MOVING)) return /^(Arrow|Home|End)/.test(key);
   return Boolean(target.closest(PRESSED)) && key === "Enter";
 }
 
 /**
- * How a key is called in the help.
+ * The name of a key in the help.
  * @param {string} key
  */
 export function keyName(key) {

@@ -5,7 +5,7 @@
  * drawn is neither lost nor done twice.
  */
 
-import { actOf } from "./keys.js";
+import { actOf, isRemote } from "./keys.js";
 import { Overlays } from "./overlays.js";
 
 /**
@@ -40,8 +40,9 @@ class Stage {
     parent.appendChild(this.root);
     stages += 1;
     document.documentElement.classList.add("on-stage");
+    document.addEventListener("keydown", (event) => this.take(event), { signal, capture: true });
     document.addEventListener("keydown", (event) => this.press(event), { signal });
-    document.addEventListener("pointerup", () => setTimeout(letGo), { signal });
+    document.addEventListener("pointerup", () => setTimeout(blurControl), { signal });
   }
 
   /**
@@ -58,17 +59,34 @@ class Stage {
     this.overlays.load(data);
   }
 
+  /**
+   * A remote's key, in the capture phase: a slider handles Page Down itself, and F5 would reload the page.
+   * @param {KeyboardEvent} event
+   */
+  take(event) {
+    if (!isRemote(event) || !actOf(this.data.keys, event)) return;
+    this.press(event);
+    event.preventDefault(); // a repeat too, which is no act
+    event.stopPropagation();
+  }
+
   /** @param {KeyboardEvent} event */
   press(event) {
     const found = actOf(this.data.keys, event);
     if (!found || found.act === "play" || (event.repeat && !HELD.has(found.act))) return;
+    if (found.act === "stop" && !this.canStop()) return;
     event.preventDefault();
     const { act, key } = found;
     if (act in this.overlays.dialogs) return this.overlays.toggle(act);
-    this.overlays.close();
+    if (this.overlays.close() && act === "stop") return;
     if (act === "full") toggleFull();
     else if (act === "step") stepButton()?.click();
     else this.act(act === "choose" ? `choose ${key}` : act);
+  }
+
+  /** Whether Escape ends something of the stage's own; if not, it stays the browser's. */
+  canStop() {
+    return this.data.hidden.length > 0 || waiting.length > 0 || this.overlays.isOpen();
   }
 
   /** @param {string} act */
@@ -88,8 +106,8 @@ class Stage {
   }
 }
 
-/** After a click the keys are the stage's again: a slider or a button that keeps the focus would keep its keys. */
-function letGo() {
+/** Take the focus off a slider or a button after a click: focused, it would keep its arrows and Enter. */
+function blurControl() {
   const held = document.activeElement;
   if (held instanceof HTMLElement && held.closest("[data-testid=stMain]")) {
     if (held.matches("button, summary, [role=slider], input[type=range], input[type=radio]")) held.blur();

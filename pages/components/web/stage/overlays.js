@@ -57,7 +57,14 @@ export class Overlays {
     if (!open) this.dialogs[name].showModal();
   }
 
+  isOpen() {
+    return Object.values(this.dialogs).some(({ open }) => open);
+  }
+
+  /** @returns {boolean}  whether one was open */
   close() {
+    const wasOpen = this.isOpen();
     for (const dialog of Object.values(this.dialogs)) dialog.close();
+    return wasOpen;
   }
 }
