@@ -13,7 +13,7 @@ from lora_core.figures.ranks.numbers import RanksInfo
 from lora_core.findings.verdict import verdict
 from lora_core.talk.numbers import SceneNumbers
 from lora_core.talk.scenes import Scene, own_talk
-from pages.runtime.runs import brief
+from pages.runtime.runs import is_quick
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
 from pages.stage import page
 from pages.stage.acts import ACTS, perform_from_keys
@@ -208,7 +208,7 @@ def test_a_sweep_that_grows_is_drawn_when_every_rank_is_there(monkeypatch: pytes
     monkeypatch.setattr(SWEEPS, "growing", lambda: 6)
     longer = replace(TALK[7].experiment, epochs=500, seed=77)
     plan = ranks_plan(longer)
-    assert brief(longer)  # the run takes a moment, the sweep does not
+    assert is_quick(longer)  # the run takes a moment, the sweep does not
     assert grows(plan)
     checked(app.number_input(key="seed").set_value(77).run())
     drawn.clear()

@@ -13,8 +13,8 @@ from torch import nn
 from lora_core import Experiment, run
 from pages.runtime import queue, result_cache
 from pages.runtime.queue import BusyError, ComputeQueue, setting
-from pages.runtime.result_cache import MOST_GROWING, Shared, size_of
-from pages.runtime.runs import RUNS, grown_run, work
+from pages.runtime.result_cache import MOST_GROWING, ResultCache, size_of
+from pages.runtime.runs import RUNS, advance_run, work
 
 
 @dataclass
@@ -35,15 +35,15 @@ class Kitchen:
     """Results of ``steps`` pieces; notes how often each is begun and how many steps were trained."""
 
     def __init__(
-        self, steps: int = 3, seconds: float = 0.0, *, brief: bool = True, kilobytes: int = 1000
+        self, steps: int = 3, seconds: float = 0.0, *, is_quick: bool = True, kilobytes: int = 1000
     ) -> None:
         self.begun: list[int] = []
         self.trained = 0
         self.steps, self.seconds = steps, seconds
-        self.shared: Shared[int, Piece] = Shared(
-            self.train, brief=lambda key: brief, large=lambda key: False, megabytes=1
+        self.shared: ResultCache[int, Piece] = ResultCache(
+            self.train, is_quick=lambda key: is_quick, slow_start=lambda key: False, megabytes=1
         )
-        self.shared._room = kilobytes * 1000
+        self.shared._capacity = kilobytes * 1000
 
     def train(self, key: int) -> Iterator[Piece]:
         self.begun.append(key)
@@ -125,38 +125,38 @@ def test_a_brief_result_is_trained_once_for_all_who_want_it() -> None:
 
 
 def test_a_growing_result_is_one_for_all_and_each_tick_takes_it_further(visitor) -> None:
-    kitchen = Kitchen(steps=40, seconds=0.02, brief=False)
-    first = kitchen.shared.grown(1, "run")
+    kitchen = Kitchen(steps=40, seconds=0.02, is_quick=False)
+    first = kitchen.shared.advance(1, "run")
     visitor("second")
-    assert kitchen.shared.grown(1, "run") is first  # what is there already is drawn before more is trained
-    then = kitchen.shared.grown(1, "run")
+    assert kitchen.shared.advance(1, "run") is first  # what is there already is drawn before more is trained
+    then = kitchen.shared.advance(1, "run")
     assert kitchen.begun == [1]
     assert 0 < first.done < then.done < 40
     assert kitchen.shared.finished(1) is None
     while not then.complete:
-        then = kitchen.shared.grown(1, "run")
+        then = kitchen.shared.advance(1, "run")
     assert kitchen.trained == 40
     assert kitchen.shared.finished(1) is then
 
 
 def test_a_visitor_grows_one_at_a_time_and_another_in_its_place_cancels_it() -> None:
-    kitchen = Kitchen(steps=100, seconds=0.01, brief=False)
+    kitchen = Kitchen(steps=100, seconds=0.01, is_quick=False)
     for key in range(3 * MOST_GROWING):
-        kitchen.shared.grown(key, "run")
+        kitchen.shared.advance(key, "run")
     assert len(kitchen.shared._growing) == 1
 
 
 def test_one_more_than_may_grow_is_told_and_gets_the_place_of_one_who_left(visitor, monkeypatch) -> None:
-    kitchen = Kitchen(steps=100, seconds=0.01, brief=False)
+    kitchen = Kitchen(steps=100, seconds=0.01, is_quick=False)
     for key in range(MOST_GROWING):
         visitor(f"visitor {key}")
-        kitchen.shared.grown(key, "run")
+        kitchen.shared.advance(key, "run")
     visitor("one more")
     with pytest.raises(BusyError) as told:
-        kitchen.shared.grown(99, "run")
+        kitchen.shared.advance(99, "run")
     assert told.value.ahead == MOST_GROWING
     monkeypatch.setattr(result_cache, "ABSENT", -1.0)  # as if all had been silent for long
-    assert kitchen.shared.grown(99, "run").done > 0
+    assert kitchen.shared.advance(99, "run").done > 0
     assert len(kitchen.shared._growing) == MOST_GROWING
     assert 0 not in kitchen.shared._growing
 
@@ -224,9 +224,9 @@ def test_what_is_measured_may_change_meanwhile() -> None:
 
 def test_a_run_that_grew_is_the_run_to_the_bit_and_its_size_is_that_of_its_arrays() -> None:
     experiment = Experiment(in_features=24, out_features=12, epochs=2000, rank=60)
-    found = grown_run(experiment)
+    found = advance_run(experiment)
     while not found.complete:
-        found = grown_run(experiment)
+        found = advance_run(experiment)
     assert found.fingerprint == run(experiment).fingerprint
     assert RUNS.kept(experiment) is found
     problem = found.problem

@@ -8,7 +8,7 @@ from lora_core.experiment import Experiment, ScalingRule, Task
 from lora_core.export import adapter_zip, peft_script, torch_script
 from lora_core.training.run import Run
 from pages.code.words import Words
-from pages.runtime.runs import grown_run
+from pages.runtime.runs import advance_run
 
 TICK = 0.5
 """Seconds between two looks at a run that grows."""
@@ -66,7 +66,7 @@ def _draw_adapter(words: Words, run: Run) -> None:
 
 
 def _grow(lang: str, experiment: Experiment) -> None:
-    run = grown_run(experiment)
+    run = advance_run(experiment)
     if run.complete:
         st.rerun()
     done, epochs = f"{run.updates:,}", f"{experiment.epochs:,}"

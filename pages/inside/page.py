@@ -23,7 +23,7 @@ from pages.inside.first_steps import draw_start
 from pages.inside.merge import draw_merge
 from pages.inside.one_input import draw_input
 from pages.inside.parts import draw_parts
-from pages.runtime.runs import RUNS, finished_run, grown_run, warm_up
+from pages.runtime.runs import RUNS, advance_run, finished_run, warm_up
 from pages.ui.chosen_epoch import EPOCH, choose_epoch, chosen_epoch
 from pages.ui.text import harmless
 
@@ -95,7 +95,7 @@ def _follow(since: float) -> None:
 
 def _grow(experiment: Experiment) -> Run:
     """Train a little further, and say how far the run is."""
-    run = grown_run(experiment)
+    run = advance_run(experiment)
     if run.complete:
         st.rerun()
     done = f"{run.updates:,} of {plural(experiment.epochs, 'update')}"

@@ -22,7 +22,7 @@ from pages.components.still_chart import steady_chart
 from pages.playground.comparisons import draw_pins, ghost, pinned, remember
 from pages.playground.exports import draw_exports
 from pages.playground.rank_scrubber import draw_finger, draw_finger_toggle
-from pages.runtime.runs import RUNS, finished_run, grown_run, kept_run, warm_up
+from pages.runtime.runs import RUNS, advance_run, finished_run, kept_run, warm_up
 from pages.ui.chosen_epoch import choose_epoch
 from pages.ui.chosen_rank import follow_finger
 from pages.ui.controls import set_fields
@@ -72,7 +72,7 @@ def _picture(experiment: Experiment) -> None:
         finger = draw_finger_toggle()
     finished = kept_run(experiment)
     with words:
-        run = finished or grown_run(experiment, meanwhile=lambda: _draw_last(left, experiment))
+        run = finished or advance_run(experiment, meanwhile=lambda: _draw_last(left, experiment))
         st.markdown(f"### {verdict(run).sentence}")
     with left:
         _draw_loss(run)

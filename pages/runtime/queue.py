@@ -1,8 +1,8 @@
 """Queues for the cores: one session computes at a time, earliest first, and streams yield to short results.
 
-All sessions share the cores, so heavy computations acquire a slot. A queue that is full, or a wait that exceeds
-its limit, raises ``BusyError``; the page then shows a notice and asks again by itself. The limits are set in
-the server's environment: lower for a public demo than for a single room.
+All sessions share the cores, so a heavy computation acquires a slot. A full queue, or a wait that exceeds its
+limit, raises ``BusyError``; the page then shows a notice and asks again by itself. The limits are set in the
+server's environment: lower for a public demo than for a single room.
 """
 
 import heapq
@@ -111,7 +111,7 @@ class ComputeQueue:
 
 
 def wait(attempt: Callable[[float], bool], patience: float, queue: ComputeQueue) -> None:
-    """Repeat an attempt that takes a timeout until it succeeds; a script that Streamlit wants to end ends here.
+    """Repeat ``attempt(timeout)`` until it succeeds; a script that Streamlit wants to end, ends here.
 
     :raises BusyError: ``patience`` seconds have passed; it counts those in ``queue``.
     """
@@ -125,4 +125,4 @@ def wait(attempt: Callable[[float], bool], patience: float, queue: ComputeQueue)
 QUICK = ComputeQueue()
 """For short results and for the pieces of long ones."""
 SLOW = ComputeQueue()
-"""For long computations that cannot be divided, the data and floors of a large layer; runs beside ``QUICK``."""
+"""For long computations that cannot be divided (data and floors of a large layer); runs beside ``QUICK``."""

@@ -1,8 +1,8 @@
-"""What visitors share: results that are trained once, however many want them, and kept while there is room.
+"""Results that all sessions share: trained once, kept while the memory limit allows.
 
-A result that takes a moment is trained in one turn, by whoever asks first; the others wait for it. One that
-takes longer grows: each tick of each page that waits for it trains a little, and all see the same. Nothing
-computes in the background: what no page asks for any more stops by itself, and its place is free.
+A quick result is trained in one slot of the compute queue by the first session that asks; the others wait for
+it. A longer one grows: each tick of each page that shows it trains some more steps, and all see the same state.
+There is no background thread: a result that no page asks for any more stops growing and is dropped.
 """
 
 import threading
@@ -22,19 +22,19 @@ from torch import nn
 from pages.runtime.queue import LATER, PATIENCE, QUICK, SLOW, BusyError, ComputeQueue, setting, wait
 
 BUDGET, TICK = 0.15, 0.25
-"""Seconds of training in a tick and from tick to tick, of a result that grows alone."""
+"""Seconds of training in a tick, and seconds between ticks, when a single result grows."""
 MOST_GROWING = setting("MOST_GROWING", 8)
-"""Results that may grow at a time; a visitor who asks for one more is told that the room is busy."""
+"""Results that may grow at the same time; a request for one more raises ``BusyError``."""
 KEPT_MEGABYTES = setting("KEPT_MEGABYTES", 400)
-"""Memory for finished results of a kind; those not asked for longest make room."""
+"""Memory for the finished results of one cache; the least recently used are evicted."""
 PIECE = 1.0
-"""Seconds that a tick waits for the turn of a piece; it draws what there is if none comes."""
+"""Seconds that a tick waits for a slot; without one it draws the latest state."""
 ABSENT, GONE = 6.0, 120.0
-"""Seconds without a tick after which a growing result may lose its place to another, and loses it anyway."""
+"""Seconds without a tick after which a growing result may be dropped for another, and is dropped anyway."""
 
 
 class Result(Protocol):
-    """What is trained step by step."""
+    """A run or a sweep as its training yields it."""
 
     @property
     def complete(self) -> bool: ...
@@ -45,48 +45,48 @@ V = TypeVar("V", bound=Result)
 
 
 class _Growing(Generic[V]):
-    """A result in the making; its lock is held by whoever trains it."""
+    """A result that is being trained; the session that trains it holds its lock."""
 
     def __init__(self, steps: Iterator[V]) -> None:
         self.steps, self.lock = steps, threading.Lock()
-        self.born = self.trained = time.monotonic()
+        self.created = self.trained = time.monotonic()
         self.latest: V | None = None
-        self.polished = False
+        self.finalized = False
         self.visitors: dict[str, float] = {}
-        self.looked: set[str] = set()
+        self.given: set[str] = set()
 
     def active(self, now: float) -> bool:
         return self.absent(now) < ABSENT
 
     def absent(self, now: float) -> float:
-        """Seconds since a page last asked for it."""
+        """Seconds since a page last asked for the result."""
         return 0.0 if self.lock.locked() else now - max(self.visitors.values(), default=0.0)
 
 
-class Shared(Generic[K, V]):
-    """Results by their key.
+class ResultCache(Generic[K, V]):
+    """Results by key: an LRU cache of the finished ones, and those that are being trained.
 
-    ``train(key)`` yields a result as it grows. ``brief(key)``: it takes no longer than a moment.
-    ``large(key)``: its beginning takes long and cannot be cut. ``polish(result)`` computes what a finished
-    one has besides.
+    ``train(key)`` yields the states of a result. ``is_quick(key)``: the whole training fits into one slot.
+    ``slow_start(key)``: its first step takes long and cannot be divided. ``finalize(result)`` computes what a
+    finished result holds besides.
     """
 
     def __init__(
         self,
         train: Callable[[K], Iterator[V]],
-        brief: Callable[[K], bool],
-        large: Callable[[K], bool],
-        polish: Callable[[V], object] = lambda _: None,
+        is_quick: Callable[[K], bool],
+        slow_start: Callable[[K], bool],
+        finalize: Callable[[V], object] = lambda _: None,
         megabytes: int = KEPT_MEGABYTES,
     ) -> None:
-        self._train, self._brief, self._large, self._polish = train, brief, large, polish
-        self._room = megabytes * 1_000_000
+        self._train, self._is_quick, self._slow_start, self._finalize = train, is_quick, slow_start, finalize
+        self._capacity = megabytes * 1_000_000
         self._lock = threading.Lock()
         self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._growing: dict[K, _Growing[V]] = {}
 
     def kept(self, key: K) -> V | None:
-        """The finished result if there is one."""
+        """The finished result, or None."""
         with self._lock:
             self._make_room(time.monotonic())
             if key not in self._kept:
@@ -95,57 +95,57 @@ class Shared(Generic[K, V]):
             return self._kept[key][0]
 
     def finished(self, key: K, patience: float = PATIENCE) -> V | None:
-        """The finished result, trained now if that takes a moment; None for one that grows or has to wait."""
+        """The finished result, trained now if it is quick; None if it is still growing or no slot is free."""
         try:
-            return self._at_once(key, patience) if self._brief(key) else self.kept(key)
+            return self._at_once(key, patience) if self._is_quick(key) else self.kept(key)
         except BusyError:
             return None
 
-    def grown(self, key: K, name: str) -> V:
-        """The result, a little further than at the last call; one more of this ``name`` gives up the other.
+    def advance(self, key: K, name: str) -> V:
+        """Train for one tick and return the latest state; a session grows one result per ``name``.
 
-        :raises BusyError: there is nothing to show yet, and no turn or no place for it now.
+        :raises BusyError: there is no state to show yet, and no slot for it or too many results are growing.
         """
-        if self._brief(key):
+        if self._is_quick(key):
             return self._at_once(key, PATIENCE)
         while True:
             found = self.kept(key)
             if found is not None:
                 return found
-            growing = self._place(key, name)
+            growing = self._request(key, name)
             latest = growing.latest
-            if latest is not None and not self._has_looked(growing):
+            if latest is not None and not self._was_given(growing):
                 return latest
             if latest is None:
                 wait(partial(growing.lock.acquire, True), PATIENCE, SLOW)
             elif not growing.lock.acquire(blocking=False):
-                return latest  # another page trains it at this moment
+                return latest  # another session is training it
             try:
-                if self._growing.get(key) is growing:  # else it was finished or given up meanwhile
-                    return self._further(key, growing)
+                if self._growing.get(key) is growing:  # if not, it was finished or dropped meanwhile
+                    return self._train_for_a_tick(key, growing)
             finally:
                 growing.lock.release()
 
     @staticmethod
-    def _has_looked(growing: _Growing[V]) -> bool:
-        """Whether this visitor has been given what there was before; noted as given now.
+    def _was_given(growing: _Growing[V]) -> bool:
+        """Whether this session was given an earlier state; it counts as given from now on.
 
-        The beginning of a large result takes longer than a tick, which then ends the script that trained it
-        before it has drawn: the next one draws first and trains afterwards.
+        A slow start takes longer than a tick, and the next tick then ends the script that trained it before
+        that script has drawn: so the next one draws first and trains afterwards.
         """
-        me = st.session_state["visitor"]
-        looked = me in growing.looked
-        growing.looked.add(me)
-        return looked
+        session = st.session_state["visitor"]
+        given = session in growing.given
+        growing.given.add(session)
+        return given
 
     def growing(self) -> int:
-        """How many results grow at this moment."""
+        """Number of results that are growing."""
         now = time.monotonic()
         with self._lock:
-            return sum(not self._brief(key) and each.active(now) for key, each in self._growing.items())
+            return sum(not self._is_quick(key) and each.active(now) for key, each in self._growing.items())
 
     def tick(self) -> float:
-        """Seconds from tick to tick of a page: more where many grow, for drawing them takes time too."""
+        """Seconds between the ticks of a page: more when many results grow, as drawing takes time too."""
         return TICK * max(1.0, self.growing() / 2)
 
     def _at_once(self, key: K, patience: float) -> V:
@@ -154,72 +154,72 @@ class Shared(Generic[K, V]):
             found = self.kept(key)
             if found is not None:
                 return found
-            growing = self._place(key)
+            growing = self._request(key)
             left = max(0.0, end - time.monotonic())
             wait(partial(growing.lock.acquire, True), left, QUICK)
             try:
                 if self._growing.get(key) is not growing:
-                    continue  # another page has finished it meanwhile, or failed
+                    continue  # another session has finished it meanwhile, or failed
                 left = max(0.0, end - time.monotonic())
-                with QUICK.slot(growing.born, left), self._forgotten_if_it_fails(key, growing):
+                with QUICK.slot(growing.created, left), self._dropped_on_error(key, growing):
                     for latest in growing.steps:
                         growing.latest = latest
-                    self._polish(latest)  # in the same turn
+                    self._finalize(latest)  # in the same slot
                 return self._keep(key, latest)
             finally:
                 growing.lock.release()
 
-    def _further(self, key: K, growing: _Growing[V]) -> V:
-        slow = SLOW if self._large(key) else QUICK
+    def _train_for_a_tick(self, key: K, growing: _Growing[V]) -> V:
+        slow = SLOW if self._slow_start(key) else QUICK
         end = time.monotonic() + (BUDGET if self.growing() < 2 else BUDGET / 2)
         try:
-            with self._forgotten_if_it_fails(key, growing):
+            with self._dropped_on_error(key, growing):
                 if growing.latest is None:
-                    with slow.slot(growing.born):
+                    with slow.slot(growing.created):
                         growing.latest = next(growing.steps)
-                elif not growing.polished and not len(QUICK):
-                    # Only now, and where nobody waits for anything: a first paint does not wait for it.
+                elif not growing.finalized and not len(QUICK):
+                    # Not before the first state was drawn, and only while no other session waits for a slot.
                     with suppress(BusyError):
-                        self._polish_in_turn(growing, slow, patience=0.0)
+                        self._finalize_in_slot(growing, slow, patience=0.0)
                 while not growing.latest.complete and time.monotonic() < end:
                     with QUICK.slot(growing.trained + LATER, patience=PIECE):
                         growing.latest = next(growing.steps)
                     growing.trained = time.monotonic()
                 if growing.latest.complete:
-                    self._polish_in_turn(growing, slow, PATIENCE)
+                    self._finalize_in_slot(growing, slow, PATIENCE)
                     return self._keep(key, growing.latest)
         except BusyError:
             if growing.latest is None:
                 raise
         return growing.latest
 
-    def _polish_in_turn(self, growing: _Growing[V], queue: ComputeQueue, patience: float) -> None:
-        if growing.latest is not None and not growing.polished:
+    def _finalize_in_slot(self, growing: _Growing[V], queue: ComputeQueue, patience: float) -> None:
+        if growing.latest is not None and not growing.finalized:
             with queue.slot(growing.trained, patience):
-                self._polish(growing.latest)
-                growing.polished = True
+                self._finalize(growing.latest)
+                growing.finalized = True
 
-    def _place(self, key: K, name: str = "") -> _Growing[V]:
-        """The growing result of a key, with this visitor among those who want it."""
-        me, left = _visitor(self, key, name)
+    def _request(self, key: K, name: str = "") -> _Growing[V]:
+        """The growing result of a key, with this session among those that ask for it."""
+        session, left = _register(key, name)
         now = time.monotonic()
         with self._lock:
             if left in self._growing:
-                self._growing[left].visitors.pop(me, None)
+                self._growing[left].visitors.pop(session, None)
                 if not self._growing[left].active(now):
                     del self._growing[left]
             if key not in self._growing:
-                self._make_room(now, one_more=not self._brief(key))
+                self._make_room(now, one_more=not self._is_quick(key))
                 self._growing[key] = _Growing(self._train(key))
-            self._growing[key].visitors[me] = now
+            self._growing[key].visitors[session] = now
             return self._growing[key]
 
     def _make_room(self, now: float, one_more: bool = False) -> None:
-        """Give up what no page asks for any more; what grows, where its place is wanted or after a while."""
+        """Drop results that no page asks for: after a while, or earlier if one more wants to grow."""
         for key, each in list(self._growing.items()):
-            if each.absent(now) > (ABSENT if self._brief(key) else GONE):
+            if each.absent(now) > (ABSENT if self._is_quick(key) else GONE):
                 del self._growing[key]
-        growing = [key for key in self._growing if not self._brief(key)]
+        growing = [key for key in self._growing if not self._is_quick(key)]
         if one_more and len(growing) >= MOST_GROWING:
             longest = max(growing, key=lambda key: self._growing[key].absent(now))
             if self._growing[longest].active(now):
@@ -232,13 +232,13 @@ class Shared(Generic[K, V]):
             self._growing.pop(key, None)
             self._kept[key] = result, size
             self._kept.move_to_end(key)
-            while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > self._room:
+            while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > self._capacity:
                 self._kept.popitem(last=False)
         return result
 
     @contextmanager
-    def _forgotten_if_it_fails(self, key: K, growing: _Growing[V]) -> Iterator[None]:
-        """A training that raised cannot go on: the next who asks for it begins anew."""
+    def _dropped_on_error(self, key: K, growing: _Growing[V]) -> Iterator[None]:
+        """Drop a training that raised, since its iterator is spent: the next request starts a new one."""
         try:
             yield
         except BusyError:
@@ -250,18 +250,18 @@ class Shared(Generic[K, V]):
             raise
 
 
-def _visitor(shared: Shared, key: Hashable, name: str) -> tuple[str, Any]:
-    """This session's name, and the key that it had asked for under this name before, if another."""
-    me = st.session_state.setdefault("visitor", uuid.uuid4().hex)
+def _register(key: Hashable, name: str) -> tuple[str, Any]:
+    """This session's id, and the other key that it requested under this name before, if any."""
+    session = st.session_state.setdefault("visitor", uuid.uuid4().hex)
     if not name:
-        return me, None
+        return session, None
     before = st.session_state.get(f"growing {name}")
     st.session_state[f"growing {name}"] = key
-    return me, before if before != key else None
+    return session, before if before != key else None
 
 
-def tell(busy: BusyError, meanwhile: Callable[[], object] | None = None) -> NoReturn:
-    """Say that the room is busy, draw what may stand there meanwhile, and let the page ask again itself."""
+def show_busy(busy: BusyError, meanwhile: Callable[[], object] | None = None) -> NoReturn:
+    """Show the notice that the server is busy, draw ``meanwhile``, and let the page ask again by itself."""
     ahead = "1 run is" if busy.ahead <= 1 else f"{busy.ahead} runs are"
     words = f"The room is busy: {ahead} training before yours, which then starts by itself."
     st.info(words, icon=":material/hourglass_top:")
@@ -272,13 +272,13 @@ def tell(busy: BusyError, meanwhile: Callable[[], object] | None = None) -> NoRe
 
 
 def _again(since: float) -> None:
-    """Called every second; where the page has ticks of its own it is drawn anew before its time has come."""
+    """Rerun the page once the queue is short; on a page with ticks of its own a tick does so earlier."""
     if time.monotonic() - since > 2.5 and len(QUICK) <= QUICK.most // 2:
         st.rerun()
 
 
 def size_of(value: object) -> int:
-    """Bytes of all arrays and tensors that a value holds, each counted once."""
+    """Bytes of all arrays and tensors reachable from a value, each counted once."""
     seen: set[int] = set()
 
     def bytes_in(node: object) -> int:
@@ -292,7 +292,7 @@ def size_of(value: object) -> int:
         if isinstance(node, nn.Module):
             return sum(each.nbytes for each in node.parameters())
         if isinstance(node, dict):
-            # A copy: another page may compute something at this moment that its object then keeps.
+            # A copy: another session may add a cached property to the object at the same time.
             return sum(bytes_in(each) for each in list(node.values()))
         if isinstance(node, list | tuple):
             return sum(bytes_in(each) for each in node)

@@ -1,6 +1,6 @@
-"""Runs that visitors share: trained once for all who open the same experiment, at once or as it grows.
+"""Runs that all sessions share: trained once per experiment, at once or tick by tick.
 
-Who may train, and how many results grow and are kept, is decided in ``result_cache`` and ``queue``.
+``result_cache`` and ``queue`` decide which session trains, and how many results grow and are kept.
 """
 
 import gc
@@ -13,23 +13,23 @@ from lora_core.experiment import Experiment
 from lora_core.training.run import Run, train
 from lora_core.training.run import run as train_to_the_end
 from pages.runtime.queue import PATIENCE, BusyError
-from pages.runtime.result_cache import Shared, tell
+from pages.runtime.result_cache import ResultCache, show_busy
 
 AT_ONCE = 3e9
-"""Multiply-adds that a visitor may wait for: about a third of a second on one core."""
+"""Multiply-adds of the longest quick run: about a third of a second on one core."""
 LARGE = 256 * 256
-"""Weights of a layer whose data and floors take long by themselves."""
+"""Weights above which a layer's data and floors alone take long."""
 SWITCH = 5e-4
-"""Seconds for which a thread keeps the interpreter while another waits for it."""
+"""Seconds for which a thread keeps the GIL while another one waits for it."""
 
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> bool:
-    """Once a process: train once, and take all that is loaded out of the garbage collector's rounds.
+    """Train once per process, and exclude all loaded objects from garbage collection.
 
-    One thread, because the products of a small layer are slower on two, and visitors share the cores. A
-    short switch interval, because torch lets go of the interpreter at each small product: at the usual 5 ms
-    a run of 0.05 s took 0.4 s beside a few pages that were being drawn.
+    One thread, because products of small matrices are slower on two, and sessions share the cores. A short
+    switch interval, because torch releases the GIL around every small matmul: at the default of 5 ms a run of
+    0.05 s took 0.4 s beside a few pages that were being drawn.
     """
     import torch
 
@@ -42,46 +42,46 @@ def warm_up() -> bool:
 
 
 def work(experiment: Experiment) -> float:
-    """Multiply-adds of a whole run, roughly; the constant stands for what each update costs at any size."""
+    """Estimated multiply-adds of a run; the constant is the cost of an update at any size."""
     e = experiment
     update = e.in_features * (e.in_features + 512) * e.out_features + 4 * e.in_features**2 * e.rank
     return e.epochs * (update + 400_000)
 
 
-def large(experiment: Experiment) -> bool:
-    """Whether its data and floors take long however little is trained."""
+def slow_start(experiment: Experiment) -> bool:
+    """Whether data and floors take long, however few epochs are trained."""
     return experiment.in_features * experiment.out_features > LARGE
 
 
-def brief(experiment: Experiment) -> bool:
-    """Whether the whole run takes no longer than a moment."""
-    return work(experiment) <= AT_ONCE and not large(experiment)
+def is_quick(experiment: Experiment) -> bool:
+    """Whether the whole run fits into one slot."""
+    return work(experiment) <= AT_ONCE and not slow_start(experiment)
 
 
-RUNS: Shared[Experiment, Run] = Shared(
+RUNS: ResultCache[Experiment, Run] = ResultCache(
     lambda experiment: train(experiment),
-    brief=brief,
-    large=large,
-    polish=lambda run: run.problem.floors(),
+    is_quick=is_quick,
+    slow_start=slow_start,
+    finalize=lambda run: run.problem.floors(),
 )
 
 
 def finished_run(experiment: Experiment, patience: float = PATIENCE) -> Run | None:
-    """The run, trained now where that takes a moment; None for one that has yet to grow, or to wait."""
+    """The run, trained now if it is quick; None if it is still growing or no slot is free."""
     return RUNS.finished(experiment, patience)
 
 
 def kept_run(experiment: Experiment) -> Run | None:
-    """The run if it is trained already."""
+    """The run if it is trained already, else None."""
     return RUNS.kept(experiment)
 
 
-def grown_run(experiment: Experiment, meanwhile: Callable[[], object] | None = None) -> Run:
-    """The run, a little further than at the last call; another experiment in its place cancels it.
+def advance_run(experiment: Experiment, meanwhile: Callable[[], object] | None = None) -> Run:
+    """The run after one more tick of training; a session grows one run, so a new experiment cancels the last.
 
-    Where the room is busy the page ends here, with a notice, what ``meanwhile`` draws, and another try.
+    When the server is busy the script ends here: it shows a notice, draws ``meanwhile`` and reruns by itself.
     """
     try:
-        return RUNS.grown(experiment, "run")
+        return RUNS.advance(experiment, "run")
     except BusyError as busy:
-        tell(busy, meanwhile)
+        show_busy(busy, meanwhile)

@@ -18,7 +18,7 @@ from lora_core.training.run import Run
 from lora_core.training.sweep import Sweep
 from pages.components.live_chart import live_chart, preload
 from pages.components.still_chart import steady_chart
-from pages.runtime.runs import RUNS, finished_run, grown_run, warm_up
+from pages.runtime.runs import RUNS, advance_run, finished_run, warm_up
 from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
 from pages.stage.acts import perform, remember_guess
 from pages.stage.keys import stage_keys
@@ -74,7 +74,7 @@ def _picture(stage: Stage, experiment: Experiment, growing: bool) -> None:
 def _draw_loss(stage: Stage, experiment: Experiment) -> bool:
     """Draw the run as far as it is, and return whether that is all of it."""
     scene, revealed = stage.scene, stage.is_revealed
-    run = grown_run(experiment)
+    run = advance_run(experiment)
     info = _info(scene, run)
     guess = _guess_of(stage, Unit.LOSS)
     ends = None if guess is None and not _guesses(scene, Unit.LOSS) else _ends(scene)

@@ -12,7 +12,7 @@ from lora_core.talk.numbers import SceneNumbers
 from lora_core.talk.scenes import Scene, Talk, check, own_talk, read_talk
 from pages.runtime import sweeps
 from pages.runtime.callbacks import whole
-from pages.runtime.runs import brief, finished_run, grown_run
+from pages.runtime.runs import advance_run, finished_run, is_quick
 from pages.stage.acts import open_talk, perform
 from pages.stage.join import draw_address
 from pages.stage.state import HIDEABLE, Stage, current
@@ -26,9 +26,8 @@ def facts_of(scene: Scene) -> SceneNumbers:
 
     Where the room is busy the page ends here, with a notice and another try.
     """
-    return SceneNumbers(
-        grown_run(scene.experiment), None if scene.beside is None else grown_run(scene.beside)
-    )
+    beside = None if scene.beside is None else advance_run(scene.beside)
+    return SceneNumbers(advance_run(scene.experiment), beside)
 
 
 def checked_talk(text: str) -> Talk:
@@ -133,9 +132,9 @@ def _hide(stage: Stage) -> None:
 
 def _check_size(scene: Scene, name: str, experiment: Experiment) -> None:
     """Refuse what takes longer than a moment, be it for its updates or for its data and floors."""
-    quick = brief(experiment)
+    quick = is_quick(experiment)
     if scene.view == "ranks":
-        quick = quick and sweeps.brief(sweeps.ranks_plan(experiment))
+        quick = quick and sweeps.is_quick(sweeps.ranks_plan(experiment))
     if not quick:
         e = experiment
         raise ValueError(
