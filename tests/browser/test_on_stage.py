@@ -350,10 +350,10 @@ def test_a_slider_in_use_keeps_its_arrows_until_it_is_let_go(tab: Page) -> None:
     at_scene(page, 3)
 
 
-def dragged(page: Page, slider: Locator) -> str:
-    """Drag a slider's handle with the pointer and return the value that it then has."""
+def drag(page: Page, slider: Locator) -> None:
+    """Drag a slider's handle with the pointer to another value."""
     before = slider.get_attribute("aria-valuetext")
-    box = slider.bounding_box()
+    box = slider.locator("xpath=../..").bounding_box()  # the slider itself is hidden within its handle
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
@@ -361,22 +361,20 @@ def dragged(page: Page, slider: Locator) -> str:
     page.mouse.move(x + 40, y, steps=4)
     page.mouse.up()
     expect(slider).not_to_have_attribute("aria-valuetext", before or "")
-    return slider.get_attribute("aria-valuetext") or ""
 
 
 def test_a_remote_moves_the_talk_after_a_slider_was_dragged(tab: Page) -> None:
     page = tab
     go(page, 2)
-    rank = page.get_by_test_id("stSidebar").get_by_role("slider", name="Rank", exact=True)
-    dragged(page, rank)
+    rank = page.locator(".st-key-rank").get_by_role("slider")
+    drag(page, rank)
     page.keyboard.press("PageDown")
     at_scene(page, 3)
     page.keyboard.press("PageUp")
     at_scene(page, 2)
     last = len(TALK) - 1
     go(page, last)
-    value = dragged(page, rank)
-    page.wait_for_url(f"**rank={value}*")
+    drag(page, rank)
     expect(rank).to_be_focused()
     page.keyboard.press("PageDown")  # no scene is left to go to
     page.keyboard.press("PageUp")
@@ -490,6 +488,7 @@ def test_help_black_screen_and_full_screen(tab: Page) -> None:
     keys = overlay(page, "help")
     expect(keys).to_contain_text("Page Down")
     expect(keys).to_contain_text("Next scene")
+    assert keys.evaluate("dialog => dialog.scrollHeight <= dialog.clientHeight")
     assert all(size >= 24 for size in keys.locator("dd").evaluate_all(SIZES))
     page.keyboard.press("Escape")
     expect(keys).to_be_hidden()
