@@ -104,7 +104,7 @@ def _other(experiment: Experiment, start: int | None) -> Run | None:
 def _started_elsewhere(experiment: Experiment, start: int, _run: Run) -> Run:
     """The same experiment from another random A."""
     stream = torch.Generator().manual_seed((experiment.seed + start) % 2**32).get_state()
-    with QUICK.turn():
+    with QUICK.slot():
         return train_to_the_end(experiment, replace(_run.problem, adapter_stream=stream))
 
 
