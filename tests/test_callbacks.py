@@ -18,7 +18,7 @@ from lora_core.figures.ranks.numbers import ranks_info
 from lora_core.talk.scenes import own_talk
 from lora_core.training.sweep import sweep
 from pages.components import live_chart, rank_chart, time_machine
-from pages.runtime.callbacks import whole
+from pages.runtime.callbacks import run_to_completion
 from pages.stage.acts import KEYS_KEY, act_on_keys
 from pages.stage.state import STAGE, Stage
 from pages.ui.controls import CONTROLS, set_field, set_fields
@@ -100,7 +100,7 @@ def test_a_callback_that_is_not_whole_would_be_left_half_done(ended: Ended) -> N
         set_field("seed", 9)
 
     halves = [len(session) for session, was_ended in ended(two) if was_ended]
-    wholes = [len(session) for session, was_ended in ended(whole(two)) if was_ended]
+    wholes = [len(session) for session, was_ended in ended(run_to_completion(two)) if was_ended]
     assert halves == [0, 1]
     assert wholes == [2, 2]
 

@@ -18,7 +18,7 @@ from lora_core.figures.loss.drawing import loss_drawing
 from lora_core.figures.loss.numbers import LossInfo, alt_text
 from pages.components.message import Figure, pack
 from pages.components.serving import component
-from pages.runtime.callbacks import last_told, whole
+from pages.runtime.callbacks import component_value, run_to_completion
 
 _DRAW = "(component, chart) => component.data && chart.default(component, window.Plotly)"
 
@@ -62,9 +62,9 @@ def live_chart(
         "dark": palette.DARK,
     }
 
-    @whole
+    @run_to_completion
     def told() -> None:
-        epoch = last_told(key, "epoch")
+        epoch = component_value(key, "epoch")
         if on_epoch is not None and isinstance(epoch, int):
             on_epoch(epoch)
 

@@ -18,7 +18,7 @@ from lora_core.figures.ranks.numbers import RanksInfo, rank_words
 from lora_core.formatting import loss_text, percent_text
 from pages.components.message import pack
 from pages.components.serving import component
-from pages.runtime.callbacks import last_told, whole
+from pages.runtime.callbacks import component_value, run_to_completion
 
 _KIT = ("kit/dom.js", "kit/series.js", "kit/theme.js", "still_chart/steady_chart.js")
 _DRAW = """(component, chart, dom, series, theme, steady) => component.data &&
@@ -65,9 +65,9 @@ def rank_chart(
     at the nearest trained one.
     """
 
-    @whole
+    @run_to_completion
     def picked() -> None:
-        chosen = last_told(key, "rank")
+        chosen = component_value(key, "rank")
         if chosen is not None and int(chosen) in info.ranks:
             on_pick(int(chosen))
 
@@ -87,9 +87,9 @@ def click_message(figure: go.Figure, *, alt: str, height: int) -> bytes:
 def click_chart(message: bytes, *, key: str, on_click: Callable[[int, int], None]) -> None:
     """Show what `click_message` packed; ``on_click`` is called with row and column of the cell clicked."""
 
-    @whole
+    @run_to_completion
     def clicked() -> None:
-        cell = last_told(key, "cell")
+        cell = component_value(key, "cell")
         if isinstance(cell, list) and len(cell) == 2:
             on_click(int(cell[0]), int(cell[1]))
 

@@ -18,7 +18,7 @@ from lora_core.figures import palette
 from lora_core.figures.inside.matrices import NAMES, MatricesInfo, averaged, label, scaling_text
 from lora_core.formatting import loss_text
 from pages.components.serving import component
-from pages.runtime.callbacks import last_told, whole
+from pages.runtime.callbacks import component_value, run_to_completion
 
 _KIT = ("kit/dom", "kit/theme", "kit/series", "playback/player", "kit/keys", "playback/transport")
 _DRAW = (
@@ -33,9 +33,9 @@ def time_machine(message: bytes, *, key: str, on_epoch: Callable[[int], None]) -
     the maps are painted for the first time the page is run again.
     """
 
-    @whole
+    @run_to_completion
     def told() -> None:
-        epoch = last_told(key, "epoch")
+        epoch = component_value(key, "epoch")
         if isinstance(epoch, int):
             on_epoch(epoch)
 

@@ -8,7 +8,7 @@ from lora_core.figures.inside import digits as figure
 from lora_core.formatting import percent_text, plural
 from lora_core.training.run import Run
 from pages.inside.parts import INPUT
-from pages.runtime.callbacks import whole
+from pages.runtime.callbacks import run_to_completion
 from pages.ui.theme import is_dark
 
 
@@ -76,7 +76,7 @@ def _draw_row(run: Run, info: figure.GalleryInfo, name: str, indices: np.ndarray
     )  # fmt: skip
 
 
-@whole
+@run_to_completion
 def _trace(name: str) -> None:
     chosen = st.session_state.get(f"trace {name}")
     if chosen is not None:

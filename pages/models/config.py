@@ -11,7 +11,7 @@ import streamlit as st
 
 from lora_core.models import CATALOGUE, FAMILIES, Head, ModelShape
 from lora_core.models.config import parse
-from pages.runtime.callbacks import whole
+from pages.runtime.callbacks import run_to_completion
 
 OWN = "your own config.json"
 CONFIG = "model_config"
@@ -94,13 +94,13 @@ def write_link(name: str, model: Model) -> str:
     )
 
 
-@whole
+@run_to_completion
 def _take_paste() -> None:
     if (st.session_state.get(CONFIG) or "").strip():
         st.session_state["model_name"] = OWN
 
 
-@whole
+@run_to_completion
 def _take_upload() -> None:
     """Put an uploaded file where a pasted one would stand, if it can be one at all."""
     file = st.session_state.get("model_upload")

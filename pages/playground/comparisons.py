@@ -10,7 +10,7 @@ import streamlit as st
 
 from lora_core.experiment import LIMITS, Experiment
 from lora_core.training.run import Run
-from pages.runtime.callbacks import whole
+from pages.runtime.callbacks import run_to_completion
 from pages.runtime.runs import finished_run
 from pages.ui.chosen_epoch import forget_epoch
 from pages.ui.link import differences, name_of
@@ -77,7 +77,7 @@ def draw_pins(experiment: Experiment) -> None:
             st.button("Clear pins", icon=":material/clear_all:", on_click=_change, args=([],))
 
 
-@whole
+@run_to_completion
 def _change(kept: list[Experiment]) -> None:
     st.session_state[_PINS] = kept
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.training.run import Run
-from pages.runtime.callbacks import whole
+from pages.runtime.callbacks import run_to_completion
 from pages.ui.controls import set_fields
 from pages.ui.text import harmless
 
@@ -43,7 +43,7 @@ def draw_exports(run: Run) -> None:
         st.warning(trouble, icon=":material/error:")
 
 
-@whole
+@run_to_completion
 def _read_upload() -> None:
     """Put an uploaded experiment into the controls, or keep the present one and say why."""
     file = st.session_state.get("upload")

@@ -1,4 +1,4 @@
-"""Callbacks that are done as a whole, whatever key or click comes meanwhile."""
+"""Callbacks that run to completion, although Streamlit may end them when a newer rerun is requested."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -10,28 +10,27 @@ from streamlit.runtime.scriptrunner import RerunException
 P = ParamSpec("P")
 
 
-def whole(callback: Callable[P, None]) -> Callable[P, None]:
-    """Let a callback come to its end.
+def run_to_completion(callback: Callable[P, None]) -> Callable[P, None]:
+    """Call a callback again if Streamlit ends it; the callback must be idempotent.
 
-    Where it looks into the session Streamlit ends it, half done, if a newer run is wanted by then, and does
-    not call it again. So it is begun once more, as nothing newer is wanted then. To do it twice must do no
-    harm.
+    Every access to the session raises ``RerunException`` if a newer rerun has been requested, and Streamlit
+    does not repeat the callback (seen in 1.67.0). The request is taken then, so nothing ends the second call.
     """
 
     @wraps(callback)
-    def done(*args: P.args, **kwargs: P.kwargs) -> None:
+    def completed(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             callback(*args, **kwargs)
         except RerunException:
             callback(*args, **kwargs)
             raise
 
-    return done
+    return completed
 
 
-def last_told(key: str, name: str) -> Any:
-    """What a component has told under a name; None too where it went with its page before its word was heard.
+def component_value(key: str, name: str) -> Any:
+    """A value that a component has sent, or None if the session no longer has the component's state.
 
-    On the browser's Back its callback may still be called, for a session that no longer knows it.
+    On the browser's Back Streamlit may call the callback of a component whose page was left (seen in 1.67.0).
     """
     return st.session_state.get(key, {}).get(name)

@@ -1,7 +1,7 @@
 """Results that all sessions share: trained once, kept while the memory limit allows.
 
 A quick result is trained in one slot of the compute queue by the first session that asks; the others wait for
-it. A longer one grows: each tick of each page that shows it trains some more steps, and all see the same state.
+it. A longer one grows: each tick of each page that shows it trains some steps more, and all see the same.
 There is no background thread: a result that no page asks for any more stops growing and is dropped.
 """
 

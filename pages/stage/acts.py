@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from lora_core.talk.scenes import Talk
-from pages.runtime.callbacks import last_told
+from pages.runtime.callbacks import component_value
 from pages.stage.state import HIDEABLE, STAGE, Stage, current
 from pages.ui.controls import RANKS
 
@@ -44,7 +44,7 @@ def act_on_keys() -> None:
 
     They stay in the session until newer ones replace them: a run that is ended here leaves them to the next.
     """
-    sent = last_told(KEYS_KEY, "acts")
+    sent = component_value(KEYS_KEY, "acts")
     if sent:
         perform_from_keys(current(), int(sent["first"]), [str(act) for act in sent["acts"]])
 

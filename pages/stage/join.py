@@ -14,7 +14,7 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.talk.scenes import own_talk
-from pages.runtime.callbacks import whole
+from pages.runtime.callbacks import run_to_completion
 from pages.stage.state import Stage, current
 from pages.ui.controls import value_text
 from pages.ui.link import differences
@@ -131,7 +131,7 @@ def _note(base: str) -> str:
     return ""
 
 
-@whole
+@run_to_completion
 def _take_address() -> None:
     stage, text = current(), st.session_state.get(_ADDRESS) or ""
     stage.trouble_address = ""
@@ -141,7 +141,7 @@ def _take_address() -> None:
         stage.trouble_address = str(error)
 
 
-@whole
+@run_to_completion
 def _use(address: str) -> None:
     st.session_state[_ADDRESS] = address
     _take_address()

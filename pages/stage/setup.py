@@ -11,7 +11,7 @@ from lora_core.formatting import plural
 from lora_core.talk.numbers import SceneNumbers
 from lora_core.talk.scenes import Scene, Talk, check, own_talk, read_talk
 from pages.runtime import sweeps
-from pages.runtime.callbacks import whole
+from pages.runtime.callbacks import run_to_completion
 from pages.runtime.runs import advance_run, finished_run, is_quick
 from pages.stage.acts import open_talk, perform
 from pages.stage.join import draw_address
@@ -102,7 +102,7 @@ def _draw_file(stage: Stage) -> None:
         st.error(f"The file was not opened: `{stage.trouble}`", icon=":material/error:")
 
 
-@whole
+@run_to_completion
 def _take_upload() -> None:
     """Put an uploaded talk on the stage, or keep the present one and say why."""
     stage, file = current(), st.session_state.get(_UPLOAD)
@@ -117,12 +117,12 @@ def _take_upload() -> None:
         stage.trouble = harmless(str(error), 600)
 
 
-@whole
+@run_to_completion
 def _restore() -> None:
     open_talk(own_talk())
 
 
-@whole
+@run_to_completion
 def _hide(stage: Stage) -> None:
     chosen = st.session_state.get(_HIDDEN)
     if chosen is not None:  # else it went with its page

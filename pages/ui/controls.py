@@ -14,7 +14,7 @@ import streamlit as st
 from lora_core.accounting import break_even_storage
 from lora_core.experiment import LIMITS, Experiment, Shift, Task
 from lora_core.fields import Choice, Flag, FloatRange, IntRange
-from pages.runtime.callbacks import whole
+from pages.runtime.callbacks import run_to_completion
 
 SIZES = (2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 RANKS = (*range(1, 17), 20, 24, 32, 48, 64, 96, 128)
@@ -105,7 +105,7 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
-@whole
+@run_to_completion
 def set_fields(experiment: Experiment) -> None:
     """Put an experiment into the controls; for callbacks, before the controls are drawn."""
     for name in CONTROLS:
