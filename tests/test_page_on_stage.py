@@ -322,7 +322,7 @@ def test_a_talk_of_ones_own_takes_the_stage_and_goes_again() -> None:
         (b"", "the talk has 0 scenes: it must have from 1 to 40."),
         (b"[one", "the talk is no TOML"),
         (b"a = " + 40_000 * b"[", "the talk is no TOML to be read: too many brackets in brackets."),
-        (OWN.replace("to = 10", f"to = 1{400 * '0'}").encode(), "scene one: guess.to is 1000"),
+        (OWN.replace("to = 10", f"to = 1{400 * '0'}").encode(), "scene one: guess.to is an integer of about"),
         (OWN.replace("= 20 }", "= 20, rank = 0 }", 1).encode(), "scene one: experiment.rank is 0: "),
         (OWN.replace('"Low"', '"Low", until = 3').encode(), "scene two: choices is"),
         (OWN.replace("to = 10", "to = 0.01").encode(), "scene one: guess: final_loss is computed as"),
