@@ -1,8 +1,21 @@
-"""One thread for every test: small products on two threads wait for each other, and on a busy machine a test
-of the plain loop then takes minutes. The playground's server and ``lora_core`` compute on one as well."""
+"""What holds for every test: one thread, and the same examples of hypothesis on every machine.
+
+Small products on two threads wait for each other, and on a busy machine a test of the plain loop then takes
+minutes. The playground's server and ``lora_core`` compute on one as well.
+"""
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "the same everywhere",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+settings.load_profile("the same everywhere")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from lora_core import PRESETS, Experiment, run
 from lora_core.experiment import LIMITS
@@ -12,45 +11,11 @@ from lora_core.findings.verdict import verdict
 from lora_core.formatting import loss_text
 from pages.runtime.runs import AT_ONCE, work
 from pages.ui.controls import CONTROLS, value_text
+from pages.ui.link import differences
+from tests.kit.pages import checked, open_page, said, shown
+from tests.kit.runs import CORNERS
 
 QUICK = [name for name, preset in PRESETS.items() if work(preset.experiment) <= AT_ONCE]
-
-VERDICTS = {
-    "dead": {"init": "zero"},
-    "diverged": {"optimizer": "sgd", "learning_rate": "1", "alpha": "64"},
-    "nothing": {"task": "noise"},
-    "too few": {"epochs": "10"},
-    "stuck": {"learning_rate": "0.00001"},
-    "overfitting": {"samples": "80", "noise": "0.5", "rank": "4"},
-    "break-even": {"rank": "48"},
-    "below": {},
-    "at": {"rank": "4"},
-    "above": {"rank": "8"},
-    "enough": {"task": "power-law", "decay": "3", "rank": "16"},
-    "no knee": {"task": "power-law", "rank": "4"},
-}
-
-
-def open_link(**link: str) -> AppTest:
-    """The playground as a link opens it."""
-    app = AppTest.from_file("../app.py", default_timeout=30)
-    for name, value in link.items():
-        app.query_params[name] = value
-    return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception[0].message
-    return app
-
-
-def said(app: AppTest) -> str:
-    return app.markdown[0].value.removeprefix("### ")
-
-
-def shown(app: AppTest) -> Experiment:
-    """The experiment that the controls hold."""
-    return Experiment.from_dict({name: app.session_state[name] for name in CONTROLS})
 
 
 def ends(name: str) -> list[object]:
@@ -61,7 +26,7 @@ def ends(name: str) -> list[object]:
 
 
 def test_the_first_paint_is_trained_and_one_rank_short() -> None:
-    app = open_link()
+    app = open_page()
     found = run(Experiment())
     assert said(app) == verdict(found).sentence
     assert all(each.help for each in app.metric)
@@ -69,7 +34,7 @@ def test_the_first_paint_is_trained_and_one_rank_short() -> None:
 
 
 def test_the_rank_slider_answers_with_the_run_of_its_rank() -> None:
-    app = open_link()
+    app = open_page()
     checked(app.select_slider(key="rank").set_value(4).run())
     assert said(app) == verdict(run(Experiment(rank=4))).sentence
     assert shown(app).rank == 4
@@ -83,7 +48,7 @@ def test_a_link_carries_every_field_at_its_ends(name: str, value: object) -> Non
         if "features" not in name
         else {"epochs": "2"}
     )
-    app = open_link(**(small | {name: value_text(value)}))
+    app = open_page(**(small | {name: value_text(value)}))
     assert app.session_state[name] == value
     assert not app.warning
 
@@ -91,7 +56,7 @@ def test_a_link_carries_every_field_at_its_ends(name: str, value: object) -> Non
 @pytest.mark.parametrize("name", CONTROLS)
 @pytest.mark.parametrize("nonsense", ["", "-1", "1e99", "nan", "∞", "<script>alert(1)</script>", "x" * 5000])
 def test_a_link_with_nonsense_opens_on_the_default_and_says_so(name: str, nonsense: str) -> None:
-    app = open_link(**{name: nonsense})
+    app = open_page(**{name: nonsense})
     assert app.session_state[name] == getattr(Experiment(), name)
     (warning,) = app.warning
     assert CONTROLS[name].label in warning.value
@@ -100,15 +65,15 @@ def test_a_link_with_nonsense_opens_on_the_default_and_says_so(name: str, nonsen
 
 
 def test_a_link_may_write_a_number_in_its_own_way() -> None:
-    app = open_link(learning_rate="1e-3", rank=" 17 ", alpha="8.25")
+    app = open_page(learning_rate="1e-3", rank=" 17 ", alpha="8.25")
     assert (shown(app).learning_rate, shown(app).rank, shown(app).alpha) == (0.001, 17, 8.25)
     assert not app.warning
     assert app.query_params == {"learning_rate": "0.001", "rank": "17", "alpha": "8.25"}
 
 
-@pytest.mark.parametrize("kind", VERDICTS)
+@pytest.mark.parametrize("kind", CORNERS)
 def test_every_verdict_appears_with_something_to_try(kind: str) -> None:
-    app = open_link(**VERDICTS[kind])
+    app = open_page(**differences(CORNERS[kind]))
     found = run(shown(app))
     assert verdict(found).kind == kind
     assert said(app) == verdict(found).sentence
@@ -121,7 +86,7 @@ def test_every_verdict_appears_with_something_to_try(kind: str) -> None:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_every_scene_sets_its_experiment_and_tells_its_verdict(name: str) -> None:
-    app = open_link()
+    app = open_page()
     app.session_state["scenes"] = True
     checked(app.run().button(key=f"scene {name}").click().run())
     assert shown(app) == PRESETS[name].experiment
@@ -129,14 +94,14 @@ def test_every_scene_sets_its_experiment_and_tells_its_verdict(name: str) -> Non
 
 
 def test_reset_returns_to_the_default() -> None:
-    app = open_link(rank="9", task="digits", seed="7")
+    app = open_page(rank="9", task="digits", seed="7")
     next(button for button in app.button if button.label == "Reset").click().run()
     assert shown(checked(app)) == Experiment()
 
 
 def test_a_control_that_cannot_apply_shows_the_value_in_use_and_keeps_its_own() -> None:
     link = {"in_features": "16", "out_features": "48", "samples": "100"}
-    app = open_link(task="digits", **link)
+    app = open_page(task="digits", **link)
     for label, used in (("In features", 64), ("Out features", 10), ("Samples", 1297)):
         control = next(each for each in app.select_slider if each.label == label)
         assert control.disabled
@@ -153,12 +118,12 @@ def test_a_control_that_cannot_apply_shows_the_value_in_use_and_keeps_its_own() 
 
 @pytest.mark.parametrize(("rank", "words"), [("20", "at most rank min(64, 10) = 10"), ("9", "break-even")])
 def test_a_rank_beyond_use_is_explained(rank: str, words: str) -> None:
-    app = open_link(out_features="10", rank=rank)
+    app = open_page(out_features="10", rank=rank)
     assert any(words in caption.value for caption in app.caption)
 
 
 def test_pins_travel_in_the_link_as_differences() -> None:
-    app = open_link(rank="4", pins="rank:2~rank:8,learning_rate:0.02~nonsense~rank:0")
+    app = open_page(rank="4", pins="rank:2~rank:8,learning_rate:0.02~nonsense~rank:0")
     names = [button.label for button in app.button if button.label.startswith("Unpin")]
     assert names == ["Unpin rank 2", "Unpin rank 8, learning rate 0.02"]
     checked(app.select_slider(key="rank").set_value(2).run())
@@ -166,7 +131,7 @@ def test_pins_travel_in_the_link_as_differences() -> None:
 
 
 def test_a_run_that_diverged_has_no_last_loss() -> None:
-    app = open_link(optimizer="sgd", learning_rate="1", alpha="64")
+    app = open_page(optimizer="sgd", learning_rate="1", alpha="64")
     found = run(Experiment(optimizer="sgd", learning_rate=1.0, alpha=64.0))
     assert found.lora.diverged_at is not None
     assert found.full.diverged_at is None
@@ -178,7 +143,7 @@ def test_a_run_that_diverged_has_no_last_loss() -> None:
 def test_a_long_run_grows_tick_by_tick_and_ends_as_the_run() -> None:
     experiment = replace(Experiment(), in_features=256, out_features=256, epochs=400)
     assert work(experiment) > AT_ONCE
-    app = open_link(in_features="256", out_features="256", epochs="400")
+    app = open_page(in_features="256", out_features="256", epochs="400")
     for _ in range(60):
         growing = said(app).startswith("Training")
         assert app.metric[1].label == ("Loss so far" if growing else "Final loss")

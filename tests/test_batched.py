@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment, Optimizer
@@ -15,16 +14,13 @@ from lora_core.training.batched import BatchedAdapters, BatchedFull
 from lora_core.training.engine import AdapterStart, reduce_sample
 from lora_core.training.start import start_of
 from lora_core.training.sweep import sweep
+from tests.kit.tensors import normal
 
 SMALL: dict[str, Any] = {"in_features": 12, "out_features": 9, "samples": 40, "true_rank": 3, "epochs": 60}
 
 
 def experiment_with(**fields: Any) -> Experiment:
     return Experiment(**fields)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("memory", [1, 20_000, 10**9])

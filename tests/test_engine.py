@@ -19,16 +19,7 @@ from lora_core.training.engine import (
     optimizer_of,
     reduce_sample,
 )
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def mixed_inputs(n: int, in_features: int) -> Tensor:
-    """Correlated, unequal in size and off centre."""
-    mixture = normal(in_features, in_features, seed=1) * torch.logspace(0, -2, in_features).double()
-    return normal(n, in_features) @ mixture + 0.3
+from tests.kit.tensors import mixed_inputs, normal
 
 
 def error(X: Tensor, R: Tensor, delta: Tensor, bias: Tensor | float = 0.0) -> Tensor:

@@ -20,7 +20,7 @@ from lora_core.figures.inside.drawing import largest, matrix_map, signed_text, t
 from lora_core.figures.inside.matrices import NAMES, block_mean, block_size, factors, matrices_info
 from lora_core.geometry import numerical_rank, principal_angles
 from lora_core.training.history import Snapshot
-from lora_core.training.start import lora_layer
+from tests.kit.runs import layer_of
 
 CASES = {
     "default": {"epochs": 60},
@@ -46,17 +46,6 @@ def last(found: Run) -> Snapshot:
 def delta(found: Run) -> torch.Tensor:
     A, B = factors(last(found))
     return found.experiment.scaling * A @ B
-
-
-def layer_of(found: Run) -> torch.nn.Module:
-    """The trained layer as a module in float64: the oracle of what the page says."""
-    layer, snapshot = lora_layer(found.experiment, found.problem, torch.float64), last(found)
-    with torch.no_grad():
-        layer.lora_A.copy_(snapshot.A)
-        layer.lora_B.copy_(snapshot.B)
-        if snapshot.bias is not None:
-            layer.linear.bias += snapshot.bias
-    return layer
 
 
 # --- matrices -----------------------------------------------------------------------------------------------

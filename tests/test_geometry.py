@@ -18,10 +18,7 @@ from lora_core.geometry import (
     truncate,
     truncate_factors,
 )
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from tests.kit.tensors import normal
 
 
 def orthonormal(rows: int, columns: int, seed: int = 0) -> Tensor:

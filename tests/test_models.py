@@ -1,6 +1,5 @@
 """Shapes of real models: published counts to the integer, closed forms, and what bad input gets told."""
 
-import json
 import math
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_core.models import (
@@ -24,14 +23,7 @@ from lora_core.models import (
     lora_code,
     target_names,
 )
-
-DATA = Path(__file__).parent / "data"
-FACTS = json.loads((DATA / "published_counts.json").read_text(encoding="utf-8"))
-TINY: dict[str, Any] = json.loads((DATA / "tiny_llama.json").read_text(encoding="utf-8"))
-
-
-def tiny(**changes: Any) -> ModelShape:
-    return ModelShape.from_config({**TINY, **changes})
+from tests.kit.models import FACTS, TINY, tiny
 
 
 def name_of(row: dict[str, Any]) -> str:
@@ -145,7 +137,6 @@ def test_a_fused_matrix_costs_what_q_and_v_cost_apart() -> None:
         assert shape.trainable(4, "qv") == layers * 2 * 4 * (width + width)
 
 
-@settings(deadline=None)
 @given(rank=st.integers(1, 65_536))
 def test_lora_is_linear_in_the_rank_and_never_clamped(rank: int) -> None:
     shape = tiny()

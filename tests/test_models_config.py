@@ -137,7 +137,7 @@ ANYTHING = st.recursive(
 FIELDS = st.sampled_from(sorted({field for entry in CATALOGUE.values() for field in entry.config}))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(name=st.sampled_from(sorted(CATALOGUE)), changes=st.dictionaries(FIELDS, ANYTHING, max_size=4))
 def test_any_value_in_any_field_is_counted_or_refused_in_a_sentence(
     name: str, changes: dict[str, Any]
@@ -150,7 +150,7 @@ def test_any_value_in_any_field_is_counted_or_refused_in_a_sentence(
         assert 0 < shape.trainable(1, "all-linear") < shape.total()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=200) | ANYTHING.map(lambda value: json.dumps(value) if value != HUGE else "7"))
 def test_any_text_is_refused_in_a_sentence(text: str) -> None:
     with pytest.raises(ValueError, match=":") as caught:

@@ -1,9 +1,5 @@
 """Memory to train and files to keep: sums by hand, and what papers and documentations have printed."""
 
-import json
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from lora_core.models import (
@@ -11,21 +7,13 @@ from lora_core.models import (
     PEAKS,
     SIZES,
     Adapter,
-    ModelShape,
     adapter_file_bytes,
     adapter_memory,
     compare_memory,
     full_memory,
 )
 from lora_core.models.memory import optimizer_bytes, weight_bytes
-
-DATA = Path(__file__).parent / "data"
-FACTS = json.loads((DATA / "published_counts.json").read_text(encoding="utf-8"))
-TINY: dict[str, Any] = json.loads((DATA / "tiny_llama.json").read_text(encoding="utf-8"))
-
-
-def tiny(**changes: Any) -> ModelShape:
-    return ModelShape.from_config({**TINY, **changes})
+from tests.kit.models import FACTS, tiny
 
 
 def test_memory_of_full_fine_tuning_is_sixteen_bytes_a_number_in_fp32_and_twelve_in_bf16() -> None:

@@ -18,29 +18,13 @@ from lora_core.formatting import loss_text
 from lora_core.layer import LoRALayer, count_parameters
 from lora_core.training.loop import create_toy_dataset, train_model
 from pages.code.words import LANGUAGES, Words, texts
-from pages.ui.controls import CONTROLS, value_text
+from pages.ui.link import differences
+from tests.kit.pages import at_link, checked, open_page, shown
+
+PAGE = "pages/4_The_code.py"
 
 ISOLATES = re.compile("[\u2066\u2069]")
 ARABIC = re.compile("[\u0600-\u06ff]")
-
-
-def open_page(lang: str = "en", **link: str) -> AppTest:
-    app = AppTest.from_file("../app.py", default_timeout=60)
-    for name, value in link.items():
-        app.query_params[name] = value
-    if lang != "en":
-        app.query_params["lang"] = lang
-    checked(app.switch_page("pages/4_The_code.py").run())
-    return checked(app.run())  # in its first run on another page AppTest has not yet bound the link
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception[0].message
-    return app
-
-
-def shown(app: AppTest) -> Experiment:
-    return Experiment.from_dict({name: app.session_state[name] for name in CONTROLS})
 
 
 def said(app: AppTest) -> str:
@@ -61,7 +45,7 @@ def codes(app: AppTest) -> list[str]:
 
 @pytest.fixture(scope="module", params=LANGUAGES)
 def opened(request: pytest.FixtureRequest) -> AppTest:
-    return open_page(request.param)
+    return open_page(PAGE, lang=request.param)
 
 
 def test_both_languages_have_the_same_texts_numbers_and_code() -> None:
@@ -94,7 +78,7 @@ def test_the_page_speaks_the_language_of_the_link(opened: AppTest) -> None:
 
 
 def test_the_switch_changes_the_language_and_nothing_else() -> None:
-    app = open_page()
+    app = open_page(PAGE)
     checked(app.button_group(key="lang").set_value("ar").run())
     assert app.header[0].value == texts("ar")["title"]
     assert shown(app) == Experiment()
@@ -102,10 +86,8 @@ def test_the_switch_changes_the_language_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("nonsense", ["fr", "", "<b>", "العربية"])
 def test_a_language_that_is_none_opens_in_english_with_a_word(nonsense: str) -> None:
-    assert open_page(nonsense).header[0].value == "The code"
-    app = AppTest.from_file("../app.py", default_timeout=60)
-    app.query_params["lang"] = nonsense
-    checked(app.switch_page("pages/4_The_code.py").run())
+    assert open_page(PAGE, lang=nonsense).header[0].value == "The code"
+    app = checked(at_link(PAGE, lang=nonsense).run())
     assert app.warning[0].value == f"lang in the link is `{nonsense}`: it must be en or ar. It is en now."
 
 
@@ -147,7 +129,9 @@ def test_the_sources_are_those_that_run(opened: AppTest) -> None:
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_tables_hold_the_sliders_layer_beside_the_scripts(lang: str) -> None:
     e = Experiment(in_features=12, out_features=7, rank=5, train_bias=True, samples=40)
-    app = open_page(lang, in_features="12", out_features="7", rank="5", train_bias="true", samples="40")
+    app = open_page(
+        PAGE, lang=lang, in_features="12", out_features="7", rank="5", train_bias="true", samples="40"
+    )
     tensors, losses, counts = (cells(app, index) for index in range(3))
     here = {row[0]: row[2] for row in tensors}
     for name, parameter in LoRALayer(12, 7, 5, train_bias=True).named_parameters():
@@ -174,7 +158,7 @@ def press(app: AppTest, label: str) -> Experiment:
 
 
 def test_each_part_has_something_to_try_that_moves_the_sliders() -> None:
-    default, app = Experiment(), open_page()
+    default, app = Experiment(), open_page(PAGE)
     assert press(app, "Try rank 6") == replace(default, rank=6)
     assert press(app, "Try rank 12") == replace(default, rank=12)
     assert press(app, "Try both random, as in the script") == replace(default, rank=12, init="original")
@@ -185,13 +169,13 @@ def test_each_part_has_something_to_try_that_moves_the_sliders() -> None:
 
 
 def test_a_rank_that_cannot_be_doubled_is_halved() -> None:
-    app = open_page(in_features="2", out_features="2", rank="1024")
+    app = open_page(PAGE, in_features="2", out_features="2", rank="1024")
     assert press(app, "Try rank 512").rank == 512
 
 
 @pytest.mark.parametrize("name", ["bias", "start", "targets", "scaling"])
 def test_each_fix_can_be_put_on_the_sliders(name: str) -> None:
-    app = open_page("ar")
+    app = open_page(PAGE, lang="ar")
     checked(app.button(key=f"set {name}").click().run())
     assert shown(app) == fixes()[name].experiment
     assert app.button_group(key="lang").value == "ar"
@@ -205,17 +189,11 @@ EXPERIMENTS = {
 }
 
 
-def link(experiment: Experiment) -> dict[str, str]:
-    default = Experiment()
-    values = {name: getattr(experiment, name) for name in CONTROLS}
-    return {n: value_text(value) for n, value in values.items() if value != getattr(default, n)}
-
-
 @pytest.mark.parametrize("name", EXPERIMENTS)
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_scripts_to_take_home_are_those_of_the_sliders(lang: str, name: str) -> None:
     e = EXPERIMENTS[name]
-    app = open_page(lang, **link(e))
+    app = open_page(PAGE, lang=lang, **differences(e))
     assert shown(app) == e
     assert [script.strip() for script in (torch_script(e), peft_script(e))] == codes(app)[-2:]
     text, words = said(app), Words(lang)
@@ -228,13 +206,13 @@ def test_the_scripts_to_take_home_are_those_of_the_sliders(lang: str, name: str)
 
 
 def test_a_run_that_diverged_has_no_adapter_to_keep() -> None:
-    app = open_page(**link(PRESETS["too-fast"].experiment))
+    app = open_page(PAGE, **differences(PRESETS["too-fast"].experiment))
     assert texts("en")["take.diverged"] in said(app)
     assert len(app.main.get("download_button")) == 2
 
 
 def test_a_long_run_grows_until_its_adapter_is_there() -> None:
-    app = open_page(in_features="256", out_features="256", epochs="300")
+    app = open_page(PAGE, in_features="256", out_features="256", epochs="300")
     assert "Training:" in said(app)
     for _ in range(60):
         if "Training:" not in said(app):

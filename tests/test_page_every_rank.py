@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from lora_core import Experiment, make_problem, sweep
 from lora_core.figures.ranks.numbers import knee_words, ranks_info
@@ -12,24 +11,9 @@ from lora_core.training import sweep as sweep_module
 from lora_core.training.batched import Trainer
 from pages.runtime import sweeps
 from pages.runtime.sweeps import map_plan, ranks_plan, seeds_plan, work
+from tests.kit.pages import checked, open_page, said
 
-
-def open_link(**link: str) -> AppTest:
-    app = AppTest.from_file("../app.py", default_timeout=60)
-    for name, value in link.items():
-        app.query_params[name] = value
-    app.run()
-    checked(app.switch_page("pages/1_Every_rank.py").run())
-    return checked(app.run())  # in its first run on another page AppTest has not yet bound the link
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception[0].message
-    return app
-
-
-def said(app: AppTest) -> str:
-    return next(each.value for each in app.markdown if each.value.startswith("### ")).removeprefix("### ")
+PAGE = "pages/1_Every_rank.py"
 
 
 def expected(experiment: Experiment, tolerance: float = 0.01) -> str:
@@ -37,14 +21,14 @@ def expected(experiment: Experiment, tolerance: float = 0.01) -> str:
 
 
 def test_the_knee_is_in_words_with_its_share() -> None:
-    app = open_link()
+    app = open_page(PAGE)
     assert said(app) == expected(Experiment())
     assert said(app).startswith("You need rank 4")
     assert "12.5 %" in said(app)
 
 
 def test_a_new_rank_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = open_link(seed="5")
+    app = open_page(PAGE, seed="5")
 
     def trained_again(*_: object) -> None:
         raise AssertionError("a sweep was trained again")
@@ -73,13 +57,13 @@ def test_a_new_rank_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=lambda link: "-".join(link.values()),
 )
 def test_every_kind_of_experiment_is_shown(link: dict[str, str]) -> None:
-    app = open_link(**link)
+    app = open_page(PAGE, **link)
     assert said(app)
     assert not app.warning
 
 
 def test_seeds_and_map_are_computed_on_request_only() -> None:
-    app = open_link(out_features="12")
+    app = open_page(PAGE, out_features="12")
     assert not any("Best learning rate" in each.value for each in app.caption)
     checked(app.toggle(key="over seeds").set_value(True).run())
     assert any(each.value.startswith("5 seeds: the knee is at rank 4 in each") for each in app.caption)
@@ -91,14 +75,14 @@ def test_seeds_and_map_are_computed_on_request_only() -> None:
     "link", [{"optimizer": "sgd", "learning_rate": "1", "alpha": "1024"}, {"noise": "0", "samples": "16"}]
 )
 def test_seeds_and_map_of_what_diverges_or_ends_at_nothing(link: dict[str, str]) -> None:
-    app = open_link(in_features="8", out_features="6", **link)
+    app = open_page(PAGE, in_features="8", out_features="6", **link)
     checked(app.toggle(key="over seeds").set_value(True).run())
     checked(app.toggle(key="over rates").set_value(True).run())
     assert any(each.value.startswith("5 seeds: the knee is") for each in app.caption)
 
 
 def test_another_tolerance_finds_another_rank() -> None:
-    app = open_link(task="power-law")
+    app = open_page(PAGE, task="power-law")
     found = said(app)
     checked(app.segmented_control(key="tolerance").set_value(0.1).run())
     assert said(app) == expected(Experiment(task="power-law"), 0.1) != found
@@ -107,7 +91,7 @@ def test_another_tolerance_finds_another_rank() -> None:
 def test_a_large_layer_grows_and_ends_complete() -> None:
     experiment = Experiment(in_features=256, out_features=256, epochs=500)
     assert work(ranks_plan(experiment)) > sweeps.AT_ONCE
-    app = open_link(in_features="256", out_features="256", epochs="500")
+    app = open_page(PAGE, in_features="256", out_features="256", epochs="500")
     assert said(app) == "Training 14 ranks, which takes longer than a moment."
     shares = []
     while said(app).startswith("Training"):
@@ -128,9 +112,9 @@ def test_a_page_looks_less_often_where_many_sweeps_grow(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(st, "fragment", fragment_and_note)
     monkeypatch.setattr(sweeps.SWEEPS, "growing", lambda: 8)
-    open_link(in_features="256", out_features="256", epochs="500", seed="5")
+    open_page(PAGE, in_features="256", out_features="256", epochs="500", seed="5")
     assert ticks["pages.every_rank.page"] == 1.0
-    app = open_link(seed="5", epochs="300")
+    app = open_page(PAGE, seed="5", epochs="300")
     checked(app.toggle(key="over rates").set_value(True).run())
     assert ticks["pages.every_rank.on_request"] == 1.0
 
@@ -150,7 +134,7 @@ def test_another_value_cancels_a_growing_sweep(monkeypatch: pytest.MonkeyPatch) 
                 yield
 
     monkeypatch.setattr(sweep_module, "Trainer", Watched)
-    app = open_link(in_features="256", out_features="256", epochs="2000", seed="71")
+    app = open_page(PAGE, in_features="256", out_features="256", epochs="2000", seed="71")
     checked(app.run())
     assert set(updates) == {71}
     checked(app.number_input(key="seed").set_value(72).run())

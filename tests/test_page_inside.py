@@ -12,7 +12,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from lora_core import Experiment, LoRALayer, Run, run
+from lora_core import Experiment, Run
 from lora_core.experiment import LIMITS
 from lora_core.figures.inside import first_steps
 from lora_core.figures.inside.drawing import signed_text
@@ -21,6 +21,9 @@ from lora_core.formatting import loss_text, percent_text
 from lora_core.geometry import principal_angles, singular_directions, subspace_similarity
 from lora_core.training.start import lora_layer
 from pages.components.time_machine import pack
+from tests.kit import runs
+from tests.kit.pages import at_link, checked, open_page
+from tests.kit.runs import layer_of
 
 PAGE = "pages/2_Inside_the_layer.py"
 HEADINGS = [
@@ -34,32 +37,14 @@ HEADINGS = [
 ON_DIGITS = ["Weights are pictures", "Fixed and broken"]
 
 
-def open_page(**link: str) -> AppTest:
-    """The page as a link opens it."""
-    app = AppTest.from_file("../app.py", default_timeout=60)
-    for name, value in link.items():
-        app.query_params[name] = value
-    app.switch_page(PAGE)
-    checked(app.run())
-    # The maps come first; their browser asks for the rest when it has painted them.
-    return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception[0].message
-    return app
-
-
 @cache
 def opened(**link: str) -> AppTest:
     """A page that no test changes."""
-    return open_page(**link)
+    return open_page(PAGE, **link)
 
 
-@cache
 def trained(**link: str) -> Run:
-    fields = {name: LIMITS[name].parse(text) for name, text in link.items()}
-    return run(Experiment(**fields))
+    return runs.trained(Experiment(**{name: LIMITS[name].parse(text) for name, text in link.items()}))
 
 
 def words(app: AppTest) -> str:
@@ -108,7 +93,7 @@ def test_no_corner_breaks_the_page(link):
 
 
 def test_a_layer_of_a_thousand_by_a_thousand_opens():
-    app = open_page(in_features="1024", out_features="1024", epochs="1", samples="64")
+    app = open_page(PAGE, in_features="1024", out_features="1024", epochs="1", samples="64")
     assert app.subheader[0].value == HEADINGS[0]  # with the first look; the rest when the floors are there
     for _ in range(10):
         if [each.value for each in app.subheader] == HEADINGS:
@@ -120,7 +105,7 @@ def test_a_layer_of_a_thousand_by_a_thousand_opens():
 
 def test_a_long_run_grows_here_too_and_then_opens():
     """Its maps are there from the first look, and say no more than has been trained."""
-    app = open_page(in_features="256", out_features="256", epochs="100", seed="5", epoch="16")
+    app = open_page(PAGE, in_features="256", out_features="256", epochs="100", seed="5", epoch="16")
     found = trained(in_features="256", out_features="256", epochs="100", seed="5")
     opened_at = set()
     for _ in range(60):
@@ -150,7 +135,7 @@ def test_the_matrices_sentence_and_table_are_the_runs(link):
         f"of rank {ranks[0]} and norm {norms[0]} to a weight of rank {ranks[1]} and norm {norms[1]}. "
         f"The loss is {loss_text(found.lora.loss[-1])}."
     ) in words(opened(**link))
-    app = open_page(**link)
+    app = open_page(PAGE, **link)
     rows = checked(app.toggle(key="matrices as a table").set_value(True).run()).dataframe[0].value
     assert rows["updates"].tolist() == sorted(found.lora.snapshots)
     np.testing.assert_array_equal(rows["loss"], found.lora.loss[rows["updates"]])
@@ -159,7 +144,7 @@ def test_the_matrices_sentence_and_table_are_the_runs(link):
 
 @pytest.mark.parametrize(("chosen", "kept"), [("40", 40), ("41", 40), ("0", 0), ("100000", 200)])
 def test_the_page_looks_at_the_epoch_of_the_link(chosen, kept):
-    app, found = open_page(epoch=chosen), trained()
+    app, found = open_page(PAGE, epoch=chosen), trained()
     assert f"After {kept} updates A and B" in words(app)
     assert f"The loss is {loss_text(found.lora.loss[kept])}." in words(app)
     assert app.query_params.get("epoch", "200") in (str(kept), [str(kept)])
@@ -167,24 +152,21 @@ def test_the_page_looks_at_the_epoch_of_the_link(chosen, kept):
 
 
 def test_an_epoch_that_is_none_is_told():
-    app = AppTest.from_file("../app.py", default_timeout=60)
-    app.query_params["epoch"] = "soon"
-    app.switch_page(PAGE)
-    checked(app.run())
+    app = checked(at_link(PAGE, epoch="soon").run())
     assert "Epoch in the link is `soon`" in app.warning[0].value
     assert "After 200 updates" in words(app)
     assert "epoch" not in app.query_params
 
 
 def test_an_epoch_chosen_before_outlives_a_change_of_rank():
-    app = open_page(epoch="40")
+    app = open_page(PAGE, epoch="40")
     checked(app.select_slider(key="rank").set_value(4).run())
     assert f"The loss is {loss_text(trained(rank='4').lora.loss[40])}." in words(app)
 
 
 @pytest.mark.parametrize("link", [{}, DIGITS, {"rank": "20", "train_bias": "true"}], ids=str)
 def test_what_the_parts_do_is_what_the_layer_does(link):
-    app, found = open_page(**link), trained(**link)
+    app, found = open_page(PAGE, **link), trained(**link)
     rows = table(app, "Held-out loss")
     assert rows["Loss"][1:] == [loss_text(found.lora.loss[-1])] * 3
     assert rows["Held-out loss"][1:] == [loss_text(found.lora.test_loss[-1])] * 3
@@ -196,7 +178,7 @@ def test_what_the_parts_do_is_what_the_layer_does(link):
 
 
 def test_a_part_switched_off_is_missed():
-    app, found = open_page(rank="4"), trained(rank="4")
+    app, found = open_page(PAGE, rank="4"), trained(rank="4")
     (svd,) = [each for each in app.button_group if each.label.startswith("As its SVD")]
     checked(svd.set_value([0, 1, 2]).run())
     snapshot = found.lora.snapshots[200]
@@ -211,7 +193,7 @@ def test_a_part_switched_off_is_missed():
 
 
 def test_every_part_can_be_off():
-    app = open_page()
+    app = open_page(PAGE)
     for each in [each for each in app.button_group if each.label.startswith("As ")]:
         each.set_value([])
     rows = table(checked(app.run()), "Held-out loss")
@@ -220,7 +202,7 @@ def test_every_part_can_be_off():
 
 
 def test_one_input_is_traced_as_the_layer_answers():
-    app, found = open_page(), trained()
+    app, found = open_page(PAGE), trained()
     checked(app.number_input(key="input").set_value(9).run())
     x, target = found.problem.X_test[9], found.problem.Y_test[9]
     layer, snapshot = layer_of(found), found.lora.snapshots[200]
@@ -232,16 +214,6 @@ def test_one_input_is_traced_as_the_layer_answers():
         f"{signed_text(y[j] - base[j])}, out comes {signed_text(y[j])}, and the target is "
         f"{signed_text(target[j])}."
     ) in words(app)
-
-
-def layer_of(found: Run, at: int = 200, dtype: torch.dtype = torch.float64) -> LoRALayer:
-    layer, snapshot = lora_layer(found.experiment, found.problem, dtype), found.lora.snapshots[at]
-    with torch.no_grad():
-        layer.lora_A.copy_(snapshot.A)
-        layer.lora_B.copy_(snapshot.B)
-        if snapshot.bias is not None:
-            layer.linear.bias += snapshot.bias.to(dtype)
-    return layer
 
 
 CASES = [
@@ -339,7 +311,7 @@ def test_an_epoch_between_two_kept_ones_is_told():
 
 
 def test_digits_fixed_and_broken_are_counted_and_can_be_traced():
-    app, found = open_page(**DIGITS), trained(**DIGITS)
+    app, found = open_page(PAGE, **DIGITS), trained(**DIGITS)
     X, labels = found.problem.X_test, found.problem.labels_test
     before, after = found.problem.base(X).argmax(1), layer_of(found)(X).argmax(1)
     fixed = torch.nonzero((before != labels) & (after == labels)).flatten().tolist()
@@ -399,7 +371,7 @@ def test_the_merge_is_the_layers_own():
 
 
 def test_directions_are_compared_with_another_rank_start_and_seed():
-    app, found, other = open_page(), trained(), trained(rank="6")
+    app, found, other = open_page(PAGE), trained(), trained(rank="6")
     one, two = found.lora.snapshots[200], other.lora.snapshots[200]
     for first, second, side in ((one.A, two.A, "read"), (one.B.T, two.B.T, "written")):
         phi = subspace_similarity(singular_directions(first), singular_directions(second))

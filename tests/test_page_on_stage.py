@@ -11,8 +11,7 @@ from lora_core import run
 from lora_core.experiment import Experiment
 from lora_core.figures.ranks.numbers import RanksInfo
 from lora_core.findings.verdict import verdict
-from lora_core.talk.numbers import SceneNumbers
-from lora_core.talk.scenes import Scene, own_talk
+from lora_core.talk.scenes import own_talk
 from pages.runtime.runs import is_quick
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
 from pages.stage import page
@@ -21,8 +20,11 @@ from pages.stage.join import is_local, read_address
 from pages.stage.keys import KEYS
 from pages.stage.setup import checked_talk
 from pages.stage.state import Stage
-from pages.ui.controls import CONTROLS
 from pages.ui.text import plain
+from tests.kit.pages import at_link, checked, open_page, shown
+from tests.kit.runs import facts
+
+PAGE = "pages/3_On_stage.py"
 
 TALK = own_talk().scenes
 OWN = """
@@ -43,19 +45,6 @@ sentence = "It gets to {final_loss}."
 LARGE = "1024, out_features = 1024"
 
 
-def opened(**link: str) -> AppTest:
-    """The stage as a link opens it."""
-    app = AppTest.from_file("../app.py", default_timeout=30)
-    app.run()
-    app.query_params.update(link)
-    return checked(app.switch_page("pages/3_On_stage.py").run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception[0].message
-    return app
-
-
 def press(app: AppTest, act: str) -> AppTest:
     return checked(app.button(key=f"stage {act}").click().run())
 
@@ -65,16 +54,8 @@ def stage(app: AppTest) -> Stage:
     return found
 
 
-def shown(app: AppTest) -> Experiment:
-    return Experiment.from_dict({name: app.session_state[name] for name in CONTROLS})
-
-
 def words(app: AppTest) -> list[str]:
     return [each.value for each in app.markdown]
-
-
-def facts(scene: Scene) -> SceneNumbers:
-    return SceneNumbers(run(scene.experiment), scene.beside and run(scene.beside))
 
 
 def upload(app: AppTest, content: bytes) -> AppTest:
@@ -84,7 +65,7 @@ def upload(app: AppTest, content: bytes) -> AppTest:
 @pytest.fixture(scope="module")
 def talk() -> AppTest:
     """One visit, at its first scene; tests of this module walk on in it."""
-    return opened()
+    return open_page(PAGE)
 
 
 def test_the_whole_talk_every_scene_guessed_and_revealed(talk: AppTest) -> None:
@@ -128,7 +109,7 @@ def test_guesses_and_reveals_are_remembered_back_and_forth(talk: AppTest) -> Non
 
 
 def test_every_answer_and_both_ends_of_every_slider_can_be_guessed() -> None:
-    app = opened()
+    app = open_page(PAGE)
     for scene in TALK:
         ends = [choice.says for choice in scene.choices]
         if scene.guess is not None:
@@ -148,12 +129,12 @@ def test_every_answer_and_both_ends_of_every_slider_can_be_guessed() -> None:
 
 
 def test_without_a_guess_the_truth_is_told_all_the_same() -> None:
-    app = press(opened(scene="one-short"), "reveal")
+    app = press(open_page(PAGE, scene="one-short"), "reveal")
     assert "No guess · It is **0.204**" in words(app)
 
 
 def test_before_the_reveal_higher_and_lower_move_the_guess_and_after_it_the_rank() -> None:
-    app = opened(scene="one-short")
+    app = open_page(PAGE, scene="one-short")
     guess = stage(app).scene.guess
     assert guess is not None
     middle = len(guess.options) // 2
@@ -171,7 +152,7 @@ def test_before_the_reveal_higher_and_lower_move_the_guess_and_after_it_the_rank
 
 
 def test_a_choice_goes_round_and_a_number_chooses() -> None:
-    app = opened(scene="zero-b")
+    app = open_page(PAGE, scene="zero-b")
     says = [choice.says for choice in stage(app).scene.choices]
     for expected in (says[0], says[1], says[2], says[0]):
         assert stage(press(app, "up")).guess == expected
@@ -181,7 +162,7 @@ def test_a_choice_goes_round_and_a_number_chooses() -> None:
 
 
 def test_a_hand_on_the_sidebar_shows_that_run_and_the_next_scene_is_itself_again() -> None:
-    app = press(opened(scene="one-short"), "reveal")
+    app = press(open_page(PAGE, scene="one-short"), "reveal")
     checked(app.number_input(key="seed").set_value(7).run())
     assert f"### {plain(verdict(run(Experiment(seed=7))).sentence)}" in words(app)
     press(app, "next")
@@ -202,7 +183,7 @@ def test_a_sweep_that_grows_is_drawn_when_every_rank_is_there(monkeypatch: pytes
             ticks.append(run_every)
         return fragment(function, run_every=run_every)
 
-    app = press(opened(scene="power-law"), "reveal")
+    app = press(open_page(PAGE, scene="power-law"), "reveal")
     monkeypatch.setattr(page, "draw_scene_ranks", draw_and_note)
     monkeypatch.setattr(st, "fragment", fragment_and_note)
     monkeypatch.setattr(SWEEPS, "growing", lambda: 6)
@@ -231,7 +212,7 @@ def test_a_sweep_that_grows_is_drawn_when_every_rank_is_there(monkeypatch: pytes
 
 
 def test_where_the_run_takes_long_too_the_sweep_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = press(opened(scene="every-rank"), "reveal")
+    app = press(open_page(PAGE, scene="every-rank"), "reveal")
     monkeypatch.setattr(page, "finished_run", lambda _: None)
     checked(app.number_input(key="seed").set_value(8).run())
     assert "### Training …" not in words(app)
@@ -254,7 +235,7 @@ def test_where_the_run_takes_long_too_the_sweep_says_what_it_shows(monkeypatch: 
 def test_a_link_opens_a_scene_with_its_guess_and_its_reveal(
     link: str, name: str, guess: Any, revealed: bool
 ) -> None:
-    app = opened(scene=link)
+    app = open_page(PAGE, scene=link)
     found = stage(app)
     assert (found.name, found.guess, found.is_revealed) == (name, guess, revealed)
     assert shown(app) == found.scene.experiment
@@ -262,7 +243,7 @@ def test_a_link_opens_a_scene_with_its_guess_and_its_reveal(
 
 
 def test_a_link_with_nonsense_opens_the_first_scene_and_says_so() -> None:
-    app = opened(scene="<script>alert(1)</script>", hide="sidebar,walls")
+    app = checked(at_link(PAGE, scene="<script>alert(1)</script>", hide="sidebar,walls").run())
     assert stage(app).name == TALK[0].name
     told = [each.value for each in app.warning if "scene" in each.value or "hidden" in each.value]
     assert told[0] == "`<script>alert(1)</script>` is no scene of this talk: here is The original script."
@@ -271,7 +252,7 @@ def test_a_link_with_nonsense_opens_the_first_scene_and_says_so() -> None:
 
 
 def test_what_is_hidden_stands_in_the_link() -> None:
-    app = opened(scene="knee")
+    app = open_page(PAGE, scene="knee")
     press(app, "present")
     assert app.query_params["hide"] == "sidebar,buttons"
     press(app, "present")
@@ -283,7 +264,7 @@ def test_what_is_hidden_stands_in_the_link() -> None:
 @pytest.mark.parametrize("end", [1_048_576, 10.123456789])
 def test_a_guess_of_many_digits_survives_a_reload(end: float) -> None:
     own = OWN.replace("to = 10", f"to = {end}").encode()
-    app = upload(opened(), own)
+    app = upload(open_page(PAGE), own)
     checked(app.select_slider(key="guess one").set_value(float(end)).run())
     assert stage(app).guess == end
     link = app.query_params["scene"]
@@ -295,14 +276,14 @@ def test_a_guess_of_many_digits_survives_a_reload(end: float) -> None:
 
 
 def test_the_list_of_scenes_jumps() -> None:
-    app = checked(opened().button(key="to swapped-digits").click().run())
+    app = checked(open_page(PAGE).button(key="to swapped-digits").click().run())
     assert stage(app).name == "swapped-digits"
     assert app.button(key="to swapped-digits").disabled
     assert shown(app).task == "digits"
 
 
 def test_a_talk_of_ones_own_takes_the_stage_and_goes_again() -> None:
-    app = upload(opened(scene="knee"), OWN.encode())
+    app = upload(open_page(PAGE, scene="knee"), OWN.encode())
     assert not app.error
     assert words(app)[0] == "## :gray[1/2] How low does it get?"
     assert shown(app).in_features == 8
@@ -338,7 +319,7 @@ def test_a_talk_of_ones_own_takes_the_stage_and_goes_again() -> None:
     ],
 )  # fmt: skip
 def test_a_bad_file_keeps_the_talk_and_says_why(content: bytes, told: str) -> None:
-    app = upload(opened(scene="knee"), content)
+    app = upload(open_page(PAGE, scene="knee"), content)
     assert told in app.error[0].value
     assert (stage(app).talk, stage(app).name) == (own_talk(), "knee")
     assert shown(app) == TALK[3].experiment
@@ -347,7 +328,7 @@ def test_a_bad_file_keeps_the_talk_and_says_why(content: bytes, told: str) -> No
 
 
 def test_the_download_is_the_talk_and_opens_again() -> None:
-    app = opened()
+    app = open_page(PAGE)
     assert checked_talk(own_talk().text) == own_talk()
     assert app.get("download_button")
 
@@ -420,7 +401,7 @@ def test_what_phones_cannot_reach(base: str, local: bool) -> None:
 
 def test_the_address_of_phones_is_asked_for_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pages.stage.join._own_ip", lambda: "192.168.7.9")
-    app = opened()
+    app = open_page(PAGE)
     assert any("Phones cannot reach this address" in each.value for each in app.warning)
     checked(app.button(key="use network").click().run())
     assert stage(app).address == "http://192.168.7.9:8501"

@@ -25,6 +25,9 @@ from pages.models.config import CONFIG, MOST_IN_A_LINK, OWN
 from pages.models.controls import DEFAULT_MODEL
 from pages.models.published import lines
 from pages.models.words import verdict
+from tests.kit.pages import at_link, checked, open_page, said
+
+PAGE = "pages/5_Real_models.py"
 
 LLAMA = CATALOGUE[DEFAULT_MODEL].shape()
 BERT = CATALOGUE["BERT base"].shape("classification")
@@ -63,23 +66,6 @@ HOSTILE = {
 }
 
 
-def open_page(**link: str | list[str]) -> AppTest:
-    """The page as a link opens it, without a look at the playground first."""
-    app = AppTest.from_file("../app.py", default_timeout=30)
-    for name, value in link.items():
-        app.query_params[name] = value
-    return checked(app.switch_page("pages/5_Real_models.py").run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception[0].message
-    return app
-
-
-def said(app: AppTest) -> str:
-    return next(each.value for each in app.markdown if each.value.startswith("### ")).removeprefix("### ")
-
-
 def trained(app: AppTest) -> int:
     """The number of trained numbers that the page prints."""
     return int(app.metric[0].delta.replace(",", ""))
@@ -94,7 +80,7 @@ def put(app: AppTest, kind: str, key: str, value: Any) -> AppTest:
 
 
 def test_the_first_paint_says_what_the_sidebars_rank_costs() -> None:
-    app, adapter = open_page(), Adapter(3)
+    app, adapter = open_page(PAGE), Adapter(3)
     assert said(app) == verdict(DEFAULT_MODEL, LLAMA, adapter, compare_memory(LLAMA, adapter))
     assert trained(app) == 3 * 32 * (4096 + 4096 + 4096 + 1024)
     assert app.metric[1].delta == "of 8,030,261,248"
@@ -103,7 +89,7 @@ def test_the_first_paint_says_what_the_sidebars_rank_costs() -> None:
 
 
 def test_every_model_of_the_catalogue_is_counted_on_the_page() -> None:
-    app = open_page(rank="8")
+    app = open_page(PAGE, rank="8")
     assert len(CATALOGUE) >= 16
     for name, (preset, words) in zip(CATALOGUE, cycle(TARGET_PRESETS.items()), strict=False):
         app.selectbox(key="model_targets").set_value(words)
@@ -114,7 +100,7 @@ def test_every_model_of_the_catalogue_is_counted_on_the_page() -> None:
 
 
 def test_every_control_changes_what_is_counted() -> None:
-    app = open_page(rank="4", train_bias="true", alpha="16")
+    app = open_page(PAGE, rank="4", train_bias="true", alpha="16")
     put(app, "selectbox", "model_name", "BERT base")
     put(app, "selectbox", "model_head", "classification")
     names = ("query", "intermediate.dense")
@@ -139,7 +125,7 @@ def test_every_control_changes_what_is_counted() -> None:
 
 
 def test_the_head_is_adapted_by_the_presets_that_ask_for_it() -> None:
-    app = open_page(rank="8", model_adapt_head="true", model_targets="all linear")
+    app = open_page(PAGE, rank="8", model_adapt_head="true", model_targets="all linear")
     names = target_names(LLAMA.parts, "all-linear", head=True)
     assert trained(app) == LLAMA.trainable(8, names)
     assert '"lm_head"' in code(app)
@@ -147,13 +133,13 @@ def test_the_head_is_adapted_by_the_presets_that_ask_for_it() -> None:
 
 @pytest.mark.parametrize("rule", ["standard", "rslora", "constant"])
 def test_the_code_scales_as_the_sidebar_does(rule: str) -> None:
-    app = open_page(rank="8", alpha="32", scaling_rule=rule)
+    app = open_page(PAGE, rank="8", alpha="32", scaling_rule=rule)
     alpha = 256 if rule == "constant" else 32
     assert code(app) == lora_code(LLAMA, Adapter(8, "qv", alpha, rule == "rslora")).strip()
 
 
 def test_precision_and_optimizer_decide_the_memory() -> None:
-    app = open_page(rank="8")
+    app = open_page(PAGE, rank="8")
     for precision, words in PRECISIONS.items():
         for optimizer, state in OPTIMIZERS.items():
             app.selectbox(key="model_precision").set_value(words)
@@ -180,7 +166,7 @@ VIEW = {"model_tables": ("toggle", "true", True)}
 
 
 def test_a_link_restores_every_control() -> None:
-    app = open_page(**{name: text for name, (_, text, _) in (LINK | VIEW).items()})
+    app = open_page(PAGE, **{name: text for name, (_, text, _) in (LINK | VIEW).items()})
     for name, (kind, _, value) in (LINK | VIEW).items():
         assert getattr(app, kind)(key=name).value == value, name
     assert not app.warning
@@ -188,7 +174,7 @@ def test_a_link_restores_every_control() -> None:
 
 def test_nonsense_in_a_link_is_told_for_every_control_and_the_default_stands() -> None:
     nonsense = "<script>alert(`1`)</script>" + "x" * 5000
-    app = open_page(**dict.fromkeys(LINK, nonsense))
+    app = checked(at_link(PAGE, **dict.fromkeys(LINK, nonsense)).run())
     assert trained(app) == LLAMA.trainable(3)
     (warning,) = app.warning
     assert warning.value.count(" in the link is `<script>alert(1)") == len(LINK)
@@ -197,7 +183,7 @@ def test_nonsense_in_a_link_is_told_for_every_control_and_the_default_stands() -
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_config_that_is_none_gives_one_sentence_and_the_last_picture(kind: str) -> None:
-    app = open_page(model_name="Phi-2")
+    app = open_page(PAGE, model_name="Phi-2")
     before = said(app)
     put(app, "text_area", CONFIG, HOSTILE[kind])
     (warning,) = app.warning
@@ -210,13 +196,13 @@ def test_a_config_that_is_none_gives_one_sentence_and_the_last_picture(kind: str
 
 
 def test_a_pasted_config_becomes_the_model_and_travels_in_the_link() -> None:
-    app = put(open_page(), "text_area", CONFIG, json.dumps(QWEN, indent=2))
+    app = put(open_page(PAGE), "text_area", CONFIG, json.dumps(QWEN, indent=2))
     shape = ModelShape.from_config(QWEN)
     assert app.selectbox(key="model_name").value == OWN
     assert trained(app) == shape.trainable(3)
     assert "your qwen3 model" in said(app)
     link = app.query_params[CONFIG]
-    other = open_page(model_name=OWN, **{CONFIG: link})
+    other = open_page(PAGE, model_name=OWN, **{CONFIG: link})
     assert trained(other) == shape.trainable(3)
     put(other, "selectbox", "model_name", "GPT-2")
     assert CONFIG not in other.query_params
@@ -225,7 +211,7 @@ def test_a_pasted_config_becomes_the_model_and_travels_in_the_link() -> None:
 def test_the_text_model_of_a_larger_one_is_counted_and_said_to_be_alone() -> None:
     text = {"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240}
     config = {"model_type": "gemma3", "text_config": text | {"num_hidden_layers": 34}, "vision_config": {}}
-    app = put(open_page(rank="8"), "text_area", CONFIG, json.dumps(config))
+    app = put(open_page(PAGE, rank="8"), "text_area", CONFIG, json.dumps(config))
     assert app.metric[1].delta == "of 3,880,263,168"
     assert "q_proj, v_proj of the text model of your gemma3 trains" in said(app)
     assert any("Counted is the text model inside gemma3, alone" in each.value for each in app.caption)
@@ -237,7 +223,7 @@ def test_a_long_config_is_counted_but_stays_out_of_the_link() -> None:
     labels = {str(label): f"label {label}" for label in range(1000)}
     config = dict(CATALOGUE["ViT base"].config) | {"id2label": labels}
     config.pop("num_labels", None)
-    app = put(open_page(), "text_area", CONFIG, json.dumps(config))
+    app = put(open_page(PAGE), "text_area", CONFIG, json.dumps(config))
     assert trained(app) == ModelShape.from_config(config).trainable(3)
     assert len(json.dumps(config)) > MOST_IN_A_LINK
     assert CONFIG not in app.query_params
@@ -249,7 +235,7 @@ def test_a_long_config_is_counted_but_stays_out_of_the_link() -> None:
 
 @pytest.mark.parametrize("content", [json.dumps(QWEN).encode(), b"\xff\xfe\x00", b"{", b"x" * 1_100_000])
 def test_an_upload_is_read_like_a_paste(content: bytes) -> None:
-    app = open_page()
+    app = open_page(PAGE)
     app.file_uploader(key="model_upload").set_value(("config.json", content, "application/json")).run()
     good = content.startswith(b'{"')
     assert trained(checked(app)) == (ModelShape.from_config(QWEN) if good else LLAMA).trainable(3)
@@ -257,7 +243,7 @@ def test_an_upload_is_read_like_a_paste(content: bytes) -> None:
 
 
 def test_an_adapter_that_cannot_be_leaves_the_last_picture() -> None:
-    app = open_page(model_modules="lm_head")
+    app = open_page(PAGE, model_modules="lm_head")
     before = said(app)
     put(app, "toggle", "model_train_head", True)
     assert said(app) == before
@@ -265,7 +251,7 @@ def test_an_adapter_that_cannot_be_leaves_the_last_picture() -> None:
 
 
 def test_a_rank_beyond_the_matrices_and_a_bias_that_is_not_there_are_explained() -> None:
-    app = open_page(rank="1024", train_bias="true")
+    app = open_page(PAGE, rank="1024", train_bias="true")
     put(app, "selectbox", "model_name", "Qwen2.5 0.5B")
     # q is 896 -> 896 and v is 896 -> 128: (896 * 896 + 896 * 128) / (896 + 896 + 896 + 128) = 325.8.
     notes = " ".join(each.value for each in app.caption)
@@ -290,7 +276,9 @@ def test_the_verdict_is_right_in_every_corner(adapter: Adapter, words: str) -> N
 
 
 def test_how_little_the_rank_changes_is_said_with_what_was_measured() -> None:
-    (note,) = (each.value for each in open_page(rank="8").caption if "which no rank changes" in each.value)
+    (note,) = (
+        each.value for each in open_page(PAGE, rank="8").caption if "which no rank changes" in each.value
+    )
     assert note.startswith("99.7 % of LoRA's 16.1 GB are frozen weights")
     assert note.endswith(
         "Measured on Llama 2 7B, activations included: 15.57 GB with q, v at rank 8, 17.04 GB with all "
@@ -307,7 +295,7 @@ def test_published_counts_are_reproduced_or_explained() -> None:
 
 
 def test_the_tables_say_what_the_pictures_show() -> None:
-    app = open_page(rank="8")
+    app = open_page(PAGE, rank="8")
     (modules,) = (each.value for each in app.table)
     assert sum(int(cell.replace(",", "")) for cell in modules["Trained"]) == trained(app)
     checked(app.toggle(key="model_tables").set_value(True).run())

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -23,14 +23,6 @@ from lora_core.training.run import run
 from lora_core.training.start import lora_layer
 from pages.ui.controls import value_text
 from pages.ui.link import differences
-
-
-def laws(examples: int) -> settings:
-    """The same examples everywhere, however slow the machine."""
-    return settings(
-        max_examples=examples, deadline=None, derandomize=True, database=None,
-        suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
-    )  # fmt: skip
 
 
 def values(limit: Limit) -> st.SearchStrategy[Any]:
@@ -76,7 +68,7 @@ anything = st.one_of(
 )
 
 
-@laws(150)
+@settings(max_examples=150)
 @given(experiments)
 def test_what_a_link_writes_is_read_back(experiment: Experiment) -> None:
     written = differences(experiment)
@@ -87,7 +79,7 @@ def test_what_a_link_writes_is_read_back(experiment: Experiment) -> None:
     assert Experiment.from_dict(experiment.to_dict()) == experiment
 
 
-@laws(300)
+@settings(max_examples=300)
 @given(st.sampled_from(list(LIMITS)), anything)
 def test_a_value_is_taken_as_it_is_or_refused_by_name(name: str, value: object) -> None:
     limit, found, said = LIMITS[name], None, ""
@@ -106,7 +98,7 @@ def test_a_value_is_taken_as_it_is_or_refused_by_name(name: str, value: object) 
         assert found in list(limit.kind)
 
 
-@laws(60)
+@settings(max_examples=60)
 @given(small)
 def test_the_engine_takes_the_steps_of_autograd(experiment: Experiment) -> None:
     problem = make_problem(experiment)
@@ -129,7 +121,7 @@ def test_the_engine_takes_the_steps_of_autograd(experiment: Experiment) -> None:
         assert np.abs(losses[:-1] - expected).max() <= 1e-9 * expected[0]
 
 
-@laws(60)
+@settings(max_examples=60)
 @given(small)
 def test_no_run_ends_below_its_floor_and_the_ideal_change_is_on_it(experiment: Experiment) -> None:
     problem = make_problem(experiment)
@@ -158,7 +150,7 @@ def test_no_run_ends_below_its_floor_and_the_ideal_change_is_on_it(experiment: E
     assert math.isclose(reached, found[rank], rel_tol=1e-8, abs_tol=1e-12)
 
 
-@laws(80)
+@settings(max_examples=80)
 @given(st.integers(2, 64), st.integers(2, 64), st.integers(1, 96), st.booleans())
 def test_counts_are_those_of_the_layer(inputs: int, outputs: int, rank: int, bias: bool) -> None:
     layer, cost = LoRALayer(inputs, outputs, rank, train_bias=bias), lora_cost(inputs, outputs, rank, bias)

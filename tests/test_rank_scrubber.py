@@ -1,11 +1,11 @@
 """The handle on the playground without a browser: only on request, one sweep for all ranks, none large."""
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from lora_core.training import sweep
 from lora_core.training.batched import Trainer
 from pages.playground import rank_scrubber
+from tests.kit.pages import checked, open_page
 
 TOGGLE = "rank under the finger"
 
@@ -24,20 +24,8 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return begun
 
 
-def opened(**link: str) -> AppTest:
-    app = AppTest.from_file("../app.py", default_timeout=60)
-    for name, value in link.items():
-        app.query_params[name] = value
-    return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception[0].message
-    return app
-
-
 def test_no_rank_is_swept_before_it_is_asked_for_and_each_experiment_once(sweeps: list[int]) -> None:
-    app = opened(seed="1001")
+    app = open_page(seed="1001")
     checked(app.select_slider(key="rank").set_value(5).run())
     assert not app.toggle(key=TOGGLE).value
     assert sweeps == []
@@ -53,14 +41,14 @@ def test_no_rank_is_swept_before_it_is_asked_for_and_each_experiment_once(sweeps
 
 
 def test_the_toggle_is_a_view_and_not_in_the_link() -> None:
-    app = opened(seed="1001", rank="5")
+    app = open_page(seed="1001", rank="5")
     before = dict(app.query_params)
     checked(app.toggle(key=TOGGLE).set_value(True).run())
     assert dict(app.query_params) == before
 
 
 def test_a_large_layer_is_referred_to_the_page_that_streams_it(sweeps: list[int]) -> None:
-    app = opened(in_features="512", out_features="512", epochs="2000", seed="1001")
+    app = open_page(in_features="512", out_features="512", epochs="2000", seed="1001")
     checked(app.toggle(key=TOGGLE).set_value(True).run())
     assert any("takes longer than a moment" in each.value for each in app.caption)
     assert sweeps == []
@@ -70,7 +58,7 @@ def test_a_sweep_with_ranks_missing_is_not_kept_as_the_handle(monkeypatch: pytes
     link = {"in_features": "8", "out_features": "6", "seed": "1011"}
     with monkeypatch.context() as lost:  # as where a kept sweep has made room since it was looked for
         lost.setattr(rank_scrubber, "trained", lambda plan, _: next(sweep.train_sweep(*plan)))
-        app = opened(**link)
+        app = open_page(**link)
         checked(app.toggle(key=TOGGLE).set_value(True).run())
         assert any("takes longer than a moment" in each.value for each in app.caption)
     checked(app.run())
@@ -81,6 +69,6 @@ def test_a_sweep_with_ranks_missing_is_not_kept_as_the_handle(monkeypatch: pytes
     "link", [{"task": "digits"}, {"rank": "96"}, {"init": "zero"}, {"train_bias": "true"}]
 )
 def test_every_kind_of_experiment_has_its_handle(link: dict[str, str]) -> None:
-    app = opened(**link)
+    app = open_page(**link)
     checked(app.toggle(key=TOGGLE).set_value(True).run())
     assert not app.warning

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from functools import cache
 
 import numpy as np
 import pytest
@@ -14,9 +13,9 @@ from lora_core.experiment import Experiment
 from lora_core.talk import numbers
 from lora_core.talk.expressions import read_comparison
 from lora_core.talk.numbers import NUMBERS, SceneNumbers
-from lora_core.talk.scenes import FILE, MOST_QUESTION, MOST_SENTENCE, Guess, Scene, check, own_talk, read_talk
+from lora_core.talk.scenes import FILE, MOST_QUESTION, MOST_SENTENCE, Guess, check, own_talk, read_talk
 from lora_core.theory import floors, knee
-from lora_core.training.run import Run, run
+from tests.kit.runs import facts, trained
 
 SCENES = {scene.name: scene for scene in own_talk().scenes}
 every_scene = pytest.mark.parametrize("name", SCENES)
@@ -30,15 +29,6 @@ guess = { number = "final_loss", from = 0.001, to = 10 }
 sentence = "It gets to {final_loss}."
 claims = ["final_loss < base_loss"]
 """
-
-
-@cache
-def trained(experiment: Experiment) -> Run:
-    return run(experiment)
-
-
-def facts(scene: Scene) -> SceneNumbers:
-    return SceneNumbers(trained(scene.experiment), scene.beside and trained(scene.beside))
 
 
 def told(name: str, *words: str) -> SceneNumbers:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment
@@ -26,6 +25,7 @@ import resource, time, torch
 from lora_core.training import sweep
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment
+from tests.kit.tensors import normal
 
 torch.set_num_threads(1)
 def memory():
@@ -49,10 +49,6 @@ SMALL: dict[str, Any] = {"in_features": 12, "out_features": 9, "samples": 40, "t
 
 def experiment_with(**fields: Any) -> Experiment:
     return Experiment(**fields)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def check_equal_to_runs(found: Sweep, ranks: list[int], tolerance: float = 1e-3) -> None:

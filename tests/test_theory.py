@@ -19,16 +19,7 @@ from lora_core.theory import (
     target_spectrum,
     whitened_spectrum,
 )
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def mixed_inputs(n: int, in_features: int, seed: int = 0) -> Tensor:
-    """Inputs far from white: correlated, unequal in size and off centre."""
-    mixture = normal(in_features, in_features, seed=seed + 1) * torch.logspace(0, -2, in_features)
-    return normal(n, in_features, seed=seed) @ mixture.double() + 0.3
+from tests.kit.tensors import mixed_inputs, normal
 
 
 def deficient_inputs(n: int, in_features: int) -> Tensor:

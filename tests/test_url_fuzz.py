@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from streamlit.testing.v1 import AppTest
 
 from lora_core import Experiment, run
 from lora_core.experiment import LIMITS
 from lora_core.findings.verdict import verdict
 from pages.ui.controls import CONTROLS, value_text
 from pages.ui.frame import PAGES
+from tests.kit.pages import at_link, checked, open_page, said, shown
 
 SMALL = {
     "in_features": ["2", "7", "16", "64", " 16 ", "+8"],
@@ -82,48 +82,36 @@ def meant(name: str, text: str) -> Any:
         return None
 
 
-@settings(
-    max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=30)
 @given(links)
 @example({"seed": "1e999"})
 @example({"seed": "-inf", "rank": "nan", "alpha": "inf"})
 def test_any_link_opens_on_what_it_says_or_complains(link: dict[str, str]) -> None:
-    app = AppTest.from_file("../app.py", default_timeout=60)
-    for name, text in link.items():
-        app.query_params[name] = text
-    app.run()
-    assert not app.exception, app.exception[0].message
+    app = open_page(**link)
 
     wrong = [name for name in CONTROLS if name in link and meant(name, link[name]) is None]
     for name in CONTROLS:
         value = meant(name, link[name]) if name in link else None
         assert app.session_state[name] == (getattr(Experiment(), name) if value is None else value)
-    said = [each.value for each in app.warning]
-    assert len(said) == len(wrong)
-    for name, sentence in zip(wrong, said, strict=True):
+    complaints = [each.value for each in app.warning]
+    assert len(complaints) == len(wrong)
+    for name, sentence in zip(wrong, complaints, strict=True):
         assert sentence.startswith(f"{CONTROLS[name].label} in the link is `")
         assert sentence.count("`") == 2  # what was sent stays inside its code span
         assert len(sentence) < 300
         assert sentence.isprintable()
 
-    shown = Experiment.from_dict({name: app.session_state[name] for name in CONTROLS})
-    assert app.markdown[0].value == f"### {verdict(run(shown)).sentence}"
+    assert said(app) == verdict(run(shown(app))).sentence
     assert not any(each.proto.allow_html for each in app.markdown)
 
 
-@settings(
-    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
-@given(experiments, st.sampled_from(PAGES[1:]))
-@example({"in_features": "3", "out_features": "2", "rank": "2"}, PAGES[2])
-@example({"task": "power-law", "rank": "1"}, PAGES[1])
-def test_any_experiment_is_shown_on_any_page(link: dict[str, str], page: tuple[str, str, str]) -> None:
-    app = AppTest.from_file("../app.py", default_timeout=60)
-    for name, text in link.items():
-        app.query_params[name] = text
-    app.run()
-    assert not app.exception, app.exception[0].message
+@settings(max_examples=60)
+@given(experiments, st.sampled_from([script for script, *_ in PAGES]))
+@example({"in_features": "3", "out_features": "2", "rank": "2"}, "pages/2_Inside_the_layer.py")
+@example({"task": "power-law", "rank": "1"}, "pages/1_Every_rank.py")
+def test_any_experiment_is_shown_on_any_page(link: dict[str, str], page: str) -> None:
+    app = checked(at_link(page, **link).run())
     assert not app.warning
-    app.switch_page(page[0]).run()
-    assert not app.exception, app.exception[0].message
+    checked(app.run())  # what a page draws in its second run only
+    if page != "pages/3_On_stage.py":  # which opens on an experiment of its own
+        assert shown(app) == Experiment(**{name: meant(name, text) for name, text in link.items()})

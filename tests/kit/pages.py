@@ -1,0 +1,41 @@
+"""A page without a browser: opened by a link, run, read."""
+
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+from lora_core import Experiment
+from pages.ui.controls import CONTROLS
+
+APP = Path(__file__).parents[2] / "app.py"
+
+
+def at_link(page: str = "app.py", **link: str) -> AppTest:
+    """A session at a page's script and a link, in which nothing has run yet."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    for name, value in link.items():
+        app.query_params[name] = value
+    return app if page == "app.py" else app.switch_page(page)
+
+
+def open_page(page: str = "app.py", **link: str) -> AppTest:
+    """The page as a link opens it."""
+    app = checked(at_link(page, **link).run())
+    # AppTest binds the link in its second run on a page only; inside the layer the first draws just the maps.
+    return app if page == "app.py" else checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    """The same session, in whose last run nothing was raised."""
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def shown(app: AppTest) -> Experiment:
+    """The experiment that the controls hold."""
+    return Experiment.from_dict({name: app.session_state[name] for name in CONTROLS})
+
+
+def said(app: AppTest) -> str:
+    """The sentence that the page says in large letters."""
+    return next(each.value for each in app.markdown if each.value.startswith("### ")).removeprefix("### ")
