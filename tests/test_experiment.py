@@ -15,14 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_core.experiment import (
-    DATA_FIELDS,
     DIGITS_PAIRS,
     DIGITS_SHAPE,
     DIGITS_TRAINING,
     LIMITS,
     Experiment,
-    Init,
-    Optimizer,
     ScalingRule,
     Shift,
     Task,
@@ -305,15 +302,6 @@ def test_the_rank_that_the_task_asks_for() -> None:
     assert Experiment(task=Task.DIGITS, shift=Shift.TURN).shift_rank is None
     assert Experiment(task=Task.NOISE).shift_rank is None
     assert Experiment(task=Task.POWER_LAW).shift_rank is None
-
-
-def test_the_data_fields_are_those_before_the_adapter() -> None:
-    assert list(LIMITS)[: len(DATA_FIELDS)] == list(DATA_FIELDS)
-    assert list(LIMITS)[len(DATA_FIELDS)] == "rank"
-
-
-def test_choices_read_as_text() -> None:
-    assert (str(Task.LOW_RANK), str(Init.KAIMING), str(Optimizer.ADAM)) == ("low-rank", "kaiming", "adam")
 
 
 def test_an_experiment_is_at_hand_without_torch() -> None:

@@ -580,6 +580,7 @@ def test_the_drawn_flow_holds_the_numbers_of_the_flow():
     assert "<b>A</b> 64 × 3" in words
     assert "<b>B</b> 3 × 64, × 2.67" in words
     domains = [axis.domain for axis in figure.select_yaxes()]
+    assert domains
     assert all(0 <= low < high <= 1 for low, high in domains)
 
 
@@ -592,6 +593,7 @@ def test_z_is_named_where_there_is_room(rank, beside):
     assert (f"<b>z</b><br>{rank} numbers" in words) == beside
     assert (f"<b>z</b>, {rank} numbers" in words) != beside
     domains = [axis.domain for axis in figure.select_yaxes()]
+    assert domains
     assert all(0 <= low < high <= 1 for low, high in domains)
 
 

@@ -110,7 +110,9 @@ def test_component_mounts_and_reads_no_state_unless_asked():
 
 
 def test_no_module_reaches_outside():
-    for path in WEB.rglob("*.*"):
+    files = list(WEB.rglob("*.*"))
+    assert {".js", ".css"} <= {path.suffix for path in files}
+    for path in files:
         source = path.read_text()
         assert "http://" not in source.replace("http://www.w3.org/2000/svg", "")
         assert "https://" not in source

@@ -11,7 +11,7 @@ from lora_core.training import sweep as sweep_module
 from lora_core.training.batched import Trainer
 from pages.runtime import sweeps
 from pages.runtime.sweeps import map_plan, ranks_plan, seeds_plan, work
-from tests.kit.pages import checked, open_page, said
+from tests.kit.pages import checked, components, open_page, said, shown
 
 PAGE = "pages/1_Every_rank.py"
 
@@ -58,7 +58,9 @@ def test_a_new_rank_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_every_kind_of_experiment_is_shown(link: dict[str, str]) -> None:
     app = open_page(PAGE, **link)
-    assert said(app)
+    assert said(app) == expected(shown(app))
+    drawn = components(app)
+    assert (drawn["rank_chart"], drawn["click_chart"], drawn["steady_chart"]) == (1, 1, 2)
     assert not app.warning
 
 

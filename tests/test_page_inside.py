@@ -89,7 +89,9 @@ def test_no_corner_breaks_the_page(link):
     headings = [each.value for each in app.subheader]
     expected = [HEADINGS[0], *(ON_DIGITS if link.get("task") == "digits" else []), *HEADINGS[1:]]
     assert headings == expected
-    assert "nan" not in words(app).split()
+    cells = "\n".join(each.value.to_csv() for each in app.table)
+    assert cells
+    assert not re.search(r"\b(nan|inf)\b", words(app) + cells, re.IGNORECASE)
 
 
 def test_a_layer_of_a_thousand_by_a_thousand_opens():
@@ -250,6 +252,7 @@ def test_who_moves_first_is_autograds(link):
     """Gradients of every way to start, by autograd on the layer in float64."""
     found, ways = trained(**link), table(opened(**link), "Moves")
     e, problem = found.experiment, found.problem
+    assert {str(e.init), "kaiming", "zero"} <= set(ways["Init"])
     for row, init in enumerate(ways["Init"]):
         layer = lora_layer(replace(e, init=init), problem, torch.float64)
         loss = torch.nn.functional.mse_loss(layer(problem.X), problem.Y)

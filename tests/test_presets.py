@@ -38,9 +38,8 @@ def trainable_in_full(experiment: Experiment) -> int:
     return full_cost(experiment.in_features, experiment.out_features, experiment.train_bias).trainable
 
 
-def test_the_original_comes_first_and_the_default_second() -> None:
-    assert list(PRESETS)[:2] == ["original", "one-short"]
-    assert PRESETS["one-short"].experiment == Experiment()
+def test_one_of_them_is_the_default() -> None:
+    assert Experiment() in [preset.experiment for preset in PRESETS.values()]
 
 
 @every_preset

@@ -5,7 +5,7 @@ import pytest
 from lora_core.training import sweep
 from lora_core.training.batched import Trainer
 from pages.playground import rank_scrubber
-from tests.kit.pages import checked, open_page
+from tests.kit.pages import checked, components, open_page
 
 TOGGLE = "rank under the finger"
 
@@ -51,6 +51,7 @@ def test_a_large_layer_is_referred_to_the_page_that_streams_it(sweeps: list[int]
     app = open_page(in_features="512", out_features="512", epochs="2000", seed="1001")
     checked(app.toggle(key=TOGGLE).set_value(True).run())
     assert any("takes longer than a moment" in each.value for each in app.caption)
+    assert "rank_chart" not in components(app)
     assert sweeps == []
 
 
@@ -63,6 +64,7 @@ def test_a_sweep_with_ranks_missing_is_not_kept_as_the_handle(monkeypatch: pytes
         assert any("takes longer than a moment" in each.value for each in app.caption)
     checked(app.run())
     assert not any("takes longer than a moment" in each.value for each in app.caption)
+    assert components(app)["rank_chart"] == 1
 
 
 @pytest.mark.parametrize(
@@ -70,5 +72,7 @@ def test_a_sweep_with_ranks_missing_is_not_kept_as_the_handle(monkeypatch: pytes
 )
 def test_every_kind_of_experiment_has_its_handle(link: dict[str, str]) -> None:
     app = open_page(**link)
+    assert "rank_chart" not in components(app)
     checked(app.toggle(key=TOGGLE).set_value(True).run())
+    assert components(app)["rank_chart"] == 1
     assert not app.warning

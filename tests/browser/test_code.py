@@ -65,7 +65,9 @@ def test_arabic_prose_runs_from_the_right_and_code_from_the_left(arabic: Page) -
     area = arabic.locator(AREA)
     assert (area.get_attribute("dir"), area.get_attribute("lang")) == ("rtl", "ar")
     for selector in ("h2", "h3", TEXTS, "table", "button"):
-        for element in arabic.locator(f"{AREA} {selector}").all():
+        elements = arabic.locator(f"{AREA} {selector}").all()
+        assert elements, selector
+        for element in elements:
             assert css(element, "direction") == "rtl", selector
     for selector in ("pre", "code", ".katex", "[data-testid=steady-chart]"):
         elements = arabic.locator(f"{AREA} {selector}").all()
@@ -106,8 +108,8 @@ def test_the_numbers_stand_on_the_page(lang: str, request: pytest.FixtureRequest
     text = page.locator(AREA).inner_text()
     for number in (known.trainable, known.trainable_frozen, known.total, "Epoch 10/10, Loss: 173.2909"):
         assert str(number) in text
-    for chart in page.get_by_test_id("steady-chart").all():
-        assert re.search(r"\d", chart.get_attribute("aria-label") or "")
+    charts = [chart.get_attribute("aria-label") or "" for chart in page.get_by_test_id("steady-chart").all()]
+    assert [bool(re.search(r"\d", words)) for words in charts] == [True] * 4
 
 
 def test_the_switch_turns_the_page_round_and_back_and_is_in_the_link(app, open_page) -> None:
@@ -168,8 +170,11 @@ def test_a_phone_scrolls_in_one_direction_only(lang: str, app, open_page) -> Non
     main = page.get_by_test_id("stMain")
     assert main.evaluate("element => element.scrollWidth - element.clientWidth") == 0
     for selector in ("h3", "pre", "table", "[data-testid=steady-chart]"):
-        for element in page.locator(f"{AREA} {selector}").all():
-            box = element.bounding_box()
-            if box is not None and element.is_visible():
-                assert box["x"] >= 0, selector
-                assert box["x"] + box["width"] <= 400.5, selector
+        boxes = [
+            each.bounding_box() for each in page.locator(f"{AREA} {selector}").all() if each.is_visible()
+        ]
+        assert boxes, selector
+        for box in boxes:
+            assert box is not None
+            assert box["x"] >= 0, selector
+            assert box["x"] + box["width"] <= 400.5, selector

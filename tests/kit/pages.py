@@ -1,5 +1,6 @@
 """A page without a browser: opened by a link, run, read."""
 
+from collections import Counter
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
@@ -34,6 +35,11 @@ def checked(app: AppTest) -> AppTest:
 def shown(app: AppTest) -> Experiment:
     """The experiment that the controls hold."""
     return Experiment.from_dict({name: app.session_state[name] for name in CONTROLS})
+
+
+def components(app: AppTest) -> Counter[str]:
+    """How often the page has placed each component of the browser, by its name."""
+    return Counter(each.proto.component_name for each in app.get("bidi_component"))
 
 
 def said(app: AppTest) -> str:

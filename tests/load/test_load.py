@@ -36,6 +36,7 @@ def check(measure: Callable[[int], Awaitable[list[Figure]]]) -> None:
         before = slowness()
         figures = asyncio.run(_awaited(measure(number)))
         slow = (before + slowness()) / 2
+        assert figures
         print(f"\nmachine {slow:.2f} times as slow as quiet", *figures, sep="\n")
         assert not [str(each) for each in figures if each.unit != "s" and not each.met]
         late = [

@@ -1,0 +1,49 @@
+"""Waits for what a page shows: the end of a script's run, a frame, an element that stands still."""
+
+from statistics import quantiles
+
+from playwright.sync_api import Locator, Page, expect
+
+FRAMES = (
+    "count => new Promise(done => (function next() { count-- ? requestAnimationFrame(next) : done(); })())"
+)
+
+STILL = """node => new Promise(done => {
+  let before, same = 0;
+  const look = () => {
+    const {x, y, width, height} = node.getBoundingClientRect();
+    const now = [x, y, width, height].join();
+    same = now === before ? same + 1 : 0;
+    before = now;
+    if (same < 6) requestAnimationFrame(look);
+    else done();
+  };
+  look();
+})"""
+
+
+def frames(page: Page, count: int = 1) -> None:
+    """Wait until the browser has begun so many frames."""
+    page.evaluate(FRAMES, count)
+
+
+def at_rest(page: Page) -> None:
+    """Wait until no script runs and two more frames are drawn: what was to come has come.
+
+    A slider's key and a component's word set out within a quarter of a second, so no run may begin in it.
+    """
+    app = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
+    for _ in range(2):
+        expect(app).to_be_attached(timeout=30_000)
+        frames(page, 15)
+
+
+def still(element: Locator) -> Locator:
+    """The same element, in sight, once it has stopped moving."""
+    element.scroll_into_view_if_needed()
+    element.evaluate(STILL)
+    return element
+
+
+def p95(values: list[float]) -> float:
+    return quantiles(values, n=20, method="inclusive")[-1]
