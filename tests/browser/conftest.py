@@ -91,6 +91,12 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
+def app(serve: Serve) -> str:
+    """The address of the app's server."""
+    return serve("app.py")
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """One browser for the session."""
     if CHROMIUM is None:

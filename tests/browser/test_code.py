@@ -31,11 +31,6 @@ SIDES = """element => {
 
 
 @pytest.fixture(scope="module")
-def app(serve) -> str:
-    return serve("app.py")
-
-
-@pytest.fixture(scope="module")
 def english(app, open_shared_page) -> Page:
     return drawn(open_shared_page(f"{app}/The_code"), "en")
 

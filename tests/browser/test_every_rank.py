@@ -5,12 +5,12 @@ And the same handle on the playground's live chart. Run with `-s` to see the mea
 
 import re
 from itertools import count
-from statistics import quantiles
 
 import pytest
 from playwright.sync_api import Locator, Page, WebSocket, expect
 
 from lora_core import Experiment, sweep
+from tests.kit.browser import at_rest, frames, nothing_follows, p95, still
 
 CHART = "[data-testid=rank-chart]"
 STILL = "[data-testid=steady-chart]"
@@ -62,11 +62,6 @@ MOVES = """() => {
 
 
 @pytest.fixture(scope="module")
-def app(serve) -> str:
-    return serve("app.py")
-
-
-@pytest.fixture(scope="module")
 def tab(app, open_shared_page) -> Page:
     page = open_shared_page("about:blank")
     page.on("websocket", overheard)
@@ -83,7 +78,7 @@ def overheard(socket: WebSocket) -> None:
 def painted(page: Page) -> None:
     expect(page.locator(f"{CHART}[data-run]")).to_be_visible(timeout=30_000)
     expect(page.locator(f"{STILL}[data-run]")).to_have_count(3, timeout=30_000)
-    page.wait_for_timeout(600)
+    at_rest(page)
 
 
 def slider(page: Page, label: str) -> Locator:
@@ -97,13 +92,9 @@ def press(page: Page, label: str, key: str, names: list[str], times: int) -> lis
         before = len(page.evaluate("answers"))
         page.keyboard.press(key)
         page.wait_for_function("count => answers.length > count", arg=before)
-        page.wait_for_timeout(250)
+        at_rest(page)
     page.evaluate("pressing.abort()")
     return page.evaluate("answers")
-
-
-def p95(values: list[float]) -> float:
-    return quantiles(values, n=20, method="inclusive")[-1]
 
 
 def drag(page: Page, across: float, steps: int = 120) -> list[float]:
@@ -115,7 +106,7 @@ def drag(page: Page, across: float, steps: int = 120) -> list[float]:
     for step in range(steps):
         share = (1 - across) + step / (steps - 1) * (2 * across - 1)
         page.mouse.move(area["x"] + 10 + share * (area["width"] - 20), height + step % 7)
-        page.wait_for_timeout(12)
+        frames(page)
     moves: list[float] = page.evaluate("moves")
     return moves
 
@@ -123,10 +114,7 @@ def drag(page: Page, across: float, steps: int = 120) -> list[float]:
 def drag_back_and_forth(page: Page, within) -> None:
     """Hold the handle, drag it over all ranks within two frames a move, and stay at the last, holding it."""
     page.evaluate(MOVES)
-    area = page.locator(f"{CHART} .area")
-    area.scroll_into_view_if_needed()
-    page.wait_for_timeout(600)
-    box = area.bounding_box()
+    box = still(page.locator(f"{CHART} .area")).bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 10, box["y"] + box["height"] / 2)
     page.mouse.down()
@@ -149,7 +137,8 @@ def test_a_new_experiment_is_painted_on_every_chart_in_a_second_and_a_half(app, 
         tab.goto(f"{app}/Every_rank?seed={next(seeds)}")
         painted(tab)
         slider(tab, "Learning rate").press("Home")
-        tab.wait_for_timeout(2500)
+        tab.wait_for_url("**learning_rate=*")
+        nothing_follows(tab)
         return p95(press(tab, "Learning rate", "ArrowRight", ["ranks", "heat", "spectrum", "cut"], 10))
 
     within(1500, measure, tab, "new experiment to all charts, p95 in ms")
@@ -170,7 +159,7 @@ def test_a_new_rank_draws_again_only_what_it_changes(tab: Page) -> None:
     figure = tab.locator(CHART).get_attribute("data-run")
     received = len(RECEIVED)
     press(tab, "Rank", "ArrowRight", ["told", "spectrum"], 1)
-    tab.wait_for_timeout(400)
+    nothing_follows(tab)
     now = [each.get_attribute("data-run") for each in charts.all()]
     assert [before == after for before, after in zip(drawn, now, strict=True)] == [True, False, True]
     assert tab.locator(CHART).get_attribute("data-run") == figure
@@ -223,16 +212,11 @@ def test_a_rank_can_be_chosen_while_the_ranks_of_a_large_layer_are_trained(app, 
 def test_a_click_on_the_chart_or_the_heat_map_chooses_a_rank(app, open_page) -> None:
     page = open_page(f"{app}/Every_rank?task=digits")
     painted(page)
-    plot = page.locator(f"{STILL} .nsewdrag").first
-    plot.scroll_into_view_if_needed()
-    page.wait_for_timeout(300)
-    heat = plot.bounding_box()
+    heat = still(page.locator(f"{STILL} .nsewdrag").first).bounding_box()
     assert heat is not None
     page.mouse.click(heat["x"] + heat["width"] / 2, heat["y"] + heat["height"] * 0.55)
     page.wait_for_url("**/*rank=5*")
-    page.locator(f"{CHART} .area").scroll_into_view_if_needed()
-    page.wait_for_timeout(300)
-    area = page.locator(f"{CHART} .area").bounding_box()
+    area = still(page.locator(f"{CHART} .area")).bounding_box()
     assert area is not None
     page.mouse.click(area["x"] + area["width"] * 0.95, area["y"] + 30)
     page.wait_for_url("**/*rank=10*")
@@ -249,10 +233,7 @@ def test_one_click_on_a_cell_of_the_map_opens_it_in_the_playground(
     painted(page)
     page.get_by_text("Which learning rate?").click()
     expect(page.locator(f"{STILL}[data-run]")).to_have_count(4, timeout=15_000)
-    plot = page.locator(f"{STILL} .nsewdrag").last
-    plot.scroll_into_view_if_needed()
-    page.wait_for_timeout(300)
-    box = plot.bounding_box()
+    box = still(page.locator(f"{STILL} .nsewdrag").last).bounding_box()
     assert box is not None
     page.mouse.click(
         box["x"] + box["width"] * (column + 0.5) / 12, box["y"] + box["height"] * (row + 0.5) / 10
@@ -271,12 +252,12 @@ def test_the_playground_has_the_handle_on_request(app, open_page, within) -> Non
     page.goto(app)
     live, chart = page.get_by_test_id("live-chart"), page.locator(CHART)
     expect(page.locator("[data-testid=live-chart][data-run]")).to_be_visible(timeout=30_000)
-    page.wait_for_timeout(600)
+    nothing_follows(page)
     expect(chart).to_have_count(0)
     address = page.url
     page.get_by_text("Rank under the finger").click()
     expect(page.locator(f"{CHART}[data-run][data-told='3']")).to_be_visible(timeout=15_000)
-    page.wait_for_timeout(1000)
+    nothing_follows(page)
     assert page.url == address  # a view, not a field
     over, run = page.locator(".rank-over-live"), live.get_attribute("data-run")
     expect(over).to_be_hidden()
@@ -292,7 +273,9 @@ def test_the_playground_has_the_handle_on_request(app, open_page, within) -> Non
     last = float(sweep(Experiment(), ranks=[64]).loss[0, 0, -1])
     check_ends(page, last)
     page.get_by_label("Log axis").evaluate("box => box.click()")
-    page.wait_for_timeout(300)
+    plot = "document.querySelector('[data-testid=live-chart] .js-plotly-plot')"
+    page.wait_for_function(f"{plot}._fullLayout.yaxis.type === 'linear'")
+    at_rest(page)
     check_ends(page, last)
     both = [each.bounding_box() for each in (live, chart.locator(".area"))]
     assert all(box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 720 for box in both)
@@ -315,8 +298,7 @@ def test_a_hand_that_holds_the_handle_outlives_a_smaller_layer(app, open_page) -
     chart, over = page.locator(CHART), page.locator(".rank-over-live")
     page.get_by_text("Rank under the finger").click()
     expect(page.locator(f"{CHART}[data-run][data-told='3']")).to_be_visible(timeout=15_000)
-    page.wait_for_timeout(600)  # it scrolls into view
-    box = chart.locator(".area").bounding_box()
+    box = still(chart.locator(".area")).bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 20)
     page.mouse.down()

@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 from lora_core import Experiment, run
 from lora_core.findings.verdict import verdict
 from pages.ui.controls import CONTROLS
+from tests.kit.browser import nothing_follows
 from tests.load.server import Server
 
 CHART = "[data-testid=live-chart]"
@@ -35,11 +36,6 @@ LET_GO = """bar => {
 }"""
 
 Tab = Callable[[str], Page]
-
-
-@pytest.fixture(scope="module")
-def app(serve) -> str:
-    return serve("app.py")
 
 
 @pytest.fixture
@@ -150,7 +146,7 @@ def test_what_a_page_says_when_its_visitor_leaves_does_not_empty_the_next_one(
         servers[-1].send(word)
     expect(page).to_have_url(re.compile(rf"{app}{path}\?.*rank=5"))
     expect(page.get_by_test_id("time-machine")).to_have_count(0)
-    page.wait_for_timeout(500)
+    nothing_follows(page)
     expect(rank(page)).to_have_attribute("aria-valuetext", "5")
     expect(page).to_have_url(re.compile(rf"{app}{path}\?.*rank=5"))
 
@@ -192,7 +188,7 @@ def test_in_a_storm_of_50_changes_the_last_one_wins(app: str, tab: Tab) -> None:
     print(f"\n{len(steps)} changes in {time.monotonic() - start:.1f} s")
     last = Experiment(seed=4, rank=3 + sum(steps))
     shows(page, last)
-    page.wait_for_timeout(1500)
+    nothing_follows(page)
     shows(page, last)
     known = {run(Experiment(seed=4, rank=each)).fingerprint for each in range(1, 21)}
     seen = page.evaluate("shown")
@@ -207,7 +203,7 @@ def test_a_server_that_dies_and_comes_back_finds_its_visitors_where_they_were(ta
         rank(page).press("ArrowRight")
         shows(page, Experiment(rank=6))
         first.kill()
-        page.wait_for_timeout(1000)
+        page.locator("[data-testid=stApp]:not([data-test-connection-state=CONNECTED])").wait_for()
         expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=6)).fingerprint)
         with Server(first.port):
             page.locator("[data-testid=stApp][data-test-connection-state=CONNECTED]").wait_for(timeout=40_000)

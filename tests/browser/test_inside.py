@@ -53,11 +53,6 @@ PLOTTED = """([key, count]) => {
 
 
 @pytest.fixture(scope="module")
-def app(serve) -> str:
-    return serve("app.py")
-
-
-@pytest.fixture(scope="module")
 def found() -> Run:
     return run(Experiment())
 
@@ -256,7 +251,8 @@ def test_pages_can_be_left_while_they_are_computed(app, open_page):
     names = ["Playground", "Inside the layer", "The code"]
     for name in names:
         page.get_by_role("link", name=name, exact=True).first.click()
-        page.wait_for_timeout(250)
+        path = "" if name == "Playground" else name.replace(" ", "_")
+        page.wait_for_url(re.compile(rf"^{app}/{path}(\?|$)"))
     page.get_by_role("link", name="Inside the layer", exact=True).first.click()
     wait_painted(page, whole=False)
     expect(machine(page)).to_have_count(1)

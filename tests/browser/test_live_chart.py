@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lora_core.figures.loss.numbers import format_loss
+from tests.kit.browser import at_rest
 
 APP = "tests/browser/live_chart_app.py"
 # Two themes of the app's own, so that the page follows the system from light to dark.
@@ -426,11 +427,11 @@ def test_leaving_the_page_leaves_nothing_behind(page):
     page.get_by_role("link", name="Other").click()
     expect(page.get_by_role("heading", name="Another page")).to_be_visible()
     expect(page.locator(CHART)).to_have_count(0)
-    page.wait_for_timeout(200)
+    at_rest(page)
     assert listeners() == with_chart - 3
     page.get_by_role("link", name="Chart").click()
     expect(chart(page)).to_have_attribute("data-run", re.compile("run-"))
-    page.wait_for_timeout(200)
+    at_rest(page)
     assert listeners() == with_chart
 
 

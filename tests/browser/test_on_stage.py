@@ -19,6 +19,7 @@ from playwright.sync_api import Locator, Page, expect
 from lora_core import Experiment, run
 from lora_core.talk.numbers import Facts
 from lora_core.talk.scenes import Scene, own_talk
+from tests.kit.browser import frames, nothing_follows
 
 TALK = own_talk().scenes
 CHART = "[data-testid=live-chart][data-run], [data-testid=steady-chart][data-run]"
@@ -60,11 +61,6 @@ WORDS = """() => {
   }
   return found;
 }"""
-
-
-@pytest.fixture(scope="module")
-def app(serve) -> str:
-    return serve("app.py")
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +233,7 @@ def answer(page: Page, key: str) -> float:
     before = len(page.evaluate("answers"))
     page.keyboard.press(key)
     page.wait_for_function("count => answers.length > count", arg=before)
-    page.wait_for_timeout(80)
+    frames(page, 5)
     return float(page.evaluate("answers.at(-1)"))
 
 
@@ -444,7 +440,7 @@ def test_keys_with_ctrl_and_alt_are_the_browsers(tab: Page) -> None:
     go(page, 2)
     for key in ("Control+p", "Alt+ArrowRight", "Control+f", "Meta+n"):
         page.keyboard.press(key)
-    page.wait_for_timeout(500)
+    nothing_follows(page)
     at_scene(page, 2)
     assert page.evaluate("document.fullscreenElement") is None
 

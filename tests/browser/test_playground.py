@@ -7,7 +7,7 @@ import json
 import re
 import time
 from http.client import HTTPConnection
-from statistics import median, quantiles
+from statistics import median
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
@@ -17,6 +17,7 @@ from lora_core.experiment import LIMITS
 from lora_core.fields import Flag, FloatRange, IntRange
 from lora_core.findings.verdict import verdict
 from pages.ui.controls import CONTROLS, value_text
+from tests.kit.browser import at_rest, nothing_follows, p95
 
 CHART = "[data-testid=live-chart]"
 
@@ -63,11 +64,6 @@ FRAMES = """seconds => new Promise(done => {
 
 
 @pytest.fixture(scope="module")
-def app(serve) -> str:
-    return serve("app.py")
-
-
-@pytest.fixture(scope="module")
 def tab(app, open_shared_page) -> Page:
     page = open_shared_page(app)
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
@@ -92,10 +88,6 @@ def path_to(name: str) -> str:
 def wait_for(page: Page, app: str, name: str, word: str) -> None:
     """Wait until the page of that name has the address, with the word in it."""
     page.wait_for_url(lambda url: url.startswith(f"{app}{path_to(name)}?") and word in url)
-
-
-def p95(values: list[float]) -> float:
-    return quantiles(values, n=20, method="inclusive")[-1]
 
 
 def test_what_matters_is_in_sight_at_1280_by_720(tab: Page) -> None:
@@ -125,7 +117,7 @@ def answer_times(tab: Page) -> float:
         before = len(tab.evaluate("answers"))
         tab.keyboard.press("ArrowRight" if move % 4 < 2 else "ArrowLeft")
         tab.wait_for_function("count => answers.length > count", arg=before)
-        tab.wait_for_timeout(150)
+        at_rest(tab)
     answers = tab.evaluate("answers")
     print(f"\n{len(answers)} moves, median {median(answers):.0f} ms", end=", ")
     return p95(answers)
@@ -377,7 +369,7 @@ def test_a_hand_that_is_faster_than_the_chart_gets_what_it_chose(app, page) -> N
         page.wait_for_timeout(50)
     page.unroute("**/plotly-cartesian.min.js")  # lets go of what is held, and of what asks for it from now on
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
-    page.wait_for_timeout(300)
+    nothing_follows(page)
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
     expect(page.locator("[data-testid=steady-chart]").first).to_have_attribute(
         "aria-label", re.compile("rank 4")
@@ -415,7 +407,7 @@ def large_layer(page: Page) -> float:
     chart, share = page.locator(CHART), page.get_by_test_id("steady-chart")
     slider(page, "In features").press("Home")
     expect(chart).to_have_attribute("data-state", "paused", timeout=15_000)
-    page.wait_for_timeout(500)
+    nothing_follows(page)
     small = share.get_attribute("data-run") or ""
     start = time.monotonic()
     slider(page, "In features").press("End")

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from lora_core.figures.models.drawing import short
 from lora_core.models import CATALOGUE, ModelShape
+from tests.kit.browser import at_rest
 
 PAGE = "Real_models"
 LLAMA = CATALOGUE["Llama 3.1 8B"].shape()
@@ -53,11 +54,6 @@ WATCH = """() => {
 
 
 @pytest.fixture(scope="module")
-def app(serve) -> str:
-    return serve("app.py")
-
-
-@pytest.fixture(scope="module")
 def tab(app, open_shared_page) -> Page:
     page = open_shared_page(f"{app}/{PAGE}")
     shows(page, LLAMA.trainable(3))
@@ -86,7 +82,7 @@ def moves(page: Page, count: int = 20) -> list[float]:
     for move in range(count):
         page.keyboard.press("ArrowRight" if move % 4 < 2 else "ArrowLeft")
         page.wait_for_function("count => answers.length > count", arg=move)
-        page.wait_for_timeout(100)
+        at_rest(page)
     return page.evaluate("answers")
 
 

@@ -28,13 +28,19 @@ def frames(page: Page, count: int = 1) -> None:
 
 
 def at_rest(page: Page) -> None:
-    """Wait until no script runs and two more frames are drawn: what was to come has come.
-
-    A slider's key and a component's word set out within a quarter of a second, so no run may begin in it.
-    """
+    """Wait until no script runs and two more frames are drawn."""
     app = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
+    expect(app).to_be_attached(timeout=30_000)
+    frames(page, 2)
+
+
+def nothing_follows(page: Page) -> None:
+    """Wait until what may have been set off has come, or can come no more.
+
+    A slider's key and a component's word set out within a quarter of a second, fifteen frames.
+    """
     for _ in range(2):
-        expect(app).to_be_attached(timeout=30_000)
+        at_rest(page)
         frames(page, 15)
 
 
