@@ -17,9 +17,9 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from lora_core import Experiment, run
-from lora_core.talk.numbers import Facts
 from lora_core.talk.scenes import Scene, own_talk
 from tests.kit.browser import frames, nothing_follows
+from tests.kit.runs import facts
 
 TALK = own_talk().scenes
 CHART = "[data-testid=live-chart][data-run], [data-testid=steady-chart][data-run]"
@@ -100,10 +100,6 @@ def trained_to_the_end(page: Page) -> None:
     """No scene of the talk is being trained any more."""
     idle = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
     expect(idle).to_be_attached(timeout=30_000)
-
-
-def facts(scene: Scene) -> Facts:
-    return Facts(run(scene.experiment), scene.beside and run(scene.beside))
 
 
 def at_scene(page: Page, place: int) -> None:
