@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from lora_core import Experiment
 from lora_core.export import peft_script, torch_script
-from lora_core.findings.original_script import facts
+from lora_core.findings.original_script import script_facts
 from pages.code.words import texts
 
 AREA = ".st-key-code_page"
@@ -99,7 +99,7 @@ def test_english_has_no_direction_of_its_own(english: Page) -> None:
 @pytest.mark.parametrize("lang", ["en", "ar"])
 def test_the_numbers_stand_on_the_page(lang: str, request: pytest.FixtureRequest) -> None:
     page = request.getfixturevalue({"en": "english", "ar": "arabic"}[lang])
-    known = facts()
+    known = script_facts()
     text = page.locator(AREA).inner_text()
     for number in (known.trainable, known.trainable_frozen, known.total, "Epoch 10/10, Loss: 173.2909"):
         assert str(number) in text
