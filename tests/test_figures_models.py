@@ -10,7 +10,8 @@ from lora_core.figures.models.drawing import (
     CHARTED_RANKS,
     RankCurve,
     RankInfo,
-    Tile,
+    ShareBar,
+    ShareInfo,
     draw_memory,
     draw_ranks,
     draw_share,
@@ -18,8 +19,8 @@ from lora_core.figures.models.drawing import (
     memory_text,
     rank_info,
     rank_text,
+    share_info,
     share_text,
-    share_tiles,
     short,
     table_rows,
 )
@@ -53,42 +54,40 @@ def test_bytes_are_in_thousands(size: int, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_tiles_fill_what_holds_them(name: str) -> None:
-    """Leaves sum to their family, families to the root, and the root is what PEFT would train."""
+def test_bars_add_up_to_what_is_trained_and_are_sorted(name: str) -> None:
     shape = CATALOGUE[name].shape()
     for adapter in (Adapter(), Adapter(16, "all-linear", use_dora=True, bias="all")):
-        tiles = share_tiles(shape, adapter)
-        assert tiles[0].value == shape.count(adapter).trainable
-        for holder in tiles:
-            inside = [tile.value for tile in tiles if tile.parent == holder.label]
-            assert not inside or sum(inside) == holder.value
-        labels = [(tile.parent, tile.label) for tile in tiles]
-        assert len(labels) == len(set(labels))
+        info = share_info(shape, adapter)
+        counts = [bar.trained for bar in info.bars]
+        assert sum(counts) == info.trained == shape.count(adapter).trainable
+        assert counts == sorted(counts, reverse=True)
+        assert len({bar.label for bar in info.bars}) == len(counts) <= 12
 
 
-def test_tiles_say_what_they_are() -> None:
-    tiles = {tile.label: tile for tile in share_tiles(LLAMA, Adapter(8, ("q_proj", "v_proj")))}
-    assert list(tiles) == ["Trained: 4.19 M", "attention", "q_proj", "v_proj"]
-    assert tiles["q_proj"].value == 32 * 8 * 2 * 4096
-    assert tiles["q_proj"].note == "r = 8, 4,096 + 4,096"
-    assert tiles["Trained: 4.19 M"].note == "0.0622 % of full fine-tuning"
+def test_bars_say_what_they_are() -> None:
+    info = share_info(LLAMA, Adapter(8, ("q_proj", "v_proj")))
+    assert info.title == "Trained: 4.19 M, 0.0622 % of full fine-tuning"
+    assert [bar.label for bar in info.bars] == ["q_proj", "v_proj"]
+    assert info.bars[0].trained == 32 * 8 * 2 * 4096
+    assert info.bars[0].note == "r = 8, 4,096 + 4,096"
 
 
-def test_the_treemap_shows_what_is_trained_in_full_in_its_own_colour() -> None:
-    tiles = share_tiles(LLAMA, WIDE)
-    (trace,) = draw_share(tiles).data
-    colours = dict(zip(trace.labels, trace.marker.colors, strict=True))
+def test_what_is_trained_in_full_has_its_own_colour() -> None:
+    (trace,) = draw_share(share_info(LLAMA, WIDE)).data
+    colours = dict(zip(trace.y, trace.marker.color, strict=True))
     assert colours["lm_head, in full"] == palette.FULL
     assert colours["q_proj"] == palette.LORA
-    assert colours["attention"] not in (palette.FULL, palette.LORA)
-    assert set(trace.parents) <= {"", *trace.ids}
-    assert trace.branchvalues == "total"
 
 
-def test_a_treemap_of_one_tile() -> None:
-    (trace,) = draw_share([Tile("Trained: 3", "", 3, "all of it"), Tile("head", "Trained: 3", 3, "")]).data
-    assert list(trace.values) == [3, 3]
-    assert list(trace.parents) == ["", "/Trained: 3"]
+def test_the_share_is_drawn_with_a_title_and_a_unit_from_the_top_down() -> None:
+    bars = (ShareBar("head", 3, "all of it"), ShareBar("q_proj", 1, ""))
+    figure = draw_share(ShareInfo(bars, 4, 0.5))
+    (trace,) = figure.data
+    assert list(trace.x) == [75, 25]
+    assert list(trace.text) == ["75 %", "25 %"]
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
+    assert figure.layout.title.text == "Trained: 4, 50 % of full fine-tuning"
+    assert figure.layout.xaxis.title.text.endswith("%")
 
 
 def test_the_table_has_a_row_for_every_linear_module_and_what_else_is_trained() -> None:
@@ -164,8 +163,7 @@ def test_memory_of_nothing_is_an_empty_chart() -> None:
 
 
 def test_every_picture_has_words() -> None:
-    tiles = share_tiles(LLAMA, Adapter(8, ("q_proj", "v_proj")))
-    assert share_text(tiles) == (
+    assert share_text(share_info(LLAMA, Adapter(8, ("q_proj", "v_proj")))) == (
         "Trainable share by module. Trained: 4.19 M, 0.0622 % of full fine-tuning: "
         "q_proj 50.0 %, v_proj 50.0 %."
     )

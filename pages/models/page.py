@@ -85,16 +85,16 @@ def _draw_numbers(choice: Chosen, memories: tuple[Memory, Memory, Memory]) -> No
 
 
 def _draw_share(shape: ModelShape, adapter: Adapter) -> None:
-    tiles = figures.share_tiles(shape, adapter)
-    st.caption("Where the trained numbers are: one area, one share. Click a tile to enlarge it.")
-    words = figures.share_text(tiles)
-    steady_chart(_share(tiles), key="model_share_picture", alt=words, height=HEIGHT, whole=True)
+    info = figures.share_info(shape, adapter)
+    st.caption("Where the trained numbers are.")
+    words = figures.share_text(info)
+    steady_chart(_share(info), key="model_share_picture", alt=words, height=HEIGHT)
 
 
 def _draw_ranks(info: figures.RankInfo) -> None:
     st.caption("What another rank would train.")
     words = figures.rank_text(info)
-    steady_chart(_ranks(info), key="model_ranks_picture", alt=words, height=HEIGHT, whole=True)
+    steady_chart(_ranks(info), key="model_ranks_picture", alt=words, height=HEIGHT)
 
 
 def _draw_memory(shape: ModelShape, adapter: Adapter) -> tuple[Memory, Memory, Memory]:
@@ -109,7 +109,7 @@ def _draw_memory(shape: ModelShape, adapter: Adapter) -> tuple[Memory, Memory, M
         )  # fmt: skip
     memories = compare_memory(shape, adapter, PRECISION_NAMES[precision], OPTIMIZER_NAMES[optimizer])
     words = figures.memory_text(memories)
-    steady_chart(_memory(memories), key="model_memory_picture", alt=words, height=300, whole=True)
+    steady_chart(_memory(memories), key="model_memory_picture", alt=words, height=300)
     st.caption(f"{frozen_note(memories[1])} {measured_note()}")
     return memories
 
@@ -130,7 +130,7 @@ def _draw_code(shape: ModelShape, adapter: Adapter, experiment: Experiment) -> N
 def _draw_table(
     shape: ModelShape, adapter: Adapter, info: figures.RankInfo, memories: tuple[Memory, ...]
 ) -> None:
-    """What the treemap shows, in numbers; and, asked for, the two other pictures."""
+    """What the bars of the share show, in numbers; and, asked for, the two other pictures."""
     table = pd.DataFrame(module_table(figures.table_rows(shape, adapter)))
     st.table(table, border="horizontal", hide_index=True)
     if st.toggle("Charts as tables", key="model_tables", bind="query-params"):

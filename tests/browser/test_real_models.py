@@ -4,7 +4,6 @@ Run with `-s` to see the measured figures.
 """
 
 import json
-import re
 from statistics import quantiles
 
 import pytest
@@ -34,7 +33,7 @@ WATCH = """() => {
   const text = (selector) => document.querySelector(selector)?.textContent ?? "";
   const parts = () => [
     text("[data-testid=stMetricValue]"),
-    text(".st-key-model_share_picture svg text"),
+    text(".st-key-model_share_picture .gtitle"),
     text(".st-key-model_ranks_picture .legend"),
     document.querySelector(".st-key-model_memory_picture .barlayer") ? text(".st-key-verdict") : "",
   ];
@@ -61,10 +60,10 @@ def tab(app, open_shared_page) -> Page:
 
 
 def shows(page: Page, trainable: int) -> None:
-    """Wait until numbers and treemap say that this many numbers are trained."""
+    """Wait until numbers and picture say that this many numbers are trained."""
     expect(page.get_by_test_id("stMetric").first).to_contain_text(f"{trainable:,}", timeout=20_000)
-    root = page.locator(".st-key-model_share_picture svg").first
-    expect(root).to_contain_text(f"Trained: {short(trainable)}", timeout=20_000)
+    title = page.locator(".st-key-model_share_picture .gtitle")
+    expect(title).to_contain_text(f"Trained: {short(trainable)}", timeout=20_000)
 
 
 def paste(page: Page, text: str) -> None:
@@ -155,14 +154,3 @@ def test_nothing_is_wider_than_the_page(app, open_page, width: int) -> None:
         }).map(text => text.textContent)"""
     )
     assert cut == []
-
-
-def test_the_treemap_survives_a_visit_to_the_playground(app, open_page) -> None:
-    """The pages take different bundles of plotly.js, both under one name in the browser."""
-    page = open_page(f"{app}/{PAGE}")
-    for _ in range(2):
-        shows(page, LLAMA.trainable(3))
-        page.get_by_role("link", name="Playground").click()
-        expect(page.locator("[data-testid=live-chart]")).to_have_attribute("data-run", re.compile("."))
-        page.get_by_role("link", name="Real models").click()
-    shows(page, LLAMA.trainable(3))

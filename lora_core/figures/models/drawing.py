@@ -1,7 +1,7 @@
 """What a rank costs on a real model, drawn from its numbers: where the share goes, over ranks, in memory.
 
-What an adapter trains is LoRA's blue, what is trained in full vermillion, what is frozen grey; every tile and
-line carries its name and bars are hatched, so that colour never speaks alone. GB are 1e9 bytes.
+What an adapter trains is LoRA's blue, what is trained in full vermillion, what is frozen grey; every bar and
+line carries its name and bars of memory are hatched, so that colour never speaks alone. GB are 1e9 bytes.
 """
 
 import math
@@ -15,13 +15,14 @@ from lora_core.figures.models.numbers import (
     SEGMENTS,
     RankCurve,
     RankInfo,
-    Tile,
+    ShareBar,
+    ShareInfo,
     gigabytes,
     memory_text,
     rank_info,
     rank_text,
+    share_info,
     share_text,
-    share_tiles,
     short,
     table_rows,
 )
@@ -31,7 +32,8 @@ __all__ = [
     "CHARTED_RANKS",
     "RankCurve",
     "RankInfo",
-    "Tile",
+    "ShareBar",
+    "ShareInfo",
     "draw_memory",
     "draw_ranks",
     "draw_share",
@@ -39,42 +41,35 @@ __all__ = [
     "memory_text",
     "rank_info",
     "rank_text",
+    "share_info",
     "share_text",
-    "share_tiles",
     "short",
     "table_rows",
 ]
 
 
-FRAME = palette.GHOST
-"""What holds other tiles; it reads on a white page and on a near-black one, and means nothing by itself."""
-
-
-def draw_share(tiles: Sequence[Tile]) -> go.Figure:
-    """Draw the treemap; the share of each tile in all that is trained stands in it."""
-    above = {tile.label: tile.parent for tile in tiles}
-    holders = set(above.values())
+def draw_share(info: ShareInfo) -> go.Figure:
+    """Draw one bar for each module, largest on top, its share of what is trained at its end."""
+    shares = [100 * bar.trained / info.trained for bar in info.bars]
     figure = go.Figure(layout={"template": {}})
-    figure.add_treemap(
-        ids=[f"{tile.parent}/{tile.label}" for tile in tiles],
-        labels=[tile.label for tile in tiles],
-        parents=[f"{above[tile.parent]}/{tile.parent}" if tile.parent else "" for tile in tiles],
-        values=[tile.value for tile in tiles],
-        customdata=[f"{tile.value:,} numbers<br>{tile.note}" for tile in tiles],
-        marker={"colors": [_tile_colour(tile, holders) for tile in tiles], "line": {"width": 2}},
-        branchvalues="total",
-        texttemplate="%{label}<br>%{percentRoot:.1%}",
-        hovertemplate="%{label}<br>%{customdata}<extra></extra>",
-        textfont={"color": palette.WHITE, "size": 15},
-        pathbar={"visible": False},
+    figure.add_bar(
+        y=[bar.label for bar in info.bars],
+        x=shares,
+        orientation="h",
+        text=[f"{share:.3g} %" for share in shares],
+        textposition="outside",
+        cliponaxis=False,
+        customdata=[f"{bar.trained:,} numbers<br>{bar.note}" for bar in info.bars],
+        marker={"color": [palette.FULL if bar.full else palette.LORA for bar in info.bars]},
+        hovertemplate="%{y}: %{text}<br>%{customdata}<extra></extra>",
     )
-    return figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0})
-
-
-def _tile_colour(tile: Tile, holders: set[str]) -> str:
-    if tile.label in holders:
-        return FRAME
-    return palette.FULL if tile.full else palette.LORA
+    # Room for some bars, so that a single one does not fill the chart.
+    slots = max(4, len(info.bars))
+    figure.update_xaxes(title="Share of what is trained, %", range=[0, 1.2 * max(shares, default=100)])
+    figure.update_yaxes(type="category", range=[slots - 0.5, -0.5], automargin=True, showgrid=False)
+    title = {"text": info.title, "x": 0, "xref": "container", "y": 1, "yanchor": "top", "font": {"size": 15}}
+    title["pad"] = {"l": 8, "t": 6}
+    return figure.update_layout(title=title, margin={"l": 8, "r": 16, "t": 36, "b": 48})
 
 
 def draw_ranks(info: RankInfo) -> go.Figure:

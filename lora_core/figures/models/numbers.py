@@ -22,14 +22,26 @@ SEGMENTS = {  # field of Memory -> words, hatching
 
 
 @dataclass(frozen=True)
-class Tile:
-    """One rectangle of the treemap; `parent` is the label of the one that holds it, "" at the root."""
+class ShareBar:
+    """What one module trains: a count of numbers, how it comes about, and whether in full (no adapter)."""
 
     label: str
-    parent: str
-    value: int
+    trained: int
     note: str
-    full: bool = False  # trained in full, not through an adapter
+    full: bool = False
+
+
+@dataclass(frozen=True)
+class ShareInfo:
+    """All that is trained, largest first; bars add up to `trained`, `share` is of full fine-tuning."""
+
+    bars: tuple[ShareBar, ...]
+    trained: int
+    share: float
+
+    @property
+    def title(self) -> str:
+        return f"Trained: {short(self.trained)}, {100 * self.share:.3g} % of full fine-tuning"
 
 
 @dataclass(frozen=True)
@@ -89,36 +101,27 @@ def table_rows(shape: ModelShape, adapter: Adapter) -> list[dict[str, Any]]:
     return list(merged.values())
 
 
-def share_tiles(shape: ModelShape, adapter: Adapter) -> tuple[Tile, ...]:
-    """The treemap: everything that is trained, by family and module, one area for one number."""
-    count = shape.count(adapter)
-    root = f"Trained: {short(count.trainable)}"
-    leaves: dict[tuple[str, str], Tile] = {}
+def share_info(shape: ModelShape, adapter: Adapter) -> ShareInfo:
+    """Everything that is trained, by module; biases by family."""
+    bars: dict[str, ShareBar] = {}
     for row in shape.rows(adapter):
-        for name, value, note, full in _pieces(row):
-            key = (str(row.part.family), name)
-            old = leaves.get(key)
-            leaves[key] = Tile(name, key[0], value + (old.value if old else 0), note, full)
-    families: dict[str, int] = {}
-    for (family, _), tile in leaves.items():
-        families[family] = families.get(family, 0) + tile.value
-    trunk = [Tile(root, "", count.trainable, f"{100 * count.share:.3g} % of full fine-tuning")]
-    trunk += [
-        Tile(family, root, value, f"{100 * value / count.trainable:.3g} % of what is trained")
-        for family, value in families.items()
-    ]
-    return (*trunk, *leaves.values())
+        for bar in _pieces(row):
+            before = bars[bar.label].trained if bar.label in bars else 0
+            bars[bar.label] = replace(bar, trained=before + bar.trained)
+    count = shape.count(adapter)
+    ordered = tuple(sorted(bars.values(), key=lambda bar: -bar.trained))
+    return ShareInfo(ordered, count.trainable, count.share)
 
 
-def _pieces(row: Row) -> list[tuple[str, int, str, bool]]:
+def _pieces(row: Row) -> list[ShareBar]:
     part = row.part
-    size = f"{part.in_features:,} + {part.out_features:,}"
+    size = f"r = {row.rank}, {part.in_features:,} + {part.out_features:,}"
     pieces = [
-        (part.name, row.lora + row.magnitudes, f"r = {row.rank}, {size}", False),
-        (f"{part.name}, in full", row.saved, "modules_to_save", True),
-        ("biases", row.biases, "trained biases", True),
+        ShareBar(part.name, row.lora + row.magnitudes, size),
+        ShareBar(f"{part.name}, in full", row.saved, "modules_to_save", full=True),
+        ShareBar(f"biases, {part.family}", row.biases, "trained biases", full=True),
     ]
-    return [piece for piece in pieces if piece[1]]
+    return [piece for piece in pieces if piece.trained]
 
 
 def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = CHARTED_RANKS) -> RankInfo:
@@ -142,12 +145,10 @@ def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = CHARTE
     return RankInfo(tuple(ranks), tuple(curves), adapter.rank, share, 100 * weights / full, weights / sides)
 
 
-def share_text(tiles: Sequence[Tile]) -> str:
-    """The treemap in words, for those who cannot see it."""
-    root = tiles[0]
-    leaves = sorted((t for t in tiles if t.label not in {o.parent for o in tiles}), key=lambda t: -t.value)
-    parts = ", ".join(f"{tile.label} {100 * tile.value / root.value:.1f} %" for tile in leaves)
-    return f"Trainable share by module. {root.label}, {root.note}: {parts}."
+def share_text(info: ShareInfo) -> str:
+    """The bars of the share in words."""
+    parts = ", ".join(f"{bar.label} {100 * bar.trained / info.trained:.1f} %" for bar in info.bars)
+    return f"Trainable share by module. {info.title}: {parts}."
 
 
 def rank_text(info: RankInfo) -> str:
