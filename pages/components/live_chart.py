@@ -20,8 +20,6 @@ from pages.components.message import Figure, pack
 from pages.components.serving import component
 from pages.runtime.callbacks import component_value, run_to_completion
 
-_DRAW = "(component, chart) => component.data && chart.default(component, window.Plotly)"
-
 
 def live_chart(
     figure: LossInfo | Figure,
@@ -83,4 +81,4 @@ def preload() -> None:
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Register the component, once a process and inside its first script run."""
-    return component("live_chart", ["live_chart/live_chart.js"], _DRAW, plotly=True)
+    return component("live_chart", "live_chart/live_chart.js", plotly=True)

@@ -18,4 +18,4 @@ def one_entry_a_page() -> None:
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Register the component, once a process and inside its first script run."""
-    return component("address", ["navigation/address.js"], "() => undefined")
+    return component("address", "navigation/address.js")

@@ -20,10 +20,6 @@ from pages.components.message import pack
 from pages.components.serving import component
 from pages.runtime.callbacks import component_value, run_to_completion
 
-_KIT = ("kit/dom.js", "kit/series.js", "kit/theme.js", "still_chart/steady_chart.js")
-_DRAW = """(component, chart, dom, series, theme, steady) => component.data &&
-  chart.default(component, window.Plotly, { ...dom, ...series, ...theme, steady: steady.default })"""
-
 
 def rank_message(
     figure: go.Figure,
@@ -116,4 +112,4 @@ def _cells(info: RanksInfo) -> list[dict[str, Any]]:
 @lru_cache
 def _component(module: str) -> Any:
     """Register the component of a module, once a process and inside its first script run."""
-    return component(module, [f"rank_chart/{module}.js", *_KIT], _DRAW, plotly=True)
+    return component(module, f"rank_chart/{module}.js", plotly=True)

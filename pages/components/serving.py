@@ -23,26 +23,26 @@ const all = () => (loaded ??= Promise.all(%s.map(load)).catch((error) => {
   throw error;
 }));
 export default async (component) => {
-  const [{ patient }, ...modules] = await all();
-  return (%s)(patient(component), ...modules);
+  const [{ patient }, { default: draw }] = await all();
+  return component.data && draw(patient(component), window.Plotly);
 };"""
 
 
-def component(name: str, modules: Sequence[str], act: str, *, plotly: bool = False) -> Any:
+def component(name: str, module: str, *, plotly: bool = False) -> Any:
     """Register a component, inside a script run and once a process.
 
-    ``modules`` are paths in `web/`. ``act``, a JavaScript function, is called at every call of the component,
-    with it and the loaded modules. With ``plotly`` plotly.js is loaded too, as ``window.Plotly``.
+    The default export of ``module``, a path in `web/`, is called at every call of the component that carries
+    data, with the component and ``window.Plotly``, which is plotly.js if ``plotly`` asks for it.
     """
-    paths = [f"{_served(WEB)}/{path}" for path in ("navigation/leaving.js", *modules)]
+    paths = [f"{_served(WEB)}/{path}" for path in ("navigation/leaving.js", module)]
     if plotly:
         paths.append(f"{_served(VENDOR)}/plotly-cartesian.min.js")
-    return st.components.v2.component(name, js=_loader(paths, act), isolate_styles=False)
+    return st.components.v2.component(name, js=_loader(paths), isolate_styles=False)
 
 
 @lru_cache
 def _served(folder: Path) -> str:
-    """Serve a folder; returns its name there.
+    """Serve a folder; returns its name in the URL.
 
     The name carries a hash of the files: a browser that cached the modules of an older version asks for the
     new ones.
@@ -53,12 +53,12 @@ def _served(folder: Path) -> str:
     return declare_component(f"{folder.name}_{digest.hexdigest()[:12]}", path=str(folder)).name
 
 
-def _loader(paths: Sequence[str], act: str) -> str:
-    """JavaScript of a component: at every call, ``act`` on the component and the loaded modules.
+def _loader(paths: Sequence[str]) -> str:
+    """JavaScript of a component: at every call, the drawing function of its module on the component.
 
     It rides in every message, so it only knows where the modules lie: ``paths`` from beside Streamlit's own
     scripts, which is right on any page, below any base path and behind any proxy. All calls wait for one
-    promise and so go on in their order; imports of their own do not, and an older run was drawn over a newer.
-    What a component tells the server goes through `leaving.js`, the first of the paths.
+    promise and so continue in their order; with an import each they do not, and an older run was drawn over a
+    newer one. What a component sends to the server goes through `leaving.js`, the first of the paths.
     """
-    return _LOADER % (json.dumps(paths), act)
+    return _LOADER % json.dumps(paths)

@@ -10,8 +10,6 @@ from lora_core.figures import palette
 from pages.components.message import Figure, pack
 from pages.components.serving import component
 
-_DRAW = "(component, chart) => component.data && chart.default(component, window.Plotly)"
-
 
 def steady_chart(figure: Figure, *, key: str, alt: str, height: int = 420) -> None:
     """Show a still figure that is redrawn in place when it changes, without the blank frame of a new element.
@@ -26,4 +24,4 @@ def steady_chart(figure: Figure, *, key: str, alt: str, height: int = 420) -> No
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Register the component, once a process and inside its first script run."""
-    return component("steady_chart", ["still_chart/steady_chart.js"], _DRAW, plotly=True)
+    return component("steady_chart", "still_chart/steady_chart.js", plotly=True)

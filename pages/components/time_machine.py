@@ -20,11 +20,6 @@ from lora_core.formatting import loss_text
 from pages.components.serving import component
 from pages.runtime.callbacks import component_value, run_to_completion
 
-_KIT = ("kit/dom", "kit/theme", "kit/series", "playback/player", "kit/keys", "playback/transport")
-_DRAW = (
-    "(component, machine, ...kit) => component.data && machine.default(component, Object.assign({}, ...kit))"
-)
-
 
 def time_machine(message: bytes, *, key: str, on_epoch: Callable[[int], None]) -> None:
     """Show a run's matrices.
@@ -86,5 +81,4 @@ def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Register the component, once a process and inside its first script run."""
-    kit = (f"{name}.js" for name in _KIT)
-    return component("time_machine", ["time_machine/time_machine.js", *kit], _DRAW)
+    return component("time_machine", "time_machine/time_machine.js")

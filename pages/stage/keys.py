@@ -62,5 +62,4 @@ def stage_keys(stage: Stage, experiment: Experiment) -> None:
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Register the component, once a process and inside its first script run."""
-    act = "(component, stage, dom) => stage.default(component, dom)"
-    return component("stage_keys", ["stage/on_stage.js", "kit/dom.js"], act)
+    return component("stage_keys", "stage/on_stage.js")

@@ -502,13 +502,13 @@ STAGES = """
   const names = performance.getEntriesByType("resource").map(({name}) => name);
   const served = names.filter((name) => name.includes("/component/"));
   const load = (file) => import(served.find((name) => name.endsWith(file)));
-  const [stage, dom] = [await load("/on_stage.js"), await load("/dom.js")];
+  const stage = await load("/on_stage.js");
   const done = Number(document.querySelector("[data-testid=stage]").dataset.done);
   const data = {keys: [], done, hidden: [], link: location.href, rows: ["1"], note: ""};
   const another = async (more, tell = () => {}) => {
     const parentElement = document.body.appendChild(document.createElement("div"));
     const at = {parentElement, data: {...data, ...more}, setStateValue: (_, value) => tell(value)};
-    const leave = await stage.default(at, dom);
+    const leave = await stage.default(at);
     return async () => {
       parentElement.remove();
       leave();

@@ -25,11 +25,12 @@ export function readTheme(root) {
 }
 
 /**
- * @param {string} color
+ * @param {string|string[]} color  one, or one for each point
  * @param {Record<string, string>} twins
  * @param {Theme} theme
  */
 export function themed(color, twins, theme) {
+  if (Array.isArray(color)) return color.map((each) => themed(each, twins, theme));
   return theme.dark ? (twins[color] ?? color) : color;
 }
 
@@ -62,6 +63,30 @@ export function themedLayout(theme) {
     modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.muted, activecolor: theme.text },
     axis,
   };
+}
+
+/**
+ * A still figure's layout in the theme: its axes, and the colours of its lines and words. Nothing in it is dragged.
+ * @param {any} sent
+ * @param {Record<string, string>} twins
+ * @param {Theme} theme
+ */
+export function themedFigure(sent, twins, theme) {
+  const { axis, modebar, ...look } = themedLayout(theme);
+  const layout = { ...look, ...sent, dragmode: false };
+  for (const name of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
+    const title = { ...layout[name].title, font: { size: theme.size } };
+    layout[name] = { ...axis, ...layout[name], title, fixedrange: true };
+  }
+  layout.shapes = (sent.shapes ?? []).map((shape) => ({
+    ...shape,
+    line: { ...shape.line, color: themed(shape.line?.color, twins, theme) },
+  }));
+  layout.annotations = (sent.annotations ?? []).map((note) => ({
+    ...note,
+    font: { size: theme.size, ...note.font, color: themed(note.font?.color ?? theme.muted, twins, theme) },
+  }));
+  return layout;
 }
 
 /** @type {Map<string, number[]>} */

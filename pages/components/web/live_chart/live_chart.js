@@ -1,13 +1,11 @@
 /**
  * The live chart, put together: a read-out, a plot that is drawn once a run, and a transport that plays it.
- *
- * Streamlit calls the default export whenever the data or the theme change, always with the same parent; the
- * first call builds, later ones update. The function returned cleans up once the parent has left the page.
  */
 
 import { Chart } from "./chart.js";
 import { element, stylesheet } from "../kit/dom.js";
 import { listenForSpace } from "../kit/keys.js";
+import { mounting } from "../kit/mount.js";
 import { Player } from "../playback/player.js";
 import { Readout } from "./readout.js";
 import { available, sameBytes, unpack } from "../kit/series.js";
@@ -19,8 +17,7 @@ import "./labels.js";
 import "./layout.js";
 import "./overlay.js";
 
-/** @type {WeakMap<Node, LiveChart>} */
-const mounted = new WeakMap();
+/** @typedef {(name: string, value: unknown) => void} Tell */
 
 class LiveChart {
   /**
@@ -28,7 +25,6 @@ class LiveChart {
    * @param {any} Plotly
    */
   constructor(parent, Plotly) {
-    this.calls = 0;
     this.listeners = new AbortController();
     const { signal } = this.listeners;
     this.player = new Player((head, playing) => this.show(head, playing));
@@ -55,10 +51,9 @@ class LiveChart {
   }
 
   /**
-   * @param {Uint8Array} bytes
-   * @param {Tell} setTriggerValue
+   * @param {{data: Uint8Array, setTriggerValue: Tell}} component
    */
-  async update(bytes, setTriggerValue) {
+  async update({ data: bytes, setTriggerValue }) {
     this.setTriggerValue = setTriggerValue;
     if (sameBytes(this.bytes, bytes)) return this.dress();
     this.bytes = bytes;
@@ -161,30 +156,6 @@ class LiveChart {
   }
 }
 
-/**
- * Clean up, but only if the parent has really gone: Streamlit also discards calls that a newer one overtook.
- * @param {Node} parent
- * @param {LiveChart} chart
- * @param {number} call
- */
-function leave(parent, chart, call) {
-  if (call !== chart.calls || parent.isConnected) return;
-  chart.destroy();
-  mounted.delete(parent);
-}
-
 const styled = Promise.all([stylesheet("live_chart.css", import.meta.url), transportStyled]);
 
-/**
- * @typedef {(name: string, value: unknown) => void} Tell
- * @param {{parentElement: Node, data: Uint8Array, setTriggerValue: Tell}} component
- * @param {any} Plotly
- */
-export default async function liveChart({ parentElement, data, setTriggerValue }, Plotly) {
-  await styled;
-  let chart = mounted.get(parentElement);
-  if (!chart) mounted.set(parentElement, (chart = new LiveChart(parentElement, Plotly)));
-  const call = ++chart.calls;
-  await chart.update(data, setTriggerValue);
-  return () => setTimeout(() => leave(parentElement, chart, call));
-}
+export default mounting((parent, Plotly) => new LiveChart(parent, Plotly), styled);

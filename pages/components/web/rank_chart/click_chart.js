@@ -4,16 +4,22 @@
  * The drawing is the steady chart's; this only listens.
  */
 
+import steadyChart from "../still_chart/steady_chart.js";
+// What that module imports, named here so that all are fetched at once and not one after another.
+import "../kit/dom.js";
+import "../kit/mount.js";
+import "../kit/series.js";
+import "../kit/theme.js";
+
 /** @type {WeakSet<Element>} */
 const listening = new WeakSet();
 
 /**
  * @param {{parentElement: HTMLElement, data: Uint8Array, setTriggerValue: (name: string, value: unknown) => void}} component
  * @param {any} Plotly
- * @param {any} kit
  */
-export default async function clickChart(component, Plotly, kit) {
-  const leave = await kit.steady(component, Plotly);
+export default async function clickChart(component, Plotly) {
+  const leave = await steadyChart(component, Plotly);
   const div = /** @type {any} */ (component.parentElement.querySelector(".js-plotly-plot"));
   if (div && !listening.has(div)) {
     listening.add(div);

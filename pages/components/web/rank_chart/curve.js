@@ -3,11 +3,11 @@
  * and one line a move.
  */
 
+import { svg } from "../kit/dom.js";
 import { height } from "./handle.js";
 
 export class Curve {
-  /** @param {any} kit */
-  constructor({ svg }) {
+  constructor() {
     this.path = svg("path", { class: "curve", fill: "none", "stroke-width": 3 });
     this.floor = svg("line", { class: "floor", "stroke-width": 1.8, "stroke-dasharray": "7 4" });
     this.root = svg("g", {}, this.floor, this.path);

@@ -5,11 +5,12 @@
  * Laid exactly over Plotly's axes and written directly, so that a move costs a few attributes.
  */
 
+import { svg } from "../kit/dom.js";
+
 const KNOB = 9; // radius in pixels
 
 export class Handle {
-  /** @param {any} kit */
-  constructor({ svg }) {
+  constructor() {
     this.line = svg("line", { class: "handle-line", y1: 0 });
     this.knob = svg("circle", { class: "knob", r: KNOB });
     this.final = svg("circle", { r: 5.5, "stroke-width": 1.5 });

@@ -3,16 +3,16 @@
  * shown there, which steps back meanwhile.
  */
 
+import { svg } from "../kit/dom.js";
 import { Curve } from "./curve.js";
 
 const LIVE = "[data-testid=live-chart] .js-plotly-plot";
 
 export class OverLive {
-  /** @param {any} kit */
-  constructor(kit) {
-    this.curve = new Curve(kit);
-    this.label = kit.svg("text", { class: "rank-label", "text-anchor": "end" });
-    this.root = kit.svg("svg", { class: "rank-over-live", "aria-hidden": "true" }, this.curve.root, this.label);
+  constructor() {
+    this.curve = new Curve();
+    this.label = svg("text", { class: "rank-label", "text-anchor": "end" });
+    this.root = svg("svg", { class: "rank-over-live", "aria-hidden": "true" }, this.curve.root, this.label);
     this.root.style.display = "none";
     this.redrawn = () => this.settle();
   }

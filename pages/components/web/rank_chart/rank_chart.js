@@ -6,6 +6,10 @@
  * lies on this figure's second panel, or on the live chart of the page.
  */
 
+import { element, stylesheet, svg } from "../kit/dom.js";
+import { mounting } from "../kit/mount.js";
+import { sameBytes, unpack } from "../kit/series.js";
+import { readTheme, themed, themedFigure, themedTraces } from "../kit/theme.js";
 import { Curve } from "./curve.js";
 import { Handle } from "./handle.js";
 import { OverLive } from "./over_live.js";
@@ -16,8 +20,6 @@ const TALL = 560; // and are together as high as this
 const PATIENCE = 350; // ms after the last key before a rank is told to the server
 const LINGER = 250; // ms that a curve stays over the live chart, which draws the chosen rank meanwhile
 
-/** @type {WeakMap<Node, RankChart>} */
-const mounted = new WeakMap();
 /** @type {Map<string, RankChart>} the charts on the page, by their keys */
 const charts = new Map();
 /** @type {Map<string, number>} the experiment's rank, by the key of the chart */
@@ -37,19 +39,18 @@ class RankChart {
   /**
    * @param {HTMLElement} parent
    * @param {any} Plotly
-   * @param {any} kit  the live chart's elements, series and theme
    */
-  constructor(parent, Plotly, kit) {
-    Object.assign(this, { Plotly, kit, calls: 0, place: 0, frame: 0 });
+  constructor(parent, Plotly) {
+    Object.assign(this, { Plotly, place: 0, frame: 0 });
     this.config = { displayModeBar: false, responsive: false, doubleClick: false };
-    this.div = kit.element("div", { class: "figure" });
-    this.handle = new Handle(kit);
-    this.curve = new Curve(kit);
-    this.live = new OverLive(kit);
-    const overlay = kit.svg("svg", { class: "overlay" }, this.curve.root, this.handle.root);
-    this.words = new Words(kit);
-    this.plot = kit.element("div", { class: "plot", role: "group" }, this.div, overlay);
-    this.root = kit.element("div", { class: "rank-chart", "data-testid": "rank-chart" }, this.words.root, this.plot);
+    this.div = element("div", { class: "figure" });
+    this.handle = new Handle();
+    this.curve = new Curve();
+    this.live = new OverLive();
+    const overlay = svg("svg", { class: "overlay" }, this.curve.root, this.handle.root);
+    this.words = new Words();
+    this.plot = element("div", { class: "plot", role: "group" }, this.div, overlay);
+    this.root = element("div", { class: "rank-chart", "data-testid": "rank-chart" }, this.words.root, this.plot);
     this.root.style.visibility = "hidden"; // until the first drawing
     parent.appendChild(this.root);
     this.listen();
@@ -144,14 +145,13 @@ class RankChart {
   }
 
   /**
-   * @param {Uint8Array} bytes
-   * @param {(name: string, value: unknown) => void} tell
+   * @param {{data: Uint8Array, setTriggerValue: (name: string, value: unknown) => void}} component
    */
-  async update(bytes, tell) {
+  async update({ data: bytes, setTriggerValue: tell }) {
     this.tell = tell;
-    if (this.kit.sameBytes(this.bytes, bytes)) return this.dress();
+    if (sameBytes(this.bytes, bytes)) return this.dress();
     this.bytes = bytes;
-    const payload = await this.kit.unpack(bytes);
+    const payload = await unpack(bytes);
     if (this.bytes !== bytes) return; // overtaken by a newer sweep
     // A hand that is at it keeps its rank: the ranks of a large layer grow more meanwhile.
     const rank = this.held || this.patience ? this.payload.ranks[this.place] : chosen.get(payload.key);
@@ -170,17 +170,22 @@ class RankChart {
   async draw() {
     const { payload } = this;
     const { figure, dark, colors, over_live: overLive } = payload;
-    this.theme = this.kit.readTheme(this.root);
+    this.theme = readTheme(this.root);
     this.width = this.root.getBoundingClientRect().width;
     this.words.load(payload, this.theme);
     if (overLive) this.root.append(this.words.root); // below: the handle stays close to the live chart
     const narrow = this.width < NARROW && !overLive;
     const height = narrow ? TALL : payload.height;
     this.plot.style.height = `${height}px`;
-    const layout = this.layout(narrow, height);
-    await this.Plotly.react(this.div, this.kit.themedTraces(figure.data, dark, this.theme), layout, this.config);
+    const layout = { ...themedFigure(figure.layout, dark, this.theme), width: this.width, height };
+    if (narrow) {
+      layout.xaxis.domain = layout.xaxis2.domain = [0, 1];
+      layout.yaxis.domain = [0.58, 1];
+      layout.yaxis2.domain = [0, 0.42];
+    }
+    await this.Plotly.react(this.div, themedTraces(figure.data, dark, this.theme), layout, this.config);
     const { xaxis, yaxis, xaxis2, yaxis2 } = this.div._fullLayout;
-    const color = this.kit.themed(colors.lora, dark, this.theme);
+    const color = themed(colors.lora, dark, this.theme);
     this.handle.place({ x: xaxis, y: yaxis }, payload, color, this.theme.page);
     this.drawn = payload;
     if (overLive) this.live.place(payload, color, this.theme.page);
@@ -191,36 +196,10 @@ class RankChart {
     this.show(this.place);
   }
 
-  /**
-   * @param {boolean} narrow
-   * @param {number} height
-   */
-  layout(narrow, height) {
-    const { axis, modebar, ...look } = this.kit.themedLayout(this.theme);
-    const { figure, dark } = this.payload;
-    const sent = figure.layout;
-    const colored = (part) => ({ ...part, color: this.kit.themed(part.color, dark, this.theme) });
-    const layout = { ...look, ...sent, dragmode: false, width: this.width, height };
-    for (const name of Object.keys(sent).filter((key) => /^[xy]axis\d*$/.test(key))) {
-      const title = { ...sent[name].title, font: { size: this.theme.size } };
-      layout[name] = { ...axis, ...sent[name], title, fixedrange: true };
-    }
-    if (narrow) {
-      layout.xaxis.domain = layout.xaxis2.domain = [0, 1];
-      layout.yaxis.domain = [0.58, 1];
-      layout.yaxis2.domain = [0, 0.42];
-    }
-    layout.shapes = (sent.shapes ?? []).map((shape) => ({ ...shape, line: colored(shape.line) }));
-    layout.annotations = (sent.annotations ?? []).map((note) => {
-      return { ...note, font: { size: this.theme.size, ...colored(note.font) } };
-    });
-    return layout;
-  }
-
   /** Draw again if the theme is not that of the last drawing. */
   dress() {
     if (!this.payload || !this.theme) return;
-    if (JSON.stringify(this.kit.readTheme(this.root)) !== JSON.stringify(this.theme)) return this.draw();
+    if (JSON.stringify(readTheme(this.root)) !== JSON.stringify(this.theme)) return this.draw();
   }
 
   resized() {
@@ -245,28 +224,5 @@ class RankChart {
   }
 }
 
-const styled = new Promise((resolve) => {
-  const link = document.createElement("link");
-  Object.assign(link, { rel: "stylesheet", href: new URL("rank_chart.css", import.meta.url).href });
-  for (const type of ["load", "error"]) link.addEventListener(type, resolve);
-  document.head.append(link);
-});
-
-/**
- * @param {{parentElement: HTMLElement, data: Uint8Array, setTriggerValue: (name: string, value: unknown) => void}} component
- * @param {any} Plotly
- * @param {any} kit
- */
-export default async function rankChart({ parentElement, data, setTriggerValue }, Plotly, kit) {
-  await styled;
-  let chart = mounted.get(parentElement);
-  if (!chart) mounted.set(parentElement, (chart = new RankChart(parentElement, Plotly, kit)));
-  const call = ++chart.calls;
-  await chart.update(data, setTriggerValue);
-  return () =>
-    setTimeout(() => {
-      if (call !== chart.calls || parentElement.isConnected) return;
-      chart.destroy();
-      mounted.delete(parentElement);
-    });
-}
+const styled = stylesheet("rank_chart.css", import.meta.url);
+export default mounting((parent, Plotly) => new RankChart(parent, Plotly), styled);

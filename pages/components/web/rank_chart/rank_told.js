@@ -3,6 +3,15 @@
  */
 
 import { choose } from "./rank_chart.js";
+// What that module imports, named here so that all are fetched at once and not one after another.
+import "../kit/dom.js";
+import "../kit/mount.js";
+import "../kit/series.js";
+import "../kit/theme.js";
+import "./curve.js";
+import "./handle.js";
+import "./over_live.js";
+import "./words.js";
 
 /** @param {{parentElement: HTMLElement, data: {key: string, rank: number}}} component */
 export default function rankTold({ parentElement, data }) {

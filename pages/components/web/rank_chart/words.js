@@ -2,12 +2,13 @@
  * The sentence about the rank under the finger and its numbers, which are the legend in one.
  */
 
+import { element, svg } from "../kit/dom.js";
+import { themed } from "../kit/theme.js";
+
 const DASHES = { dash: "5 3", dot: "2 3", solid: "none" };
 
 export class Words {
-  /** @param {any} kit */
-  constructor({ element, svg, themed }) {
-    Object.assign(this, { element, svg, themed });
+  constructor() {
     this.sentence = element("p", { class: "sentence", "aria-live": "polite" });
     this.cells = element("dl", {});
     this.root = element("div", { class: "words" }, this.sentence, this.cells);
@@ -21,10 +22,10 @@ export class Words {
     this.payload = payload;
     this.values = [];
     const cells = payload.cells.map(({ name, color, dash, text }) => {
-      const mark = color ? this.swatch(this.themed(color, payload.dark, theme), DASHES[dash]) : "";
-      const value = this.element("dd", {}, Array.isArray(text) ? "" : text);
+      const mark = color ? this.swatch(themed(color, payload.dark, theme), DASHES[dash]) : "";
+      const value = element("dd", {}, Array.isArray(text) ? "" : text);
       if (Array.isArray(text)) this.values.push([value, text]);
-      return this.element("div", {}, this.element("dt", {}, mark, name), value);
+      return element("div", {}, element("dt", {}, mark, name), value);
     });
     this.cells.replaceChildren(...cells);
   }
@@ -35,7 +36,7 @@ export class Words {
    */
   swatch(color, dash) {
     const line = { x1: 0, y1: 4, x2: 20, y2: 4, stroke: color, "stroke-width": 2.5, "stroke-dasharray": dash };
-    return this.svg("svg", { width: 20, height: 8, "aria-hidden": "true" }, this.svg("line", line));
+    return svg("svg", { width: 20, height: 8, "aria-hidden": "true" }, svg("line", line));
   }
 
   /** @param {number} place  in the list of ranks */

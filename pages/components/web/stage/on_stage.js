@@ -5,6 +5,8 @@
  * drawn is neither lost nor done twice.
  */
 
+import { element, stylesheet } from "../kit/dom.js";
+import { mounting } from "../kit/mount.js";
 import { actOf, isRemote } from "./keys.js";
 import { Overlays } from "./overlays.js";
 
@@ -18,8 +20,6 @@ import { Overlays } from "./overlays.js";
  * @property {string} note  what a phone may find wrong with the link
  */
 
-/** @type {WeakMap<Node, Stage>} */
-const mounted = new WeakMap();
 const HELD = new Set(["up", "down"]); // what a key that is held down repeats
 let stages = 0; // while Streamlit builds the page anew there are two for a moment
 let done = 0; // acts that Python has done
@@ -27,16 +27,12 @@ let done = 0; // acts that Python has done
 let waiting = []; // acts that it has not, of all stages: a key's answer may come to another one than the key
 
 class Stage {
-  /**
-   * @param {Node} parent
-   * @param {{element: Function, svg: Function}} dom
-   */
-  constructor(parent, dom) {
-    this.calls = 0;
+  /** @param {Node} parent */
+  constructor(parent) {
     this.listeners = new AbortController();
     const { signal } = this.listeners;
-    this.overlays = new Overlays(dom);
-    this.root = dom.element("div", { "data-testid": "stage" }, this.overlays.root);
+    this.overlays = new Overlays();
+    this.root = element("div", { "data-testid": "stage" }, this.overlays.root);
     parent.appendChild(this.root);
     stages += 1;
     document.documentElement.classList.add("on-stage");
@@ -45,11 +41,8 @@ class Stage {
     document.addEventListener("pointerup", () => setTimeout(blurControl), { signal });
   }
 
-  /**
-   * @param {Data} data
-   * @param {(name: string, value: unknown) => void} send
-   */
-  update(data, send) {
+  /** @param {{data: Data, setStateValue: (name: string, value: unknown) => void}} component */
+  update({ data, setStateValue: send }) {
     this.send = send;
     waiting.splice(0, data.done - done);
     done = data.done;
@@ -124,27 +117,4 @@ function stepButton() {
   return document.querySelector("[data-testid=live-chart] button[aria-label=Step]");
 }
 
-const styled = new Promise((resolve) => {
-  const link = document.createElement("link");
-  Object.assign(link, { rel: "stylesheet", href: new URL("on_stage.css", import.meta.url).href });
-  for (const type of ["load", "error"]) link.addEventListener(type, resolve);
-  document.head.append(link);
-});
-
-/**
- * @param {{parentElement: Node, data: Data, setStateValue: (name: string, value: unknown) => void}} component
- * @param {{element: Function, svg: Function}} dom
- */
-export default async function onStage({ parentElement, data, setStateValue }, dom) {
-  await styled;
-  let stage = mounted.get(parentElement);
-  if (!stage) mounted.set(parentElement, (stage = new Stage(parentElement, dom)));
-  const call = ++stage.calls;
-  stage.update(data, setStateValue);
-  return () =>
-    setTimeout(() => {
-      if (call !== stage.calls || parentElement.isConnected) return;
-      stage.destroy();
-      mounted.delete(parentElement);
-    });
-}
+export default mounting((parent) => new Stage(parent), stylesheet("on_stage.css", import.meta.url));

@@ -2,19 +2,18 @@
  * What lies over the page for a moment: the help, the code for phones, a black screen. One at a time.
  */
 
+import { element, svg } from "../kit/dom.js";
 import { keyName } from "./keys.js";
 
 const QUIET = 4; // modules of white round a code: what its standard asks for
 
 export class Overlays {
-  /** @param {{element: Function, svg: Function}} dom  the live chart's two ways to make elements */
-  constructor(dom) {
-    this.dom = dom;
-    this.root = dom.element("div");
+  constructor() {
+    this.root = element("div");
     /** @type {Record<string, HTMLDialogElement>} */
     this.dialogs = {};
     for (const [name, label] of [["help", "Keys"], ["code", "Code for phones"], ["blank", "Black screen"]]) {
-      const dialog = dom.element("dialog", { class: `stage-overlay ${name}`, "aria-label": label });
+      const dialog = element("dialog", { class: `stage-overlay ${name}`, "aria-label": label });
       dialog.addEventListener("click", () => dialog.close());
       this.dialogs[name] = dialog;
       this.root.append(dialog);
@@ -28,7 +27,6 @@ export class Overlays {
   }
 
   loadHelp(keys) {
-    const { element } = this.dom;
     const lines = keys.flatMap(({ keys: names, says }) => {
       const shown = names.length > 3 ? [names[0], "…", names.at(-1)] : names;
       const caps = shown.map((key) => (key === "…" ? "…" : element("kbd", {}, keyName(key))));
@@ -38,7 +36,6 @@ export class Overlays {
   }
 
   loadCode({ link, rows, note }) {
-    const { element, svg } = this.dom;
     const size = rows.length + 2 * QUIET;
     const dark = rows.flatMap((row, y) => [...row].map((cell, x) => (cell === "1" ? `M${x + QUIET} ${y + QUIET}h1v1h-1z` : "")));
     const paper = svg("rect", { width: size, height: size, fill: "white" });

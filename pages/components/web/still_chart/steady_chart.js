@@ -5,8 +5,9 @@
  */
 
 import { element } from "../kit/dom.js";
+import { mounting } from "../kit/mount.js";
 import { sameBytes, unpack } from "../kit/series.js";
-import { readTheme, themed, themedLayout, themedTraces } from "../kit/theme.js";
+import { readTheme, themedFigure, themedTraces } from "../kit/theme.js";
 
 /** @typedef {import("../kit/theme.js").Theme} Theme */
 /**
@@ -18,9 +19,6 @@ import { readTheme, themed, themedLayout, themedTraces } from "../kit/theme.js";
  * @property {Record<string, string>} dark  colour -> its twin on a dark page
  */
 
-/** @type {WeakMap<Node, SteadyChart>} */
-const mounted = new WeakMap();
-
 class SteadyChart {
   /**
    * @param {Node} parent
@@ -28,7 +26,6 @@ class SteadyChart {
    */
   constructor(parent, Plotly) {
     this.Plotly = Plotly;
-    this.calls = 0;
     this.config = { displayModeBar: false, responsive: false, doubleClick: false };
     this.div = element("div");
     this.root = element("div", { "data-testid": "steady-chart", role: "figure" }, this.div);
@@ -37,8 +34,8 @@ class SteadyChart {
     this.watcher.observe(this.root);
   }
 
-  /** @param {Uint8Array} bytes */
-  async update(bytes) {
+  /** @param {{data: Uint8Array}} component */
+  async update({ data: bytes }) {
     if (!sameBytes(this.bytes, bytes)) {
       this.bytes = bytes;
       const payload = await unpack(bytes);
@@ -77,43 +74,4 @@ class SteadyChart {
   }
 }
 
-/**
- * A layout in the theme: its axes, and the colours of its lines and words.
- * @param {any} sent
- * @param {Record<string, string>} dark
- * @param {Theme} theme
- */
-function themedFigure(sent, dark, theme) {
-  const { axis, modebar, ...look } = themedLayout(theme);
-  const layout = { ...look, ...sent, dragmode: false };
-  for (const name of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
-    const title = { ...layout[name].title, font: { size: theme.size } };
-    layout[name] = { ...axis, ...layout[name], title, fixedrange: true };
-  }
-  layout.shapes = (sent.shapes ?? []).map((shape) => ({
-    ...shape,
-    line: { ...shape.line, color: themed(shape.line?.color, dark, theme) },
-  }));
-  layout.annotations = (sent.annotations ?? []).map((note) => ({
-    ...note,
-    font: { size: theme.size, ...note.font, color: themed(note.font?.color ?? theme.muted, dark, theme) },
-  }));
-  return layout;
-}
-
-/**
- * @param {{parentElement: Node, data: Uint8Array}} component
- * @param {any} Plotly
- */
-export default async function steadyChart({ parentElement, data }, Plotly) {
-  let chart = mounted.get(parentElement);
-  if (!chart) mounted.set(parentElement, (chart = new SteadyChart(parentElement, Plotly)));
-  const call = ++chart.calls;
-  await chart.update(data);
-  return () =>
-    setTimeout(() => {
-      if (call !== chart.calls || parentElement.isConnected) return;
-      chart.destroy();
-      mounted.delete(parentElement);
-    });
-}
+export default mounting((parent, Plotly) => new SteadyChart(parent, Plotly));

@@ -2,6 +2,8 @@
  * One matrix as a picture: a canvas with a pixel for each cell, enlarged by the browser without smoothing.
  */
 
+import { element } from "../kit/dom.js";
+
 const SHADES = 255;
 
 /**
@@ -30,11 +32,8 @@ function shade(value, scale) {
 }
 
 export class Heatmap {
-  /**
-   * @param {typeof import("../kit/dom.js").element} element
-   * @param {string} title
-   */
-  constructor(element, title) {
+  /** @param {string} title */
+  constructor(title) {
     this.title = title;
     this.canvas = /** @type {HTMLCanvasElement} */ (element("canvas", { role: "img" }));
     this.mark = element("div", { class: "mark" });

@@ -3,6 +3,7 @@
  * that they make, B's columns above its columns.
  */
 
+import { element } from "../kit/dom.js";
 import { Heatmap, palette } from "./heatmap.js";
 
 /** @typedef {import("./matrices.js").Name} Name */
@@ -25,14 +26,13 @@ const BESIDE = 190;
 
 export class Maps {
   /**
-   * @param {any} kit
    * @param {(words: string) => void} say  called with what is under the pointer
    * @param {AbortSignal} signal
    */
-  constructor({ element }, say, signal) {
+  constructor(say, signal) {
     this.say = say;
     /** @type {Record<Name, Heatmap>} */
-    this.maps = Object.fromEntries(Object.entries(TITLES).map(([name, title]) => [name, new Heatmap(element, title)]));
+    this.maps = Object.fromEntries(Object.entries(TITLES).map(([name, title]) => [name, new Heatmap(title)]));
     const { W0, A, B, delta, W } = this.maps;
     for (const [name, map] of Object.entries(this.maps)) {
       map.root.dataset.matrix = name;

@@ -1,48 +1,35 @@
 /**
  * The time machine, put together: five maps, the scale they share, and a transport that moves through the run.
- *
- * Streamlit calls the default export whenever the data or the theme change, always with the same parent; the
- * first call builds, later ones update. The function returned cleans up once the parent has left the page.
- * `kit` holds the live chart's modules, merged.
  */
 
+import { element, stylesheet } from "../kit/dom.js";
+import { listenForSpace } from "../kit/keys.js";
+import { mounting } from "../kit/mount.js";
+import { sameBytes, unpack } from "../kit/series.js";
+import { readTheme } from "../kit/theme.js";
+import { Player } from "../playback/player.js";
+import { Transport, transportStyled } from "../playback/transport.js";
 import { Maps, numberText } from "./maps.js";
 import { History } from "./matrices.js";
 // What those import, named here so that all are fetched at once and not one after another.
 import "./heatmap.js";
 
-/** @type {Promise<unknown>|undefined} */
-let styled;
-
-/**
- * @typedef {typeof import("../kit/dom.js") & typeof import("../kit/theme.js")
- *   & typeof import("../kit/series.js") & typeof import("../playback/player.js")
- *   & typeof import("../kit/keys.js") & typeof import("../playback/transport.js")} Kit
- */
+/** @typedef {(name: string, value: unknown) => void} Tell */
 
 const CONTRASTS = [1, 2, 4, 8];
 /** The few largest weights would leave all others pale. */
 const CONTRAST = 2;
 
-/** @type {WeakMap<Node, TimeMachine>} */
-const mounted = new WeakMap();
-
 class TimeMachine {
-  /**
-   * @param {Node} parent
-   * @param {Kit} kit
-   */
-  constructor(parent, kit) {
-    this.kit = kit;
-    this.calls = 0;
+  /** @param {Node} parent */
+  constructor(parent) {
     this.listeners = new AbortController();
     const { signal } = this.listeners;
-    const { element } = kit;
-    this.player = new kit.Player((head, playing) => this.show(playing));
-    this.transport = new kit.Transport(this.player, (place) => this.tell(place), signal);
+    this.player = new Player((head, playing) => this.show(playing));
+    this.transport = new Transport(this.player, (place) => this.tell(place), signal);
     this.readout = element("p", { class: "readout" });
     this.note = element("p", { class: "note" });
-    this.maps = new Maps(kit, (words) => (this.readout.textContent = words || this.hint), signal);
+    this.maps = new Maps((words) => (this.readout.textContent = words || this.hint), signal);
     this.build(signal);
     this.root = element(
       "div",
@@ -54,14 +41,13 @@ class TimeMachine {
     );
     this.root.style.visibility = "hidden"; // until the first drawing
     parent.appendChild(this.root);
-    kit.listenForSpace(() => !this.transport.play.disabled && this.player.toggle(), signal);
+    listenForSpace(() => !this.transport.play.disabled && this.player.toggle(), signal);
     this.watcher = new ResizeObserver(() => this.maps.fit());
     this.watcher.observe(this.root);
   }
 
   /** @param {AbortSignal} signal */
   build(signal) {
-    const { element } = this.kit;
     this.low = element("span");
     this.high = element("span");
     const bar = element("span", { class: "bar" });
@@ -80,21 +66,20 @@ class TimeMachine {
   }
 
   /**
-   * @param {Uint8Array} bytes
-   * @param {Tell} setTriggerValue
+   * @param {{data: Uint8Array, setTriggerValue: Tell}} component
    */
-  async update(bytes, setTriggerValue) {
+  async update({ data: bytes, setTriggerValue }) {
     this.setTriggerValue = setTriggerValue;
-    if (this.kit.sameBytes(this.bytes, bytes)) return this.dress();
+    if (sameBytes(this.bytes, bytes)) return this.dress();
     this.bytes = bytes;
-    const payload = /** @type {any} */ (await this.kit.unpack(bytes));
+    const payload = /** @type {any} */ (await unpack(bytes));
     if (this.bytes !== bytes) return; // overtaken by a newer run
     this.payload = payload;
     this.hint = "One scale for all five. Point at a cell to read it.";
     this.readout.textContent = this.hint;
     this.note.textContent = payload.note;
     this.note.hidden = !payload.note;
-    this.theme = this.kit.readTheme(this.root);
+    this.theme = readTheme(this.root);
     this.maps.load(new History(payload));
     const last = payload.updates.length - 1;
     this.transport.load(last);
@@ -111,7 +96,7 @@ class TimeMachine {
   /** Put the maps into the theme of the moment, if it is not that of the last drawing. */
   dress() {
     if (!this.payload) return;
-    const theme = this.kit.readTheme(this.root);
+    const theme = readTheme(this.root);
     if (theme.dark !== this.theme.dark) {
       this.theme = theme;
       this.paint();
@@ -158,29 +143,5 @@ class TimeMachine {
   }
 }
 
-/**
- * Clean up, but only if the parent has really gone: Streamlit also discards calls that a newer one overtook.
- * @param {Node} parent
- * @param {TimeMachine} machine
- * @param {number} call
- */
-function leave(parent, machine, call) {
-  if (call !== machine.calls || parent.isConnected) return;
-  machine.destroy();
-  mounted.delete(parent);
-}
-
-/**
- * @typedef {(name: string, value: unknown) => void} Tell
- * @param {{parentElement: Node, data: Uint8Array, setTriggerValue: Tell}} component
- * @param {Kit} kit
- */
-export default async function timeMachine({ parentElement, data, setTriggerValue }, kit) {
-  styled ??= Promise.all([kit.stylesheet("time_machine.css", import.meta.url), kit.transportStyled]);
-  await styled;
-  let machine = mounted.get(parentElement);
-  if (!machine) mounted.set(parentElement, (machine = new TimeMachine(parentElement, kit)));
-  const call = ++machine.calls;
-  await machine.update(data, setTriggerValue);
-  return () => setTimeout(() => leave(parentElement, machine, call));
-}
+const styled = Promise.all([stylesheet("time_machine.css", import.meta.url), transportStyled]);
+export default mounting((parent) => new TimeMachine(parent), styled);
