@@ -28,16 +28,17 @@ export default async (component) => {
 };"""
 
 
-def component(name: str, module: str, *, plotly: bool = False) -> Any:
+def component(name: str, module: str, *, plotly: bool = False, first: str = "") -> Any:
     """Register a component, inside a script run and once a process.
 
     The default export of ``module``, a path in `web/`, is called at every call of the component that carries
-    data, with the component and ``window.Plotly``, which is plotly.js if ``plotly`` asks for it.
+    data, with the component and ``window.Plotly``, which is plotly.js if ``plotly`` asks for it. ``first`` is
+    JavaScript that runs at once, before anything is fetched.
     """
     paths = [f"{_served(WEB)}/{path}" for path in ("navigation/leaving.js", module)]
     if plotly:
         paths.append(f"{_served(VENDOR)}/plotly-cartesian.min.js")
-    return st.components.v2.component(name, js=_loader(paths), isolate_styles=False)
+    return st.components.v2.component(name, js=first + _loader(paths), isolate_styles=False)
 
 
 @lru_cache

@@ -253,6 +253,7 @@ def test_a_moved_slider_stands_in_the_address_and_a_link_may_word_it_otherwise(a
 
 def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> None:
     page = open_page(f"{app}/?rank=5&seed=7")
+    page.wait_for_function("history.hasOwnProperty('pushState')")  # until then a page may be two steps more
     steps = page.evaluate("history.length")
     for name in ("Every rank", "Inside the layer", "The code", "FloatRange models", "Playground"):
         link = page.get_by_role("link", name=name)
@@ -264,6 +265,24 @@ def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> N
         steps += 1
         assert page.evaluate("history.length") == steps  # so that Back leads to the page before, as it was
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5, seed=7)).fingerprint)
+
+
+def test_a_link_clicked_before_any_module_has_come_is_one_step_too(app, open_page) -> None:
+    page, held = open_page("about:blank"), []
+    page.route("**/component/**", lambda route: held.append(route))
+    page.goto(f"{app}/?rank=5")
+    link = page.get_by_role("link", name="The code")
+    expect(link).to_have_attribute("href", re.compile("rank=5"))
+    page.wait_for_function(
+        "history.hasOwnProperty('pushState')"
+    )  # the guard came with the page's first message
+    steps = page.evaluate("history.length")
+    link.click()
+    wait_for(page, app, "The code", "rank=5")
+    assert page.evaluate("history.length") == steps + 1
+    page.unroute("**/component/**")  # lets go of what is held
+    page.go_back()
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
 
 
 def test_a_link_opens_its_page_in_a_new_tab_too(app, open_page) -> None:
