@@ -17,7 +17,12 @@ DTYPES = ("f8", "f4", "i4", "i2", "i1")
 
 
 def pack(figure: Figure, header: dict[str, Any]) -> bytes:
-    """The figure and what goes with it in one message: raw numbers instead of base64, deflated (zlib).
+    """Encode a figure and what goes with it."""
+    return encode({"figure": figure.to_plotly_json() if isinstance(figure, go.Figure) else figure, **header})
+
+
+def encode(message: dict[str, Any], level: int = -1) -> bytes:
+    """Encode a message with raw numbers instead of base64, deflated at a ``level`` of zlib.
 
     Inflated: length of the JSON header (uint32, little endian), the header, padded with blanks so that the
     arrays begin at a multiple of 8 bytes, then the arrays. In the header an array reads
@@ -42,8 +47,7 @@ def pack(figure: Figure, header: dict[str, Any]) -> bytes:
             return [moved(value) for value in node]
         return node
 
-    parts = figure.to_plotly_json() if isinstance(figure, go.Figure) else figure
-    message = {"figure": moved(parts), **header}
-    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    header = moved(message)
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     text += b" " * (-(len(text) + 4) % 8)
-    return zlib.compress(len(text).to_bytes(4, "little") + text + bytes(arrays))
+    return zlib.compress(len(text).to_bytes(4, "little") + text + bytes(arrays), level)

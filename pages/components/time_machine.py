@@ -6,8 +6,6 @@ multiplies them and paints, so that scrubbing and playing cost the server nothin
 clock, keys, transport and the message's format.
 """
 
-import json
-import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 from lora_core.figures import palette
 from lora_core.figures.inside.matrices import NAMES, MatricesInfo, averaged, label, scaling_text
 from lora_core.formatting import loss_text
+from pages.components.message import encode
 from pages.components.serving import component
 from pages.runtime.callbacks import component_value, run_to_completion
 
@@ -42,16 +41,11 @@ def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes
 
     `epochs` are the updates of the complete run, `opens_at` is the number of them first shown, one of
     `info.updates`. With `classes` the outputs are digits, counted from 0. Where A and B hold more numbers
-    than their product, the product travels too and is not multiplied again. Format: see `message.pack`.
+    than their product, the product travels too and is not multiplied again. Format: see `message.encode`.
     """
     arrays = {"W0": info.W0, "A": info.A, "B": info.B}
     if not info.factors_suffice:
         arrays["delta"] = info.delta
-    body, places = bytearray(), {}
-    for name, array in arrays.items():
-        raw = np.ascontiguousarray(array, "<f4").tobytes()
-        places[name] = {"dtype": "f4", "bytes": [len(body), len(raw)]}
-        body += raw + b"\0" * (-len(raw) % 8)
     rows, columns = info.W0.shape
     scales = {"light": palette.diverging(), "dark": palette.diverging(dark=True)}
     header = {
@@ -70,12 +64,9 @@ def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes
         "losses": [loss_text(float(loss)) for loss in info.loss],
         "note": averaged(info),
         "colors": {theme: [color for _, color in stops] for theme, stops in scales.items()},
-        "arrays": places,
+        "arrays": {name: np.ascontiguousarray(array, "<f4") for name, array in arrays.items()},
     }
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    text += b" " * (-(len(text) + 4) % 8)
-    # Weights hardly deflate: the fastest level takes what there is.
-    return zlib.compress(len(text).to_bytes(4, "little") + text + bytes(body), 1)
+    return encode(header, level=1)  # weights hardly deflate: the fastest level takes what there is
 
 
 @lru_cache(maxsize=1)

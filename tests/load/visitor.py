@@ -182,6 +182,6 @@ class Visitor:
 
 
 def header_of(message: bytes) -> dict:
-    """The JSON header of a chart's message: see `pages.components.message.pack`."""
+    """The JSON header of a chart's message: see `pages.components.message.encode`."""
     inflated = zlib.decompress(message)
     return json.loads(inflated[4 : 4 + int.from_bytes(inflated[:4], "little")])
