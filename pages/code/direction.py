@@ -1,4 +1,4 @@
-"""Right-to-left pages: Streamlit has no switch for the direction of its text.
+"""Right-to-left pages: Streamlit has no option for text direction (streamlit issue 552, seen in 1.67.0).
 
 A component without a face sets `dir` and `lang` on the container it stands in, which turns text, columns and
 tables round as a browser does for any such page, and takes them off again when it goes. Code, formulas and

@@ -14,7 +14,8 @@ def run_to_completion(callback: Callable[P, None]) -> Callable[P, None]:
     """Call a callback again if Streamlit ends it; the callback must be idempotent.
 
     Every access to the session raises ``RerunException`` if a newer rerun has been requested, and Streamlit
-    does not repeat the callback (seen in 1.67.0). The request is taken then, so nothing ends the second call.
+    does not repeat the callback (streamlit issue 10578, seen in 1.67.0). The request is taken then, so
+    nothing ends the second call.
     """
 
     @wraps(callback)

@@ -1,7 +1,8 @@
-"""What a key, a button or a finger does on the stage: a few acts, by name.
+"""Acts of the stage by name, as keys and buttons request them.
 
-They only say where the talk stands from now on; the widgets follow when the page is drawn. None of them looks
-into the session: there Streamlit ends a callback, half done, as soon as the next key or click has come.
+An act only changes the ``Stage``; the widgets follow when the page is drawn. No act reads the session,
+because Streamlit ends a callback there if a newer rerun has been requested (streamlit issue 10578, open at
+1.67.0).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,13 +17,13 @@ from pages.stage.state import HIDEABLE, STAGE, Stage, current
 from pages.ui.controls import RANKS
 
 KEYS_KEY = "stage_keys"
-"""The key of the component that listens to the keyboard."""
+"""Key of the component that listens to the keyboard."""
 PRESENTER = ("sidebar", "buttons")
-"""What the key that starts a presentation hides."""
+"""Parts of the page that a presentation hides."""
 
 
 def open_talk(talk: Talk) -> None:
-    """Put another talk on the stage, from its first scene."""
+    """Open another talk at its first scene."""
     stage = current()
     st.session_state[STAGE] = Stage(
         talk, talk.scenes[0].name, hidden=stage.hidden, done=stage.done, address=stage.address, acted=True,
@@ -31,7 +32,7 @@ def open_talk(talk: Talk) -> None:
 
 
 def perform(stage: Stage, *acts: str) -> None:
-    """Do some of ``ACTS`` by their names, in order. Other names are passed over."""
+    """Perform acts of ``ACTS`` by name, in order; unknown names are ignored."""
     for act in acts:
         stage.acted = stage.keyed = True
         name, _, argument = act.partition(" ")
@@ -40,9 +41,10 @@ def perform(stage: Stage, *acts: str) -> None:
 
 
 def act_on_keys() -> None:
-    """Before the page is drawn: do the acts of the keyboard that are not done yet.
+    """Perform the keyboard's pending acts; called before the page is drawn.
 
-    They stay in the session until newer ones replace them: a run that is ended here leaves them to the next.
+    They stay in the session until newer ones replace them, so a rerun that is ended here leaves them to the
+    next.
     """
     sent = component_value(KEYS_KEY, "acts")
     if sent:
@@ -50,10 +52,10 @@ def act_on_keys() -> None:
 
 
 def perform_from_keys(stage: Stage, first: int, acts: Sequence[str]) -> None:
-    """Do the acts that are not done yet; ``first`` is the number of the first of them.
+    """Perform the acts that have not been performed; ``first`` is the number of the first act in the list.
 
-    The browser repeats what it has not yet seen done, so no press is lost and none counts twice. Acts from
-    beyond those that this session has done are of a session that is gone, and were done in it.
+    The browser sends an act again until it is confirmed, so no key press is lost or counted twice. A
+    ``first`` beyond this session's count belongs to an earlier session, which performed those acts.
     """
     if first <= stage.done:
         perform(stage, *list(acts)[stage.done - first :])
@@ -61,7 +63,7 @@ def perform_from_keys(stage: Stage, first: int, acts: Sequence[str]) -> None:
 
 
 def remember_guess(stage: Stage) -> None:
-    """Note that a hand has moved the guess; what it is now is read when the page is drawn."""
+    """Record that the guess widget was used; its value is read when the page is drawn."""
     stage.moved = stage.acted = True
 
 
@@ -76,7 +78,7 @@ def _reveal(stage: Stage, _: str) -> None:
 
 
 def _move(stage: Stage, by: int) -> None:
-    """Before the reveal a guess goes up or down, or on to the next answer; after it the rank does."""
+    """Move the guess up or down, or to the next answer; after the reveal, move the rank."""
     scene = stage.scene
     if stage.is_revealed:
         further = [rank for rank in RANKS if (rank - stage.shown.rank) * by > 0]
@@ -125,4 +127,4 @@ ACTS: dict[str, Callable[[Stage, str], Any]] = {
     "start": _start,
     "stop": _stop,
 }
-"""What a key or a button does, by name; ``choose 2`` and ``go knee`` carry an argument."""
+"""Acts by name; ``choose 2`` and ``go knee`` carry an argument."""

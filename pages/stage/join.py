@@ -1,6 +1,6 @@
-"""How the room joins: a QR code of the exact state, made here, with the address that phones can reach.
+"""QR code of the stage's exact state, generated on the server, with an address that phones can reach.
 
-Before the reveal the code opens the scene, so that a phone can guess; after it, the page of that experiment.
+Before the reveal the code opens the scene, so that a phone can guess; after it, the page of the experiment.
 """
 
 import socket
@@ -25,7 +25,7 @@ _STAGE_PAGE, _RANKS_PAGE = "On_stage", "Every_rank"
 
 
 class Join(NamedTuple):
-    """A link, its QR code as rows of 0 and 1, and what a phone may find wrong with it."""
+    """A link, its QR code as rows of 0 and 1, and a note if phones cannot open it."""
 
     link: str
     rows: tuple[str, ...]
@@ -33,7 +33,7 @@ class Join(NamedTuple):
 
 
 def join(stage: Stage, experiment: Experiment) -> Join:
-    """The way in to what the stage shows at this moment."""
+    """Link and code of what the stage shows now."""
     base = stage.address or browser_address()
     page, fields = "", differences(experiment)
     if stage.is_revealed and stage.scene.view == "ranks":
@@ -51,16 +51,16 @@ def join(stage: Stage, experiment: Experiment) -> Join:
 
 
 def browser_address() -> str:
-    """Where this browser finds the playground: scheme, host, port and base path, without a page."""
+    """Address of the playground in this browser: scheme, host, port and base path, without a page."""
     parts = urlsplit(st.context.url or "http://localhost:8501")
     path = parts.path.rstrip("/").removesuffix(_STAGE_PAGE).rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def network_address() -> str | None:
-    """The browser's address with this machine's own on its network in place of localhost.
+    """The browser's address with the server's network address in place of localhost.
 
-    None where the machine has none, or where the server was told to listen to this machine only.
+    None if the server has none, or listens to its own machine only (``server.address``).
     """
     if is_local(f"http://{st.get_option('server.address') or '0.0.0.0'}"):
         return None
@@ -71,7 +71,7 @@ def network_address() -> str | None:
 
 
 def draw_address(stage: Stage) -> None:
-    """Which address phones are given, and a field for another one."""
+    """Show the address that phones are given, and a field for another one."""
     base = stage.address or browser_address()
     st.markdown(f"The code (key **Q**) gives phones the address `{base}`.")
     if is_local(base):
@@ -98,9 +98,9 @@ def draw_address(stage: Stage) -> None:
 
 
 def read_address(text: str) -> str:
-    """An address as it was typed, made whole: with a scheme, without a page or a query.
+    """Complete an address that was typed: add a scheme, drop query and trailing slash.
 
-    :raises ValueError: what is no address of a web page.
+    :raises ValueError: the text is no web address.
     """
     text = text.strip()
     whole = text if "://" in text else f"http://{text}"
@@ -117,7 +117,7 @@ def read_address(text: str) -> str:
 
 
 def is_local(base: str) -> bool:
-    """Whether an address means the machine that asks."""
+    """Whether an address is a loopback address, which means the machine that uses it."""
     host = urlsplit(base).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -154,7 +154,7 @@ def _rows(link: str) -> tuple[str, ...]:
 
 
 def _own_ip() -> str | None:
-    """This machine's address on its network: what it would send from. Nothing is sent."""
+    """The server's address on its network: the source address of a UDP socket. Nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # an address set aside for documentation (RFC 5737)

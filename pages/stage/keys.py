@@ -1,8 +1,8 @@
-"""The stage's keys, its help and its code, and the style that makes the page readable from the back row.
+"""Keyboard of the stage: the table of keys, and the component that listens and shows help and QR code.
 
-A Streamlit component without a picture of its own. A button of Streamlit's has one shortcut, and a talk
-needs several for one act: the key of a remote, an arrow, a letter. So one table says what each key does; what
-the page does is sent to Python as numbered acts, and what only the browser does stays there.
+The component draws nothing in the page but its stylesheet and overlays. ``st.button`` takes one shortcut, and
+an act here has several keys (a remote's, an arrow, a letter); page-level shortcuts are streamlit issue 13112
+(seen in 1.67.0). Acts of the page are sent to Python, numbered; acts of the browser stay there.
 """
 
 from functools import lru_cache
@@ -16,7 +16,7 @@ from pages.stage.state import Stage
 
 
 class Key(NamedTuple):
-    """An act, the keys that do it (as ``KeyboardEvent.key``), and what it is called in the help."""
+    """An act, its keys (as ``KeyboardEvent.key``), and its name in the help."""
 
     act: str
     keys: tuple[str, ...]
@@ -42,11 +42,11 @@ KEYS = (
     Key("last", ("End",), "Last scene"),
     Key("help", ("?",), "These keys"),
 )
-"""Every key of the stage. ``play`` is the live chart's own."""
+"""All keys of the stage; the live chart handles ``play`` itself."""
 
 
 def stage_keys(stage: Stage, experiment: Experiment) -> None:
-    """Listen to the keyboard, and hold ready what the keys for help and code show."""
+    """Mount the component, with the contents of help and QR code."""
     way_in = join(stage, experiment)
     data = {
         "keys": [each._asdict() for each in KEYS],
@@ -56,7 +56,7 @@ def stage_keys(stage: Stage, experiment: Experiment) -> None:
         "rows": way_in.rows,
         "note": way_in.note,
     }
-    _component()(key=KEYS_KEY, data=data, on_acts_change=lambda: None)  # `act_on_keys` takes them
+    _component()(key=KEYS_KEY, data=data, on_acts_change=lambda: None)  # read by `act_on_keys`
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,6 @@
-"""The stage: a question and its base, the room's guess, and after the reveal the curves and one sentence.
+"""The stage: a question with the base loss, the audience's guess, and after the reveal curves and a sentence.
 
-Everything is drawn for the back row by the style that comes with the keys' component; what a speaker sets up
-before the talk stands below the fold.
+The stylesheet of the keys' component enlarges the page for the back row; the speaker's settings are below it.
 """
 
 import streamlit as st
@@ -28,11 +27,11 @@ from pages.ui.link import name_of
 from pages.ui.text import plain
 
 HEIGHT = 400
-"""Of the chart where the window does not decide, on a phone."""
+"""Height of the chart in CSS pixels on a phone; elsewhere the window decides."""
 
 
 def show(experiment: Experiment) -> None:
-    """Draw the scene of the moment, with the experiment that the sidebar holds."""
+    """Draw the current scene with the experiment of the sidebar."""
     stage = current()
     settle(stage, experiment)
     preload()
@@ -58,21 +57,21 @@ def show(experiment: Experiment) -> None:
 
 
 def _tick(scene: Scene, experiment: Experiment) -> float | None:
-    """Seconds from look to look at what the scene draws, a run or a sweep; None where it grows no more."""
+    """Seconds between redraws of the scene's run or sweep, or None if it is complete."""
     if scene.view == "ranks":
         return SWEEPS.tick() if grows(ranks_plan(experiment)) else None
     return RUNS.tick() if finished_run(experiment) is None else None
 
 
 def _picture(stage: Stage, experiment: Experiment, growing: bool) -> None:
-    """The chart; where it was still growing when the page was drawn, its end draws the page once more."""
+    """Draw the chart; if it was still growing when the page was drawn, its completion reruns the page."""
     draw = _draw_ranks if stage.scene.view == "ranks" else _draw_loss
     if draw(stage, experiment) and growing:
         st.rerun()
 
 
 def _draw_loss(stage: Stage, experiment: Experiment) -> bool:
-    """Draw the run as far as it is, and return whether that is all of it."""
+    """Draw the run after another tick of training, and return whether it is complete."""
     scene, revealed = stage.scene, stage.is_revealed
     run = advance_run(experiment)
     info = _info(scene, run)
@@ -90,7 +89,7 @@ def _draw_loss(stage: Stage, experiment: Experiment) -> bool:
 
 
 def _info(scene: Scene, run: Run) -> LossInfo:
-    """The run's curves, the run beside it, and the scene's own where a hand has changed something."""
+    """Curves of the run, with the run beside it, or with the scene's own if the experiment was changed."""
     e = run.experiment
     beside = scene.beside if e == scene.experiment else scene.experiment
     other = None if beside is None else finished_run(beside)
@@ -99,7 +98,7 @@ def _info(scene: Scene, run: Run) -> LossInfo:
 
 
 def _draw_ranks(stage: Stage, experiment: Experiment) -> bool:
-    """Draw the sweep once it has every rank, until then how far it is; return whether it has."""
+    """Draw the sweep, or its progress until it has every rank; return whether it has."""
     plan = ranks_plan(experiment)
     sweep = trained(plan, "stage")
     if not sweep.complete:
@@ -124,7 +123,7 @@ def _guesses(scene: Scene, unit: Unit) -> bool:
 
 
 def _guess_of(stage: Stage, unit: Unit) -> float | None:
-    """The room's guess, if it is of that unit: what the chart's axis can show."""
+    """The guess if it has this unit, so that the chart's axis can show it."""
     if isinstance(stage.guess, float) and _guesses(stage.scene, unit):
         return stage.guess
     return None
@@ -161,14 +160,14 @@ def _draw_answer(stage: Stage, facts: SceneNumbers, experiment: Experiment) -> N
     guessed = "No guess" if said is None else f"Our guess: **{plain(str(said))}**{mark}"
     st.markdown(f"{guessed} · It is **{plain(truth)}**")
     sentence = facts.filled(scene.sentence)
-    if experiment != scene.experiment:  # a hand has changed something: then what this run shows
+    if experiment != scene.experiment:  # the scene's sentence speaks of its own experiment only
         sentence = _sentence_now(scene, experiment)
     with st.container(key="verdict"):
         st.markdown(f"### {plain(sentence)}")
 
 
 def _sentence_now(scene: Scene, experiment: Experiment) -> str:
-    """What the run shows; where it takes long and only the sweep of every rank is drawn, what that shows."""
+    """Verdict on the run; in the view of ranks, if the run is not finished, the knee of the sweep."""
     run = finished_run(experiment)
     if run is not None:
         return verdict(run).sentence
@@ -178,7 +177,7 @@ def _sentence_now(scene: Scene, experiment: Experiment) -> str:
 
 
 def _draw_buttons(stage: Stage) -> None:
-    """What the keys do, for a mouse or a finger."""
+    """Buttons for the keys' acts, for mouse and touch."""
     revealed, last = stage.is_revealed, len(stage.talk.scenes) - 1
     what = "rank" if revealed else "guess"
     buttons = (

@@ -1,7 +1,7 @@
-"""What a speaker sets up before the talk: scenes, a file of one's own, the phones' address, what is hidden.
+"""The speaker's settings: scenes, a talk file to upload, the phones' address, hidden parts.
 
-A file is opened only if every scene of it can be trained in a moment and holds against its numbers; otherwise
-the talk on the stage stays.
+A file is opened only if every scene is quick to train and its claims hold against the computed numbers; if
+not, the current talk stays.
 """
 
 import streamlit as st
@@ -22,18 +22,18 @@ _UPLOAD, _HIDDEN = "talk file", "stage hidden"
 
 
 def facts_of(scene: Scene) -> SceneNumbers:
-    """The scene's numbers, trained now where they are not yet.
+    """The scene's numbers, trained now if needed.
 
-    Where the room is busy the page ends here, with a notice and another try.
+    When the server is busy the script ends here: it shows a notice and reruns by itself.
     """
     beside = None if scene.beside is None else advance_run(scene.beside)
     return SceneNumbers(advance_run(scene.experiment), beside)
 
 
 def checked_talk(text: str) -> Talk:
-    """Read a talk and hold every scene against its computed numbers.
+    """Read a talk and check every scene against its computed numbers.
 
-    :raises ValueError: what is wrong, naming the scene.
+    :raises ValueError: the message names the scene and what is wrong with it.
     """
     talk = read_talk(text)
     for scene in talk.scenes:
@@ -49,9 +49,10 @@ def checked_talk(text: str) -> Talk:
 
 
 def prefetch(stage: Stage) -> None:
-    """Train the other scenes, the next ones first, so that coming to one takes no longer than drawing it.
+    """Train the other scenes, the next ones first, so that a change of scene costs only its drawing.
 
-    A key that is pressed meanwhile is answered between two scenes: there Streamlit looks for a newer run.
+    Each ``pause.empty()`` lets Streamlit end the script for a newer rerun, so a key press waits for one scene
+    at most.
     """
     scenes, place = stage.talk.scenes, stage.place
     pause = st.empty()
@@ -65,7 +66,7 @@ def prefetch(stage: Stage) -> None:
 
 
 def draw_talk(stage: Stage) -> None:
-    """The scenes to jump to, the file, the phones' address, and what is hidden."""
+    """Draw the list of scenes, the file, the phones' address and the hidden parts."""
     with st.container(key="stage_setup"):
         with st.expander("Scenes of this talk"), st.container(horizontal=True):
             for place, scene in enumerate(stage.talk.scenes):
@@ -104,7 +105,7 @@ def _draw_file(stage: Stage) -> None:
 
 @run_to_completion
 def _take_upload() -> None:
-    """Put an uploaded talk on the stage, or keep the present one and say why."""
+    """Open an uploaded talk, or keep the current one and record the reason."""
     stage, file = current(), st.session_state.get(_UPLOAD)
     stage.trouble = ""
     if file is None:
@@ -125,13 +126,16 @@ def _restore() -> None:
 @run_to_completion
 def _hide(stage: Stage) -> None:
     chosen = st.session_state.get(_HIDDEN)
-    if chosen is not None:  # else it went with its page
+    if chosen is not None:  # None if the page was left: its widget is gone then
         stage.hidden = tuple(part for part in HIDEABLE if part in chosen)
         stage.acted = True
 
 
 def _check_size(scene: Scene, name: str, experiment: Experiment) -> None:
-    """Refuse what takes longer than a moment, be it for its updates or for its data and floors."""
+    """Refuse an experiment that is not quick, for its updates or for its data and floors.
+
+    :raises ValueError: the message names the scene, the size and the remedy.
+    """
     quick = is_quick(experiment)
     if scene.view == "ranks":
         quick = quick and sweeps.is_quick(sweeps.ranks_plan(experiment))

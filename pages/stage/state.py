@@ -1,8 +1,8 @@
-"""Where the talk stands: its scene, the room's guesses, what is revealed. In the session, and in the link.
+"""State of a talk: current scene, guesses, revealed scenes; kept in the session and in the link.
 
-A link's ``scene`` reads ``knee``, ``knee~20`` with a guess, or ``knee~20~revealed``, so that a page that is
-loaded anew in the middle of a talk goes on where it was. What is shown is always the experiment of the
-sidebar: coming to a scene sets it, and a hand may then change it.
+A link's ``scene`` reads ``knee``, ``knee~20`` with a guess, or ``knee~20~revealed``, so a reload in the
+middle of a talk restores its state. The page always shows the sidebar's experiment: entering a scene sets it,
+and the controls may change it afterwards.
 """
 
 from dataclasses import dataclass, field
@@ -22,31 +22,31 @@ STAGE, _REVEALED = "stage", "revealed"
 
 @dataclass
 class Stage:
-    """The talk in one session. A guess is a number, or the words of an answer."""
+    """One session's talk. A guess is a number, or the text of an answer."""
 
     talk: Talk
     name: str
     guesses: dict[str, float | str] = field(default_factory=dict)
     revealed: set[str] = field(default_factory=set)
     hidden: tuple[str, ...] | None = None
-    """Parts of the page that are hidden; None until a link has been read."""
+    """Hidden parts of the page; None until a link has been read."""
     done: int = 0
-    """Acts that came from the keyboard, over the whole session."""
+    """Number of keyboard acts that this session has performed."""
     address: str = ""
-    """What phones are told instead of this browser's own address."""
+    """Address for phones; empty: this browser's own."""
     trouble: str = ""
-    """What was wrong with the last file."""
+    """Error of the last uploaded file."""
     trouble_address: str = ""
     acted: bool = False
-    """Something has happened that the address does not say yet."""
+    """Whether the state has changed since the link was written."""
     taking: str = ""
-    """The scene whose experiment has yet to arrive in the controls."""
+    """Name of a scene whose experiment the controls have not taken yet."""
     shown: Experiment = field(default_factory=Experiment)
-    """What the controls hold, or shall hold after an act."""
+    """Experiment of the controls, or the one that they take after an act."""
     keyed: bool = False
-    """An act has been done since the page was last drawn."""
+    """Whether an act was performed since the page was last drawn."""
     moved: bool = False
-    """A hand has just moved the guess."""
+    """Whether the guess widget was used since the page was last drawn."""
 
     @property
     def scene(self) -> Scene:
@@ -84,10 +84,10 @@ def current() -> Stage:
 
 
 def arrive(title: str) -> None:
-    """Before the page is drawn: take the scene from a link, or go on with it, and put it into the controls.
+    """Take the scene from the link on arrival, and set the controls; called before the page is drawn.
 
-    A link that names a scene may carry fields of its own; one that names none opens the scene's experiment.
-    Once here the link is only written: what the browser sends may still be that of the scene before.
+    A link may carry fields besides its scene; without any it opens the scene's experiment. After arrival the
+    link is only written, since the browser may still send the one of the scene before.
     """
     stage, link = current(), st.query_params.get("scene", "")
     _take_guess_by_hand(stage)
@@ -107,9 +107,10 @@ def arrive(title: str) -> None:
 
 
 def settle(stage: Stage, experiment: Experiment) -> None:
-    """Once more, where the controls did not take the scene's experiment.
+    """Rerun if the controls did not take the scene's experiment.
 
-    On the browser's Back, Streamlit puts every control that the address does not name at its default.
+    On the browser's Back, Streamlit sets each bound control without a query parameter to its default, over
+    values that the script has assigned (streamlit PR 16998, seen in 1.67.0).
     """
     if stage.taking == stage.name and experiment != stage.scene.experiment:
         st.rerun()
@@ -117,10 +118,10 @@ def settle(stage: Stage, experiment: Experiment) -> None:
 
 
 def write_link(stage: Stage, experiment: Experiment) -> None:
-    """Let the address say where the talk stands.
+    """Write the state into the link.
 
-    One that names no scene is left as it is until something has happened: a new address would be a new entry
-    in the browser's history, and Back would lead to the same page.
+    A link without a scene stays as it is until the state changes: a new link would be a new entry in the
+    browser's history, and Back would lead to the same page.
     """
     happened, stage.acted = stage.acted or experiment != stage.scene.experiment, False
     if "scene" not in st.query_params and not happened:
@@ -141,12 +142,12 @@ def guess_key(scene: Scene) -> str:
 
 
 def middle(guess: Guess) -> float:
-    """Where the slider stands before anyone has guessed."""
+    """Position of the slider before there is a guess."""
     return guess.options[len(guess.options) // 2]
 
 
 def _take_guess_by_hand(stage: Stage) -> None:
-    """Take the guess from its widget, unless a key was pressed: then what it says is of before that key."""
+    """Take the guess from its widget, unless a key was pressed: the widget's value is older than the key."""
     moved, stage.moved = stage.moved, False
     if not moved or stage.keyed:
         return
@@ -154,14 +155,14 @@ def _take_guess_by_hand(stage: Stage) -> None:
     if value is None:
         stage.guesses.pop(stage.name, None)
     elif guess is None or stage.guess is not None or value != middle(guess):
-        stage.guesses[stage.name] = value  # a slider that comes up where it always does is nobody's guess
+        stage.guesses[stage.name] = value  # a slider at its initial position is no guess
 
 
 def _assert_acts(stage: Stage) -> None:
-    """Put what the acts have decided into the widgets.
+    """Set the widgets to the state that the acts have produced.
 
-    The browser sends the state of every widget with every key, and it may not have seen yet what the key
-    before has changed: taken for a hand's wish, that would undo it.
+    The browser sends all widget values with every key press, and they may be older than the act of the
+    previous key: taken as input, they would undo it.
     """
     set_fields(stage.shown)
     if stage.guess is not None:
@@ -169,7 +170,7 @@ def _assert_acts(stage: Stage) -> None:
 
 
 def _take_link(stage: Stage, link: str) -> bool:
-    """Go to the scene of a link, with its guess and its reveal; whether it named a scene of this talk."""
+    """Go to the link's scene, with its guess and reveal; return whether this talk has the scene."""
     if not link:
         return False
     name, *rest = link.split("~")
@@ -197,7 +198,7 @@ def _take_guess(stage: Stage, text: str | None) -> None:
 
 
 def _take_hidden(stage: Stage) -> None:
-    """The parts that the link hides when it is opened; after that a hand decides."""
+    """Take the hidden parts from the link on arrival; afterwards the session holds them."""
     if stage.hidden is not None:
         return
     asked = [part.strip() for part in st.query_params.get("hide", "").split(",") if part.strip()]

@@ -1,6 +1,6 @@
-"""The number of updates that the pages look at, chosen on the playground's scrub bar or on the time machine.
+"""The number of updates that all pages show, chosen on the playground's scrub bar or on the time machine.
 
-It is kept as ``st.session_state["epoch"]``, None for the last, and outlives a change of page.
+It is kept as ``st.session_state["epoch"]``, None for the last update, and survives a change of page.
 """
 
 import streamlit as st
@@ -9,16 +9,16 @@ EPOCH = "epoch"
 
 
 def chosen_epoch() -> int | None:
-    """The number of updates that a hand or the link chose, None for the last."""
+    """The chosen number of updates, None for the last."""
     chosen: int | None = st.session_state.get(EPOCH)
     return chosen
 
 
 def choose_epoch(updates: int, last: int) -> None:
-    """Look at the layer after so many updates; the ``last`` stays the last, however long another run is."""
+    """Choose a number of updates; ``last`` is kept as None, so that it means the end of a longer run too."""
     st.session_state[EPOCH] = updates if updates < last else None
 
 
 def forget_epoch() -> None:
-    """Look at the end again."""
+    """Choose the last update again."""
     st.session_state[EPOCH] = None

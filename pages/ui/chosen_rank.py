@@ -1,4 +1,4 @@
-"""The rank, where a fragment of a page lets a hand choose it."""
+"""The rank, on pages with a fragment that can change it."""
 
 import streamlit as st
 
@@ -6,6 +6,6 @@ from lora_core.experiment import Experiment
 
 
 def follow_finger(experiment: Experiment) -> None:
-    """At the head of a fragment that holds a handle: a rank chosen there is the whole page's business."""
+    """Rerun the whole page if its fragment has changed the rank; called at the head of the fragment."""
     if st.session_state.get("rank", experiment.rank) != experiment.rank:
         st.rerun()

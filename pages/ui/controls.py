@@ -1,8 +1,7 @@
-"""The sidebar's controls: every field of ``Experiment`` once, keyed by its name and bound to the URL.
+"""The sidebar's controls: one widget per field of ``Experiment``, keyed by its name and bound to the URL.
 
-A slider's options are fixed and dense at the low end, so that a hand on a stage finds small values; a link
-may carry any value within the field's limits, which then joins the options. What a link says wrongly is
-told, and the default stands in for it.
+A slider's options are fixed and dense at the low end, so that small values are easy to hit on a stage; a link
+may carry any value within the field's limits, which then joins the options.
 """
 
 from collections.abc import Sequence
@@ -84,7 +83,7 @@ CONTROLS: dict[str, Control] = {
         (1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 400, 500, 750, 1000, 1500, 2000),
     ),
 }  # fmt: skip
-"""Every field of ``Experiment``, in the order of the sidebar."""
+"""All fields of ``Experiment``, in the order of the sidebar."""
 
 IN_SIGHT = ("in_features", "out_features", "rank", "learning_rate")
 GROUPS = {
@@ -97,7 +96,7 @@ _OFFERED = "offered values"
 
 
 def value_text(value: Any) -> str:
-    """A value as it stands on a slider and in a link: 64, 0.01, low-rank, true."""
+    """Format a value for sliders and links: 64, 0.01, low-rank, true."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -107,27 +106,27 @@ def value_text(value: Any) -> str:
 
 @run_to_completion
 def set_fields(experiment: Experiment) -> None:
-    """Put an experiment into the controls; for callbacks, before the controls are drawn."""
+    """Set all controls to an experiment; for callbacks, before the controls are drawn."""
     for name in CONTROLS:
         set_field(name, getattr(experiment, name))
 
 
 def set_field(name: str, value: Any) -> None:
-    """Put one field's value into its control and leave the others; for callbacks, as `set_fields`."""
+    """Set one field's control; for callbacks, as `set_fields`."""
     offer(name, value)
     st.session_state[name] = value if isinstance(LIMITS[name], IntRange | FloatRange | Flag) else str(value)
 
 
 def draw_controls(linked: dict[str, Any]) -> Experiment:
-    """Draw the controls where one stands and return the experiment they describe.
+    """Draw the controls in the current container and return their experiment.
 
-    ``linked`` are the fields of the link, which the controls take over when they are first drawn.
+    ``linked`` holds the fields of the link, which the controls take when they are drawn first.
     """
     fields = {name: st.session_state.get(name, linked.get(name, getattr(DEFAULT, name))) for name in CONTROLS}
     for name in IN_SIGHT:
         fields[name] = _draw(name, fields)
         if name == "rank":
-            with st.container():  # with or without a note, so that what follows keeps its place and its state
+            with st.container():  # also without a note, so that the next elements keep their positions
                 note = rank_note(Experiment(**fields))
                 if note:
                     st.caption(note)
@@ -139,7 +138,7 @@ def draw_controls(linked: dict[str, Any]) -> Experiment:
 
 
 def rank_note(experiment: Experiment) -> str:
-    """What there is to know about a rank that is more than the layer can use, or than pays; else nothing."""
+    """A note on a rank above the full rank or above break-even; empty for any other."""
     sizes, rank = (experiment.in_features, experiment.out_features), experiment.rank
     if rank > experiment.full_rank:
         return (
@@ -183,7 +182,7 @@ def _draw(name: str, fields: dict[str, Any]) -> Any:
 
 
 def _why_not(name: str, task: Task, shift: Shift) -> str | None:
-    """Why a control cannot apply to the task in use, or None where it does."""
+    """The reason why a field does not apply to the task, or None if it applies."""
     if task is Task.DIGITS and name in ("in_features", "out_features", "samples"):
         return "The digits fix it: 64 inputs, 10 outputs, 1,297 training samples."
     if name == "true_rank" and not (task is Task.LOW_RANK or (task is Task.DIGITS and shift is Shift.SWAP)):
@@ -198,7 +197,7 @@ def _why_not(name: str, task: Task, shift: Shift) -> str | None:
 
 
 def offer(name: str, value: Any) -> None:
-    """Let a slider have a value that is not among its fixed options."""
+    """Add a value to the options of its slider in this session."""
     if CONTROLS[name].options and value not in CONTROLS[name].options:
         offered = st.session_state.setdefault(_OFFERED, {})
         offered.setdefault(name, set()).add(value)

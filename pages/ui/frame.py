@@ -1,4 +1,4 @@
-"""What every page begins with: its title, the links to the others, the sidebar, and the link's complaints."""
+"""Start of every page: title, links to the other pages, sidebar, and warnings about the link."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -16,8 +16,8 @@ _COMPLAINTS = "complaints of the link"
 _PAGE, _WORDS = "page shown", "words of the controls"
 
 ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
-"""A picture of our own, as a Material icon would be fetched from outside; within the page, as Streamlit drops
-a picture that it serves when the page is changed, and a browser that asks for it then finds none."""
+"""Own picture as a data URL: a Material icon would be fetched from outside, and one that Streamlit serves
+is dropped on a change of page, so that a browser which asks for it then gets a 404 (seen in 1.67.0)."""
 
 PAGES = (
     ("app.py", "Playground", ":material/tune:"),
@@ -31,7 +31,7 @@ PAGES = (
 
 
 def begin(title: str) -> Experiment:
-    """Start a page and return the experiment that the sidebar, and so the link, describes."""
+    """Start a page and return the experiment of the sidebar, which is also that of the link."""
     st.set_page_config(
         page_title=f"{title} · LoRA playground", page_icon=ICON, layout="wide",
         initial_sidebar_state="auto",
@@ -40,7 +40,7 @@ def begin(title: str) -> Experiment:
     st.session_state.setdefault(_COMPLAINTS, []).extend(link.complaints)
     kept = st.session_state.get(_WORDS, {}) if st.session_state.get(_PAGE, title) != title else {}
     lost = {name: word for name, word in kept.items() if st.query_params.get(name) != word}
-    # After a complaint too: until a value is gone from the link Streamlit may fail on it, as on seed=1e999.
+    # After a complaint too: a bad value left in the link may raise in Streamlit (seed=1e999, in 1.67.0).
     if lost or link.reworded or link.complaints:
         _rewrite_link(lost | link.reworded, title)
     with st.sidebar:
@@ -59,7 +59,7 @@ def begin(title: str) -> Experiment:
 
 
 def _draw_links(words: dict[str, str]) -> None:
-    """The links to the pages, which carry what the controls hold, so that a page is one step back and forth.
+    """Draw the links to the pages with the controls' values, so that a change of page is one history entry.
 
     The stage opens on its own scene.
     """
@@ -68,27 +68,28 @@ def _draw_links(words: dict[str, str]) -> None:
 
 
 def arriving(title: str) -> bool:
-    """Whether the visitor comes to this page from another one, or from a link; call it before ``begin``."""
+    """Whether the session comes from another page or from a link; call it before ``begin``."""
     return bool(st.session_state.get(_PAGE) != title)
 
 
 def take_over(title: str, experiment: Experiment) -> None:
-    """Open a page on an experiment of its own, not on that of the page before; call it before ``begin``."""
+    """Open a page with its own experiment instead of the previous page's; call it before ``begin``."""
     st.session_state[_PAGE] = title
     set_fields(experiment)
 
 
 def complain(sentence: str) -> None:
-    """Say above the page what of its link was not understood; call it before ``begin``."""
+    """Add a warning about the link, shown above the page; call it before ``begin``."""
     st.session_state.setdefault(_COMPLAINTS, []).append(sentence)
 
 
 def _rewrite_link(fields: dict[str, str], title: str) -> NoReturn:
-    """Put fields into the address and start the page again, so that its controls take them from there.
+    """Write fields into the link and rerun the page, so that its controls take them from there.
 
-    On a change of page by another way than our links (the browser's own, or one drawn a move ago) Streamlit
-    drops what the controls of the page before had bound, and keeps only the values that a hand has moved;
-    those that came with the link would be lost.
+    On a change of page without the sidebar's links (history, or a link drawn before the last change)
+    Streamlit drops the parameters that the previous page had bound and keeps only values that a widget event
+    has set; values that came with the link would be lost (seen in 1.67.0, after the fix of streamlit issue
+    14350).
     """
     st.query_params.update(fields)
     st.session_state[_PAGE] = title

@@ -1,6 +1,6 @@
-"""The page's address: every field of ``Experiment`` by its name, where it differs from the default.
+"""The link of a page: the fields of ``Experiment`` that differ from the default, by name.
 
-What a link says wrongly is told, and the default stands in for it.
+An invalid value in a link gives a warning and is replaced by the default.
 """
 
 from typing import Any, NamedTuple
@@ -14,22 +14,22 @@ from pages.ui.text import harmless
 
 
 def differences(experiment: Experiment, other: Experiment = DEFAULT) -> dict[str, str]:
-    """The fields in which an experiment differs from another, as a link writes them."""
+    """Fields in which an experiment differs from another, formatted for a link."""
     pairs = ((name, getattr(experiment, name)) for name in CONTROLS)
     return {name: value_text(value) for name, value in pairs if value != getattr(other, name)}
 
 
 def words_of_controls() -> dict[str, str]:
-    """What the controls hold, as a link writes it, less the defaults.
+    """Values of the controls that differ from the default, formatted for a link.
 
-    Not what the experiment makes of it: on digits a size reads 64 or 10 whatever its control holds.
+    Not the experiment's values: on digits it has 64 and 10 features, whatever the controls hold.
     """
     pairs = ((name, value_text(st.session_state[name])) for name in CONTROLS)
     return {name: text for name, text in pairs if text != value_text(getattr(DEFAULT, name))}
 
 
 def name_of(other: Experiment, experiment: Experiment) -> str:
-    """What sets another experiment apart from the one on the screen, in at most two differences."""
+    """Name of another experiment: at most two of its differences from the current one."""
     apart = [
         f"{CONTROLS[name].label.lower()} {value}" for name, value in differences(other, experiment).items()
     ]
@@ -39,7 +39,7 @@ def name_of(other: Experiment, experiment: Experiment) -> str:
 
 
 class Link(NamedTuple):
-    """What a link says: the fields it sets, the words of those it writes in its own way, what is wrong."""
+    """Contents of a link: valid fields, texts of fields to be normalised, warnings."""
 
     fields: dict[str, Any]
     reworded: dict[str, str]
@@ -47,9 +47,9 @@ class Link(NamedTuple):
 
 
 def read_link() -> Link:
-    """Read the link's fields; values within their limits join their slider's options.
+    """Read the link's fields; valid values join the options of their slider.
 
-    A slider takes from a link only what it would write itself, so 1e-2 has to be reworded as 0.01.
+    A bound slider accepts only the text that it would write itself, so 1e-2 has to be rewritten as 0.01.
     """
     link = Link({}, {}, [])
     for name, control in CONTROLS.items():
@@ -74,7 +74,7 @@ def read_link() -> Link:
 
 
 def link_to(experiment: Experiment, **more: str) -> str:
-    """The address of this page with this experiment: only what differs from the default is in it."""
+    """Link to this page with an experiment, without the fields that have their default."""
     query = urlencode(differences(experiment) | {name: value for name, value in more.items() if value})
     base = (st.context.url or "").partition("?")[0]
     return f"{base}?{query}" if query else base

@@ -7,10 +7,10 @@ from pages.ui.controls import set_fields
 
 
 def draw_scenes() -> None:
-    """The presets, each a click away, with its sentence; drawn while they are unfolded.
+    """Draw a button and a sentence for each preset, while the expander is open.
 
-    Folded they would still be sent and laid out at every move of a slider, a fifth of what its answer costs
-    the browser.
+    Drawn in a closed expander they would be sent and laid out at each rerun, a fifth of the browser's time
+    for it.
     """
     with st.expander("Scenes", key="scenes", on_change="rerun") as folder:
         for name, preset in PRESETS.items() if folder.open else ():

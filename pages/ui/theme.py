@@ -1,8 +1,8 @@
-"""The theme in which a visitor sees the page."""
+"""The theme of the visitor's browser."""
 
 import streamlit as st
 
 
 def is_dark() -> bool:
-    """Whether the page is dark at the moment."""
+    """Whether the page is shown in the dark theme."""
     return st.context.theme.type == "dark"
