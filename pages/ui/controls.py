@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lora_core.accounting import break_even_storage
 from lora_core.experiment import LIMITS, Experiment, Shift, Task
@@ -169,16 +170,25 @@ def _draw(name: str, fields: dict[str, Any]) -> Any:
             control.label, limit.least, limit.greatest, value=default, step=1, help=help_text, **common
         )
     options = sorted({*control.options, *st.session_state.get(_OFFERED, {}).get(name, ())})
-    looks: dict[str, Any] = {"format_func": value_text, "help": help_text}
+    slider: dict[str, Any] = {"label": control.label, "format_func": value_text, "help": help_text}
     if reason is None:
-        return st.select_slider(control.label, options, value=default, **looks, **common)
+        return st.select_slider(options=options, value=default, **slider, **common)
     place = st.empty()
-    value = place.select_slider(control.label, options, value=default, **looks, **common)
-    used = getattr(Experiment(**fields), name)
-    if used != value:
-        # The bound slider stays registered, so session and link keep the visitor's value; this one covers it.
-        place.select_slider(control.label, sorted({*options, used}), value=used, disabled=True, **looks)
+    value = place.select_slider(options=options, value=default, **slider, **common)
+    _show_used(place, getattr(Experiment(**fields), name), value, options, slider)
     return value
+
+
+def _show_used(
+    place: DeltaGenerator, used: Any, value: Any, options: list[Any], slider: dict[str, Any]
+) -> None:
+    """Cover a disabled slider with one that shows the value in use.
+
+    The bound slider stays registered, so session and link keep the visitor's value. The covering one has no
+    key and so follows each new value: a keyed widget keeps its first one.
+    """
+    if used != value:
+        place.select_slider(options=sorted({*options, used}), value=used, disabled=True, **slider)
 
 
 def _why_not(name: str, task: Task, shift: Shift) -> str | None:
