@@ -61,6 +61,27 @@ export function iconButton(name, label) {
   return /** @type {HTMLButtonElement} */ (element("button", attributes, icon(name)));
 }
 
+/** Plotly's dashes as SVG writes them. */
+export const DASHES = { dot: "2 3", dash: "6 4", dashdot: "8 3 2 3", longdash: "11 4", longdashdot: "11 3 2 3" };
+
+/**
+ * A piece of a curve's line, for a legend.
+ * @param {{color: string, dash?: string, width: number}} line
+ * @param {number} [length]
+ */
+export function swatch(line, length = 26) {
+  const stroke = {
+    x1: 0,
+    y1: 4,
+    x2: length,
+    y2: 4,
+    stroke: line.color,
+    "stroke-width": line.width,
+    "stroke-dasharray": DASHES[line.dash] ?? "none",
+  };
+  return svg("svg", { class: "swatch", width: length, height: 8, "aria-hidden": "true" }, svg("line", stroke));
+}
+
 /**
  * A stylesheet that lies beside a module, once on the page.
  * @param {string} name

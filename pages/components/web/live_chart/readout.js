@@ -4,13 +4,10 @@
  * Two small tables: the run of the moment, and beside it what it is compared with.
  */
 
-import { element, svg } from "../kit/dom.js";
+import { element, swatch } from "../kit/dom.js";
 import { formatLoss } from "../kit/series.js";
 
 /** @typedef {import("../kit/series.js").Trace} Trace */
-
-/** Plotly's dashes as SVG writes them, for a swatch 26 pixels long. */
-const DASHES = { dot: "2 3", dash: "6 4", dashdot: "8 3 2 3", longdash: "11 4", longdashdot: "11 3 2 3" };
 
 export class Readout {
   constructor() {
@@ -80,21 +77,4 @@ export class Readout {
  */
 function column(name, dash) {
   return element("th", { scope: "col" }, swatch({ color: "currentColor", width: 2, dash }, 16), name);
-}
-
-/**
- * @param {{color: string, dash?: string, width: number}} line
- * @param {number} [length]
- */
-function swatch(line, length = 26) {
-  const stroke = {
-    x1: 0,
-    y1: 4,
-    x2: length,
-    y2: 4,
-    stroke: line.color,
-    "stroke-width": line.width,
-    "stroke-dasharray": DASHES[line.dash] ?? "none",
-  };
-  return svg("svg", { class: "swatch", width: length, height: 8, "aria-hidden": "true" }, svg("line", stroke));
 }

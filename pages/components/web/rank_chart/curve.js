@@ -3,13 +3,13 @@
  * and one line a move.
  */
 
-import { svg } from "../kit/dom.js";
+import { DASHES, svg } from "../kit/dom.js";
 import { height } from "./handle.js";
 
 export class Curve {
   constructor() {
     this.path = svg("path", { class: "curve", fill: "none", "stroke-width": 3 });
-    this.floor = svg("line", { class: "floor", "stroke-width": 1.8, "stroke-dasharray": "7 4" });
+    this.floor = svg("line", { class: "floor", "stroke-width": 1.8, "stroke-dasharray": DASHES.dash });
     this.root = svg("g", {}, this.floor, this.path);
   }
 
