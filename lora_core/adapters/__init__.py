@@ -1,1 +1,1 @@
-"""Files of PEFT's: adapters written, and read."""
+"""Adapters as files: open what PEFT and others wrote, see what their rank holds, cut, and write them."""

@@ -1,0 +1,61 @@
+"""Where does a module stand in its model? A row for its layer, a column for what it is there.
+
+A path is split behind its last number, ``model.layers.3.self_attn.q_proj`` into layer ``model.layers.3`` and
+module ``self_attn.q_proj``; kohya's names are joined by underscores, cloneofsimo's are numbers alone and get
+twelve to a row.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_WRAPPED = 12
+_NUMBERED = re.compile(r"(.+):(\d+)")
+_LAST_NUMBER = re.compile(r"(.*(?:^|[._])\d+)[._](.*[^\d._].*)")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`rows` and `columns` in the order of the file, and the (row, column) of each path."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[int, int], ...]
+
+    def at(self, row: int, column: int) -> int | None:
+        """The index of the module in a cell, if there is one."""
+        return self.cells.index((row, column)) if (row, column) in self.cells else None
+
+
+def grid_of(paths: Sequence[str]) -> Grid:
+    """Layers by modules, every path in a cell of its own. Layers in the order of their numbers."""
+    places = [_place(path) for path in paths]
+    rows = sorted({row for row, _ in places}, key=natural)
+    columns = list(dict.fromkeys(column for _, column in places))
+    by_row, by_column = ({name: i for i, name in enumerate(names)} for names in (rows, columns))
+    cells = tuple((by_row[row], by_column[column]) for row, column in places)
+    return Grid(_shortened(rows), tuple(columns), cells)
+
+
+def _place(path: str) -> tuple[str, str]:
+    if match := _NUMBERED.fullmatch(path):
+        row, column = divmod(int(match[2]), _WRAPPED)
+        return f"{match[1]} {row * _WRAPPED}", f"+{column}"
+    if match := _LAST_NUMBER.fullmatch(path):
+        return match[1], match[2]
+    return "", path
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sorts layer 10 behind layer 9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _shortened(rows: Sequence[str]) -> tuple[str, ...]:
+    """Without what all rows start with, up to a separator."""
+    start = rows[0]
+    for row in rows:
+        while not row.startswith(start):
+            start = start[:-1]
+    cut = max((start.rfind(letter) for letter in ". _"), default=-1) + 1
+    return tuple(row[cut:] for row in rows) if len(rows) > 1 else tuple(rows)

@@ -1,0 +1,16 @@
+"""Pieces of sentences about a file that nobody vouches for."""
+
+MOST = 80
+
+
+def named(text: object, most: int = MOST) -> str:
+    """A name or value out of a stranger's file, on one line, short, and harmless in markdown."""
+    kept = "".join(letter if letter.isprintable() else "?" for letter in str(text))
+    kept = kept if len(kept) <= most else f"{kept[: most // 2]}…{kept[-most // 2 :]}"
+    return kept.replace("`", "'")
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    shown = ", ".join(named(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
