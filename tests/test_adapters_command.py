@@ -92,7 +92,7 @@ def test_what_is_written_is_the_cut_and_what_was_read_stays(
 
 WRONG = {
     "absent": "absent cannot be read: No such file or directory.",
-    "{folder} --rank 0": "argument --rank: rank is '0': it must be a whole number from 1 to 4,096.",
+    "{folder} --rank 0": "argument --rank: rank is '0': it must be a whole number from 1 to 1,024.",
     "{folder} --energy 95": (
         "argument --energy: energy is '95': it must be a share above 0, at most 1, as 0.95."
     ),

@@ -51,9 +51,9 @@ def _parser() -> _Parser:
 
 def _whole(text: str) -> int:
     with suppress(ValueError):
-        if 1 <= int(text) <= 4096:
+        if 1 <= int(text) <= 1024:
             return int(text)
-    raise argparse.ArgumentTypeError(f"rank is {text!r}: it must be a whole number from 1 to 4,096.")
+    raise argparse.ArgumentTypeError(f"rank is {text!r}: it must be a whole number from 1 to 1,024.")
 
 
 def _share(text: str) -> float:

@@ -22,8 +22,9 @@ from lora_core.adapters.words import named
 
 FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """Dtypes that factors may have, and torch's names for them."""
-MOST_RANK = 4096
-MOST_FEATURES = 4_000_000
+MOST_RANK = 1024
+MOST_NUMBERS = 2**25
+"""Of one factor: 256 MB when it is read, in float64."""
 
 
 class Share(StrEnum):
@@ -186,10 +187,10 @@ def _module(source: Source, found: Named) -> Module:
         raise ValueError(
             f"{where}: A {list(down.shape)} and B {list(up.shape)} do not fit: they must share their rank."
         )
-    if rank > MOST_RANK or max(in_features, out_features) > MOST_FEATURES:
+    if rank > MOST_RANK or max(down.numbers, up.numbers) > MOST_NUMBERS:
         raise ValueError(
             f"{where}: rank {rank:,} of {in_features:,} x {out_features:,} is too large: at most rank "
-            f"{MOST_RANK:,} and {MOST_FEATURES:,} features are read."
+            f"{MOST_RANK:,} and {MOST_NUMBERS:,} numbers a factor are read."
         )
     parts: dict[Part, Entry] = {
         part: entry for part, entry in found.parts.items() if part not in (Part.DOWN, Part.UP)

@@ -48,11 +48,13 @@ class Plan:
     """Everything about a file but its numbers: a rank a module, what is stored of it, tensors in their order.
 
     `ranks` are the directions kept, `stored` the ranks in the file; they differ where a file is padded.
+    Factors are written in `dtype`.
     """
 
     file: AdapterFile
     ranks: tuple[int, ...]
     stored: tuple[int, ...]
+    dtype: str
     tensors: tuple[Tensor, ...]
     header: bytes
 
@@ -83,7 +85,7 @@ def plan_file(
     tensors = [*_factors(file, stored, dtype), *_beside(file)]
     # Aligned, as the larger a number is the sooner it comes; factors of one module stay together.
     ordered = tuple(sorted(tensors, key=lambda tensor: -DTYPE_BYTES[tensor.dtype]))
-    return Plan(file, tuple(ranks), stored, ordered, _header(ordered, _metadata(file, stored)))
+    return Plan(file, tuple(ranks), stored, dtype, ordered, _header(ordered, _metadata(file, stored)))
 
 
 def write_file(plan: Plan, stream: IO[bytes]) -> Iterator[int]:

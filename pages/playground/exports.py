@@ -38,7 +38,9 @@ def draw_exports(run: Run) -> None:
             "application/json", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         with st.popover("Open an experiment", icon=":material/upload:"):
-            st.file_uploader("Experiment (JSON)", "json", key="upload", on_change=_read_upload)
+            st.file_uploader(
+                "Experiment (JSON)", "json", key="upload", on_change=_read_upload, max_upload_size=1
+            )
     if trouble:
         st.warning(trouble, icon=":material/error:")
 

@@ -26,6 +26,7 @@ PAGES = (
     ("pages/3_On_stage.py", "On stage", ":material/co_present:"),
     ("pages/4_The_code.py", "The code", ":material/code:"),
     ("pages/5_Real_models.py", "Real models", ":material/account_tree:"),
+    ("pages/6_Your_adapter.py", "Your adapter", ":material/content_cut:"),
 )
 """The pages in the order of the story: script, label, icon."""
 

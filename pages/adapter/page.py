@@ -1,0 +1,174 @@
+"""The picture of the page of adapters: sentence, bytes, map, spectrum, cut, and what goes home."""
+
+import streamlit as st
+
+from lora_core.adapters.cutting import Cut
+from lora_core.adapters.summary import composition, headline, remarks, scaling_words
+from lora_core.experiment import Experiment
+from lora_core.figures.adapter.map import MEASURES, draw_map, map_alt, map_info
+from lora_core.figures.adapter.spectrum import draw_spectrum, spectrum_info, spectrum_words
+from lora_core.formatting import plural
+from pages.adapter.cut import choose_cut, draw_cut, draw_sizes_chart, draw_table
+from pages.adapter.opened import (
+    BUDGET,
+    TICK,
+    UPLOAD,
+    Opened,
+    leave,
+    own,
+    take_upload,
+    trained,
+    trouble,
+    waiting_for,
+)
+from pages.adapter.take_home import draw_take_home
+from pages.components.rank_chart import click_chart, click_message
+from pages.components.still_chart import steady_chart
+from pages.runtime.runs import grown_run, warm_up
+from pages.ui.text import plain
+
+HEIGHT = 320
+_MODULE = "adapter_module"
+
+
+def show(experiment: Experiment) -> None:
+    """Draw the visitor's own adapter, or the one that the experiment trains."""
+    warm_up()
+    said = st.container(key="verdict")
+    _draw_opening()
+    opened = own() or _of_the_playground(experiment)
+    if opened is None:
+        said.markdown("### This experiment has no adapter to open: it diverged.")
+        return
+    if not opened.complete:
+        said.markdown(f"### Reading {plural(len(opened.file.modules), 'module')}.")
+        st.fragment(_grow, run_every=TICK)(opened)
+        return
+    summary = opened.summary
+    said.markdown(f"### {plain(headline(summary))}")
+    with said:
+        st.caption(
+            plain(f"{_origin(opened)}: {composition(opened.file)} Scaling {scaling_words(opened.file)}.")
+        )
+        for remark in remarks(summary):
+            st.caption(plain(remark))
+    _draw_adapter(opened)
+
+
+def _draw_adapter(opened: Opened) -> None:
+    left, right = st.columns([0.55, 0.45])
+    with right:
+        st.markdown("**Cut to size**")
+        try:
+            found: Cut | None = choose_cut(opened)
+        except ValueError as error:
+            st.warning(plain(str(error)), icon=":material/error:")
+            found = None
+    with left:
+        chosen = _choose_module(opened)
+        if len(opened.file.modules) > 1:
+            _draw_map(opened, chosen)
+        _draw_spectrum(opened, chosen, found)
+    if found is None:
+        return
+    with right:
+        with st.container(horizontal=True):
+            draw_cut(opened, found)
+        draw_sizes_chart(opened, found)
+        st.caption(
+            "Energy kept is not loss kept: what a cut costs depends on the inputs. It is measured, on the "
+            "playground's task, under **Train large, then cut?** of"
+        )
+        st.page_link("pages/1_Every_rank.py", label="Every rank", icon=":material/bar_chart:")
+    draw_table(opened, found, opened.summary.spectra)
+    draw_take_home(found)
+
+
+def _draw_opening() -> None:
+    """Where a file is dropped, and the way back to the playground's adapter."""
+    with st.expander("Open your own adapter", icon=":material/upload:", expanded=own() is None):
+        st.file_uploader(
+            "adapter_model.safetensors with adapter_config.json, together or one after the other, a zip of "
+            "both, or a .safetensors file of kohya, diffusers or cloneofsimo",
+            accept_multiple_files=True, key=UPLOAD, on_change=take_upload,
+        )  # fmt: skip
+        st.caption("It stays in this server's memory, is shown to nobody else, and goes when you do.")
+    wrong = trouble()
+    if wrong:
+        st.warning(plain(wrong), icon=":material/error:")
+    lacking = waiting_for()
+    if lacking:
+        st.info(f"Now add {lacking}.", icon=":material/upload:")
+    if own() is not None:
+        st.button("Back to the playground's adapter", icon=":material/tune:", on_click=leave)
+
+
+def _of_the_playground(experiment: Experiment) -> Opened | None:
+    """The adapter that the experiment trains, grown if that takes long; None for one that diverged."""
+    run = grown_run(experiment)
+    if not run.complete:
+        st.caption(f"Training the playground's adapter: {run.updates:,} of {experiment.epochs:,} updates.")
+        st.fragment(_wait_for, run_every=TICK)(experiment)
+        st.stop()
+    return None if run.lora.diverged_at is not None else trained(run)
+
+
+def _wait_for(experiment: Experiment) -> None:
+    if grown_run(experiment).complete:
+        st.rerun()
+
+
+def _origin(opened: Opened) -> str:
+    count = plural(len(opened.file.modules), "module")
+    if own() is None:
+        return f"The adapter that the playground has just trained, {count}"
+    return f"{opened.name}, {count}, names of {opened.file.family}"
+
+
+def _grow(opened: Opened) -> None:
+    opened.advance(BUDGET)
+    if opened.complete:
+        st.rerun()
+    done, total = len(opened.spectra), len(opened.file.modules)
+    st.progress(done / total, f"{done} of {total} modules read")
+    info = map_info(opened.grid, dict(opened.spectra), next(iter(MEASURES)))
+    message = click_message(draw_map(info), alt=map_alt(info), height=info.height)
+    click_chart(message, key="adapter_map growing", on_click=lambda row, column: None)
+
+
+def _choose_module(opened: Opened) -> int:
+    """The index of the module in focus: a click on the map, or the list."""
+    paths = [module.path for module in opened.file.modules]
+    if len(paths) == 1:
+        return 0
+    if st.session_state.get(_MODULE) not in paths:
+        st.session_state[_MODULE] = paths[0]
+    return paths.index(st.selectbox("Module", paths, key=_MODULE))
+
+
+def _draw_map(opened: Opened, chosen: int) -> None:
+    measure = st.selectbox("Colour by", list(MEASURES), key="adapter_colour", bind="query-params")
+    info = map_info(opened.grid, opened.spectra, measure, chosen)
+
+    def clicked(row: int, column: int) -> None:
+        index = opened.grid.at(row, column)
+        if index is not None:
+            st.session_state[_MODULE] = opened.file.modules[index].path
+
+    message = click_message(draw_map(info), alt=map_alt(info), height=info.height)
+    click_chart(message, key="adapter_map", on_click=clicked)
+    st.caption("A click on a cell shows its module below.")
+
+
+def _draw_spectrum(opened: Opened, chosen: int, found: Cut | None) -> None:
+    module, spectrum = opened.file.modules[chosen], opened.spectra[chosen]
+    if not spectrum.finite:
+        st.caption(plain(f"{module.path} holds numbers that are not finite: it has no spectrum."))
+        return
+    kept = module.largest_rank if found is None else found.ranks[chosen]
+    info = spectrum_info(spectrum, module.rank, kept)
+    words = spectrum_words(info)
+    steady_chart(
+        draw_spectrum(info), key="adapter_spectrum", alt=f"Spectrum of {module.path}. {words}", height=HEIGHT
+    )
+    st.caption(plain(words))
