@@ -491,8 +491,8 @@ def test_the_findings_name_the_modules() -> None:
     assert "1 module never moved (B = 0): layers.2.v." in remarks(found)
     assert any("layers.4.q changes" in text for text in remarks(found))
     need = np.median([spectrum.rank_for(0.95) for spectrum in found.moved])
-    said = f"in half of its modules 95 % of the change lies in {need:g} directions or fewer."
-    assert headline(found) == f"Rank 8 was paid for, {said}"
+    said = f"95 % of the change fits into {need:g} directions in half of the modules."
+    assert headline(found) == f"Rank 8 was paid for, but {said}"
     assert scaling_words(found.file) == "2 = alpha / r"
     tensors[f"{PREFIX}layers.0.q.lora_A.weight"][0, 0] = float("inf")
     broken = summary_of(tensors, config(8, 16))

@@ -199,6 +199,7 @@ def test_every_number_is_what_its_name_says() -> None:
         "base_held_out_loss": lora.test_loss[0], "floor": least[3], "floor_one_less": least[2],
         "floor_one_more": least[4], "full_floor": least[64], "true_floor": least[4],
         "last_rank_gain": least[2] / least[3], "knee": 4, "full_rank": 64, "break_even": 32,
+        "directions_used": 3,
         "trained": 3 * (64 + 64), "full_trained": 64 * 64, "share": 9.375, "knee_share": 12.5,
         "accuracy_before": np.nan, "accuracy": np.nan, "full_accuracy": np.nan, "diverged_at": np.nan,
     }  # fmt: skip

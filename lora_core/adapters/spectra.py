@@ -106,13 +106,18 @@ def measure(source: Source, modules: Iterable[Module]) -> Iterator[Spectrum]:
 @one_thread()
 def spectrum_of(source: Source, module: Module) -> Spectrum:
     """The singular values of one module's change."""
-    A, B = read_factors(source, module)
+    return spectrum_of_factors(module.path, *read_factors(source, module), module.scaling)
+
+
+def spectrum_of_factors(path: str, A: Tensor, B: Tensor, scaling: float = 1.0) -> Spectrum:
+    """The singular values of scaling * B A, from A (r, in) and B (out, r), float64."""
     cores = _cores(A, B)
-    if cores is None:
-        return Spectrum(module.path, np.zeros(0), finite=False)
-    (_, R_in), (_, R_out), scale = cores
-    values = torch.linalg.svdvals(R_out @ R_in.T) * (scale * abs(module.scaling))
-    return Spectrum(module.path, values.numpy(), finite=bool(torch.isfinite(values).all()))
+    if cores is not None:
+        (_, R_in), (_, R_out), scale = cores
+        values = torch.linalg.svdvals(R_out @ R_in.T) * (scale * abs(scaling))
+        if torch.isfinite(values).all():
+            return Spectrum(path, values.numpy())
+    return Spectrum(path, np.zeros(0), finite=False)
 
 
 @one_thread()

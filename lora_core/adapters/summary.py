@@ -11,6 +11,7 @@ from typing import Any
 
 from lora_core.adapters.file import AdapterFile, Module, Share
 from lora_core.adapters.grid import grid_of
+from lora_core.adapters.names import Part
 from lora_core.adapters.spectra import Spectrum
 from lora_core.adapters.words import listed
 from lora_core.formatting import bytes_text, percent_text, plural
@@ -65,16 +66,12 @@ def headline(summary: Summary) -> str:
         return f"{len(summary.not_finite)} of {plural(count, 'module')} hold numbers that are not finite."
     if not moved:
         return "Nothing in this adapter has moved: every B is zero, and so is every change."
-    paid = max(module.rank for module in summary.file.modules)
-    need = median(spectrum.rank_for(0.95) for spectrum in moved)
-    if count == 1:
-        need, said = moved[0].rank_for(0.95), "95 % of its change lies"
-    else:
-        said = "in half of its modules 95 % of the change lies"
+    paid, need = summary.file.rank, median(spectrum.rank_for(0.95) for spectrum in moved)
     directions = plural(int(need), "direction") if need == int(need) else f"{need:g} directions"
+    where = " in half of the modules" if count > 1 else ""
     if need >= 0.75 * paid:
-        return f"Rank {paid} is really used: {said} in no fewer than {directions}."
-    return f"Rank {paid} was paid for, {said} in {directions}{'' if count == 1 else ' or fewer'}."
+        return f"Rank {paid} is really used: 95 % of the change takes {directions}{where}."
+    return f"Rank {paid} was paid for, but 95 % of the change fits into {directions}{where}."
 
 
 def composition(file: AdapterFile) -> str:
@@ -116,9 +113,13 @@ def scaling_words(file: AdapterFile) -> str:
     values = sorted({module.scaling for module in file.modules})
     if not file.scale_known:
         return "not known, taken to be 1"
-    rule = "alpha / r"
-    if file.config is not None and file.config.rslora:
-        rule = "alpha / sqrt(r), rsLoRA"
+    if (
+        file.config is None
+        and not any(Part.ALPHA in module.parts for module in file.modules)
+        and values == [1]
+    ):
+        return f"1, as files in {file.family}'s names have no alpha"
+    rule = "alpha / sqrt(r), rsLoRA" if file.config is not None and file.config.rslora else "alpha / r"
     if len(values) == 1:
         return f"{values[0]:.4g} = {rule}"
     return f"{values[0]:.4g} to {values[-1]:.4g} = {rule}, by module"

@@ -67,6 +67,16 @@ def _knee(run: "Run") -> int:
     return knee(run.floors)
 
 
+def _directions(run: "Run", share: float) -> float:
+    """Directions of the trained change that hold this share of its energy; NaN if the training diverged."""
+    last = run.lora.snapshots.get(run.experiment.epochs)
+    if last is None or last.B is None:
+        return math.nan
+    from lora_core.adapters.spectra import spectrum_of_factors  # as above
+
+    return spectrum_of_factors("", last.A.T, last.B.T).rank_for(share)
+
+
 def _trained(run: "Run", rank: int = 0) -> int:
     """What LoRA trains at its own rank, or at another."""
     e = run.experiment
@@ -122,6 +132,10 @@ NUMBERS: dict[str, Number] = {
     "knee": Number(
         Unit.RANK, "the least rank that leaves at most 1 % of the base loss to gain",
         lambda run: float(_knee(run)),
+    ),
+    "directions_used": Number(
+        Unit.RANK, "directions that hold 95 % of the energy of the adapter's change",
+        lambda run: _directions(run, 0.95),
     ),
     "full_rank": Number(Unit.RANK, "the greatest rank of the layer", lambda run: run.experiment.full_rank),
     "break_even": Number(

@@ -6,7 +6,7 @@ are computed module by module, in turns with everybody else's runs, and kept bes
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
@@ -14,7 +14,7 @@ import streamlit as st
 from lora_core.adapters.file import AdapterFile, open_adapter
 from lora_core.adapters.grid import Grid, grid_of
 from lora_core.adapters.run_adapter import save_peft_adapter
-from lora_core.adapters.source import Memory, Parts, uploaded
+from lora_core.adapters.source import CONFIG, WEIGHTS, Memory, Parts, uploaded
 from lora_core.adapters.spectra import Spectrum, spectrum_of
 from lora_core.adapters.summary import Summary
 from lora_core.experiment import Experiment
@@ -26,9 +26,7 @@ UPLOAD = "adapter_upload"
 FIRST, TICK, BUDGET = 0.4, 0.25, 0.15
 """Seconds of measuring before the first paint; then from tick to tick, and within each of them."""
 
-_OWN, _TROUBLE, _PENDING, _SEEN, _TRAINED = (
-    f"adapter {name}" for name in ("own", "trouble", "pending", "seen", "trained")
-)
+_UPLOADS, _TRAINED = "adapter uploads", "adapter trained"
 
 
 @dataclass(eq=False)
@@ -58,19 +56,31 @@ class Opened:
             return  # a newer run of the session has begun beside this one
         try:
             end = time.monotonic() + budget
-            while not self.complete and time.monotonic() < end:
+            while not self.complete:
                 index = len(self.spectra)
                 with QUICK.turn():
                     self.spectra[index] = spectrum_of(self.file.source, self.file.modules[index])
+                if time.monotonic() >= end:
+                    break
         except BusyError:
             pass  # the next tick goes on
         finally:
             self.lock.release()
 
 
+@dataclass(frozen=True, eq=False)
+class _Uploads:
+    """What a visitor's uploads have come to: one value, so that it is replaced as a whole."""
+
+    own: Opened | None = None
+    parts: Parts = field(default_factory=Parts)
+    seen: frozenset[str] = frozenset()
+    trouble: str = ""
+
+
 def own() -> Opened | None:
     """The visitor's own adapter, if one was opened."""
-    return st.session_state.get(_OWN)
+    return _uploads().own
 
 
 def trained(run: Run) -> Opened:
@@ -81,56 +91,56 @@ def trained(run: Run) -> Opened:
     known: tuple[Experiment, Opened] | None = st.session_state.get(_TRAINED)
     if known is None or known[0] != run.experiment:
         files = save_peft_adapter(run)
-        weights, config = files["adapter_model.safetensors"], files["adapter_config.json"]
-        known = (
-            run.experiment,
-            _opened("playground", Parts(Memory("adapter_model.safetensors", weights), config)),
-        )
+        parts = Parts(Memory(WEIGHTS, files[WEIGHTS]), files[CONFIG])
+        known = run.experiment, open_parts("playground", parts)
         st.session_state[_TRAINED] = known
     return known[1]
 
 
-def trouble() -> str | None:
-    """What was wrong with the last upload, told once."""
-    return st.session_state.pop(_TROUBLE, None)
+def trouble() -> str:
+    """What was wrong with the last upload, if anything."""
+    return _uploads().trouble
 
 
-def waiting_for() -> str | None:
+def waiting_for() -> str:
     """The other file that an upload still lacks, if one came alone."""
-    pending: Parts = st.session_state.get(_PENDING, Parts())
-    if pending.config is not None and pending.weights is None:
-        return "adapter_model.safetensors"
-    found = own()
-    return None if found is None or found.file.scale_known else "adapter_config.json"
+    uploads = _uploads()
+    if uploads.parts.config is not None and uploads.parts.weights is None:
+        return WEIGHTS
+    return CONFIG if uploads.own is not None and not uploads.own.file.scale_known else ""
 
 
 @whole
 def take_upload() -> None:
     """Open what was uploaded since the last time; what is wrong is told, and the last picture stays."""
-    files = st.session_state.get(UPLOAD) or []
-    seen = st.session_state.get(_SEEN, frozenset())
-    fresh = [file for file in files if file.file_id not in seen]
-    st.session_state[_SEEN] = frozenset(file.file_id for file in files)
-    if not files:
-        leave()
-    if not fresh:
-        return
-    try:
-        st.session_state.pop(_TROUBLE, None)
-        found = uploaded({file.name: file.getvalue() for file in fresh}, most_unpacked())
-        parts = _together(st.session_state.get(_PENDING, Parts()), found)
-        if parts.weights is not None:
-            st.session_state[_OWN] = _opened(parts.weights.name, parts)
-        st.session_state[_PENDING] = parts
-    except ValueError as error:
-        st.session_state[_TROUBLE] = str(error)
+    files, before = st.session_state.get(UPLOAD) or [], _uploads()
+    fresh = {file.name: file.getvalue() for file in files if file.file_id not in before.seen}
+    after = replace(before if files else _Uploads(), seen=frozenset(file.file_id for file in files))
+    if fresh:
+        try:
+            found = uploaded(fresh, most_unpacked())
+            # A file that came alone goes with the other one; new weights over old ones begin anew.
+            parts = (
+                found
+                if before.parts.weights is not None and found.weights is not None
+                else before.parts | found
+            )
+            opened = before.own if parts.weights is None else open_parts(parts.weights.name, parts)
+            after = replace(after, own=opened, parts=parts, trouble="")
+        except ValueError as error:
+            after = replace(after, trouble=str(error))
+    st.session_state[_UPLOADS] = after
 
 
 @whole
 def leave() -> None:
     """Go back to the adapter that the playground has trained, and forget the visitor's own."""
-    for key in (_OWN, _PENDING, _TROUBLE):
-        st.session_state.pop(key, None)
+    st.session_state[_UPLOADS] = _Uploads(seen=_uploads().seen)
+
+
+def _uploads() -> _Uploads:
+    found: _Uploads = st.session_state.get(_UPLOADS, _Uploads())
+    return found
 
 
 def most_unpacked() -> int:
@@ -138,12 +148,8 @@ def most_unpacked() -> int:
     return int(st.get_option("server.maxUploadSize")) * 1_000_000
 
 
-def _together(before: Parts, found: Parts) -> Parts:
-    """A file that came alone goes with the other one; new weights over old ones begin anew."""
-    return found if before.weights is not None and found.weights is not None else before | found
-
-
-def _opened(name: str, parts: Parts) -> Opened:
+def open_parts(name: str, parts: Parts) -> Opened:
+    """Open these parts and measure what takes a moment. ValueError as `open_adapter`."""
     file = open_adapter(parts)
     opened = Opened(name, file, grid_of([module.path for module in file.modules]))
     opened.advance(FIRST)

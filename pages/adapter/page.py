@@ -1,8 +1,10 @@
 """The picture of the page of adapters: sentence, bytes, map, spectrum, cut, and what goes home."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lora_core.adapters.cutting import Cut
+from lora_core.adapters.source import CONFIG, WEIGHTS
 from lora_core.adapters.summary import composition, headline, remarks, scaling_words
 from lora_core.experiment import Experiment
 from lora_core.figures.adapter.map import MEASURES, draw_map, map_alt, map_info
@@ -36,7 +38,7 @@ def show(experiment: Experiment) -> None:
     warm_up()
     said = st.container(key="verdict")
     _draw_opening()
-    opened = own() or _of_the_playground(experiment)
+    opened = own() or _of_the_playground(experiment, said)
     if opened is None:
         said.markdown("### This experiment has no adapter to open: it diverged.")
         return
@@ -86,36 +88,35 @@ def _draw_adapter(opened: Opened) -> None:
 
 def _draw_opening() -> None:
     """Where a file is dropped, and the way back to the playground's adapter."""
-    with st.expander("Open your own adapter", icon=":material/upload:", expanded=own() is None):
-        st.file_uploader(
-            "adapter_model.safetensors with adapter_config.json, together or one after the other, a zip of "
-            "both, or a .safetensors file of kohya, diffusers or cloneofsimo",
-            accept_multiple_files=True, key=UPLOAD, on_change=take_upload,
-        )  # fmt: skip
-        st.caption("It stays in this server's memory, is shown to nobody else, and goes when you do.")
-    wrong = trouble()
-    if wrong:
-        st.warning(plain(wrong), icon=":material/error:")
-    lacking = waiting_for()
-    if lacking:
-        st.info(f"Now add {lacking}.", icon=":material/upload:")
+    st.file_uploader(
+        f"Your own: {WEIGHTS} with {CONFIG}, or a zip of both",
+        accept_multiple_files=True, key=UPLOAD, on_change=take_upload,
+        help="Together or one after the other; a .safetensors file of kohya, diffusers or cloneofsimo by "
+        "itself. It stays in this server's memory, is shown to nobody else, and goes when you do.",
+    )  # fmt: skip
+    if trouble():
+        st.warning(plain(trouble()), icon=":material/error:")
+    if waiting_for():
+        st.info(f"Now add {waiting_for()}.", icon=":material/upload:")
     if own() is not None:
         st.button("Back to the playground's adapter", icon=":material/tune:", on_click=leave)
 
 
-def _of_the_playground(experiment: Experiment) -> Opened | None:
+def _of_the_playground(experiment: Experiment, said: DeltaGenerator) -> Opened | None:
     """The adapter that the experiment trains, grown if that takes long; None for one that diverged."""
     run = grown_run(experiment)
     if not run.complete:
-        st.caption(f"Training the playground's adapter: {run.updates:,} of {experiment.epochs:,} updates.")
+        said.markdown("### The playground's adapter is still being trained.")
         st.fragment(_wait_for, run_every=TICK)(experiment)
         st.stop()
     return None if run.lora.diverged_at is not None else trained(run)
 
 
 def _wait_for(experiment: Experiment) -> None:
-    if grown_run(experiment).complete:
+    run = grown_run(experiment)
+    if run.complete:
         st.rerun()
+    st.progress(run.updates / experiment.epochs, f"{run.updates:,} of {experiment.epochs:,} updates")
 
 
 def _origin(opened: Opened) -> str:

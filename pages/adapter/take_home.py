@@ -25,7 +25,7 @@ def draw_take_home(found: Cut) -> None:
             key="adapter_file", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.caption(
-            f"In the names that it came with, {file.family}'s: only the base model tells which layer they mean."
+            f"In the names that it came with, {file.family}'s: only the base model tells what they mean."
             + (" Of one rank, padded, as these names have no place for a scaling a module." * must_pad(file))
         )
     else:

@@ -114,7 +114,7 @@ def draw_map(info: MapInfo) -> go.Figure:
         "tickvals": list(range(len(info.columns))),
         "ticktext": [_short(name) for name in _apart(info.columns)],
     }
-    margin = {**MARGIN, "l": 90 if any(len(row) > 3 for row in info.rows) else 44, "b": 64}
+    margin = {**MARGIN, "l": 90 if any(len(row) > 3 for row in info.rows) else 44, "b": 48}
     return figure.update_layout(margin=margin, xaxis=xaxis, yaxis=yaxis)
 
 

@@ -75,5 +75,6 @@ def draw_spectrum(info: SpectrumInfo) -> go.Figure:
         margin={**MARGIN, "r": 48}, showlegend=True, legend=legend(), bargap=0.25, xaxis=xaxis,
         yaxis={"title": {"text": "Singular value σ"}, "rangemode": "tozero"},
         yaxis2={"overlaying": "y", "side": "right", "range": [0, 104], "title": {"text": "Energy, %"},
+                "tickvals": [0, 25, 50, 75, 100], "ticktext": ["0", "25", "50", "75", "100"],
                 "showgrid": False},
     )  # fmt: skip
