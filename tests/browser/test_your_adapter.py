@@ -1,0 +1,143 @@
+"""The page of adapters in a real browser: a file dropped, a cell clicked, a slider moved, a cut taken home.
+
+Run with `-s` to see the measured figures.
+"""
+
+import io
+import json
+import re
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Page, expect
+from safetensors.torch import load, save_file
+
+from tests.adapters_kit import PREFIX, config, factors, truncated
+
+PAGE = "Your_adapter"
+PATHS = [f"model.layers.{layer}.self_attn.{name}" for layer in range(6) for name in ("q_proj", "v_proj")]
+
+
+@pytest.fixture(scope="module")
+def app(serve) -> str:
+    return serve("app.py")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> list[str]:
+    """An adapter of twelve modules of 768 features, rank 8, as PEFT saves it."""
+    folder = tmp_path_factory.mktemp("adapter")
+    tensors = {}
+    for seed, path in enumerate(PATHS):
+        A, B = factors(8, (768, 768), seed)
+        tensors |= {f"{PREFIX}{path}.lora_A.weight": A, f"{PREFIX}{path}.lora_B.weight": B}
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps(config(8, 16)))
+    return [str(folder / name) for name in ("adapter_model.safetensors", "adapter_config.json")]
+
+
+@pytest.fixture(scope="module")
+def tab(app, open_shared_page, files) -> Page:
+    """The page with that adapter opened."""
+    page = open_shared_page(f"{app}/{PAGE}")
+    expect(verdict(page)).to_contain_text("Rank 3 is really used", timeout=20_000)
+    page.locator("input[type=file]").set_input_files(files)
+    expect(verdict(page)).to_contain_text("12 modules, names of PEFT")
+    return page
+
+
+def verdict(page: Page):
+    return page.locator(".st-key-verdict")
+
+
+def metric(page: Page, label: str):
+    return page.get_by_test_id("stMetric").filter(has_text=label)
+
+
+def charts(page: Page):
+    return page.locator(".st-key-adapter_map svg .heatmaplayer image")
+
+
+def test_a_file_of_twelve_modules_is_on_the_screen_within_a_second(app, open_page, files, within) -> None:
+    page = open_page(f"{app}/{PAGE}")
+    expect(page.locator(".st-key-adapter_spectrum .barlayer path").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_test_id("stMain")).to_contain_text("The adapter that the playground has just trained")
+    back = page.get_by_role("button", name="Back to the playground's adapter")
+
+    def measure() -> float:
+        if back.is_visible():
+            back.click()
+            expect(charts(page)).to_have_count(0)
+        start = time.monotonic()
+        page.locator("input[type=file]").set_input_files(files)
+        expect(charts(page)).to_be_visible()
+        return time.monotonic() - start
+
+    within(1.0, measure, page, "from the drop to the map, in s")
+
+
+def test_a_click_on_the_map_shows_its_module(tab: Page) -> None:
+    chart = tab.locator(".st-key-adapter_map [data-testid=steady-chart]")
+    expect(chart).to_have_attribute(
+        "aria-label", re.compile("6 layers by 2 modules, coloured by effective rank, σ²")
+    )
+    box = charts(tab).bounding_box()
+    assert box is not None
+    tab.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 5.5 / 6 * box["height"])
+    spectrum = tab.locator(".st-key-adapter_spectrum [data-testid=steady-chart]")
+    expect(spectrum).to_have_attribute("aria-label", re.compile(r"layers\.5\.self_attn\.v_proj"))
+    tab.get_by_role("combobox", name="Colour by").click()
+    tab.get_by_role("option", name="rank for 95 %").click()
+    expect(chart).to_have_attribute("aria-label", re.compile("coloured by rank for 95 %"))
+
+
+def test_a_key_on_the_slider_cuts_and_the_cut_goes_home(tab: Page, files) -> None:
+    kept, size = metric(tab, "Energy kept"), metric(tab, "File of weights")
+    before = size.inner_text()
+    slider = tab.get_by_role("slider", name="Rank of every module")
+    slider.focus()
+    slider.press("ArrowLeft")
+    expect(size).not_to_have_text(before)
+    expect(metric(tab, "Rank")).to_contain_text("3")
+    expect(kept).to_contain_text("%")
+    with tab.expect_download() as started:
+        tab.get_by_role("button", name="Cut adapter for PEFT").click()
+    with zipfile.ZipFile(io.BytesIO(Path(started.value.path()).read_bytes())) as archive:
+        tensors = load(archive.read("adapter_model.safetensors"))
+        settings = json.loads(archive.read("adapter_config.json"))
+    assert (settings["r"], settings["lora_alpha"], settings["rank_pattern"]) == (3, 3, {})
+    A, B = factors(8, (768, 768), 0)
+    whole = 2 * B.double() @ A.double()
+    change = tensors[f"{PREFIX}{PATHS[0]}.lora_B.weight"] @ tensors[f"{PREFIX}{PATHS[0]}.lora_A.weight"]
+    torch.testing.assert_close(change.double(), truncated(whole, 3), rtol=0, atol=1e-6 * whole.norm().item())
+
+
+def test_nonsense_is_a_sentence_and_the_picture_stays(tab: Page, tmp_path: Path, files) -> None:
+    cut_short = tmp_path / "adapter_model.safetensors"
+    cut_short.write_bytes(Path(files[0]).read_bytes()[:-1000])
+    said, size = verdict(tab).inner_text(), metric(tab, "File of weights").inner_text()
+    tab.locator("input[type=file]").set_input_files(str(cut_short))
+    expect(tab.get_by_test_id("stAlert")).to_contain_text("it is cut short")
+    expect(charts(tab)).to_be_visible()
+    assert (verdict(tab).inner_text(), metric(tab, "File of weights").inner_text()) == (said, size)
+    tab.get_by_role("link", name="Every rank").first.click()
+    expect(tab).to_have_url(re.compile("Every_rank"))
+    tab.get_by_role("link", name="Your adapter").first.click()
+    expect(verdict(tab)).to_contain_text("12 modules, names of PEFT")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_everything_stacks_and_nothing_is_cut_off(app, open_page, files, scheme: str) -> None:
+    page = open_page(f"{app}/{PAGE}", viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page.locator("input[type=file]").set_input_files(files)
+    expect(charts(page)).to_be_visible(timeout=20_000)
+    expect(page.locator(".st-key-adapter_sizes .scatterlayer")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    widths = page.locator("[data-testid=steady-chart]").evaluate_all(
+        "all => all.map(each => each.offsetWidth)"
+    )
+    assert len(widths) == 3
+    assert all(300 <= width <= 390 for width in widths)
