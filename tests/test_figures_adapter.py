@@ -69,8 +69,8 @@ def test_a_spectrum_shows_what_is_kept_and_what_is_cut_away() -> None:
     assert (kept.x.tolist(), dropped.x.tolist()) == ([1], [2, 3, 4])
     assert energy.y.tolist() == pytest.approx([90, 100, 100, 100])
     assert spectrum_words(info) == (
-        "Rank paid 4. Effective rank 1.38 by energy (exp of the entropy of σ²/Σσ²), 1.75 by size (of σ/Σσ, Roy "
-        "and Vetterli). The first direction holds 90.0 % of the energy."
+        "Rank paid 4. Effective rank 1.38 by energy (exp of the entropy of σ²/Σσ²), 1.75 by size (of σ/Σσ, "
+        "Roy and Vetterli). The first direction holds 90.0 % of the energy."
     )
     assert len(draw_spectrum(spectrum_info(FLAT, 4, 4)).data) == 2
     assert "never moved" in spectrum_words(spectrum_info(STILL, 4, 1))
