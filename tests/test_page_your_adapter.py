@@ -190,6 +190,7 @@ def test_every_way_to_cut_answers_with_its_numbers() -> None:
     sizes = cut_sizes(opened(load(SAVED), config(4, 16)), None, False)
     for way, label, values in (
         ("energy", "Keep of every module's energy", SHARES),
+        ("numbers", "Numbers in the factors, at most", (12 * 21, 12 * 21 * 4)),
         ("size", "File of weights, at most", sizes),
     ):
         checked(app.segmented_control(key="adapter_cut").set_value(way).run())

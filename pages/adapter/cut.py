@@ -5,16 +5,17 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from lora_core.adapters.cutting import Cut, cut, one_rank, ranks_for_bytes, ranks_for_energy
+from lora_core.adapters.cutting import Cut, cut, numbers_bought, one_rank, ranks_for_bytes, ranks_for_energy
 from lora_core.adapters.file import AdapterFile
+from lora_core.adapters.header import DTYPE_BYTES
 from lora_core.adapters.spectra import Spectrum
 from lora_core.adapters.writing import must_pad, plan_file
 from lora_core.figures.adapter.sizes import SizesInfo, draw_sizes, sizes_alt, sizes_info
-from lora_core.formatting import bytes_text, loss_text, percent_text
+from lora_core.formatting import bytes_text, count_text, loss_text, percent_text
 from pages.adapter.opened import Opened
 from pages.components.still_chart import steady_chart
 
-WAYS = {"rank": "One rank", "energy": "Share of energy", "size": "File size"}
+WAYS = {"rank": "One rank", "energy": "Energy", "numbers": "Numbers", "size": "File size"}
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 PRECISIONS = {"as it is": None, "fp32": "F32", "fp16": "F16", "bf16": "BF16"}
 HEIGHT = 320
@@ -61,6 +62,13 @@ def _slider(way: str, opened: Opened, dtype: str | None, padded: bool) -> tuple[
             "Keep of every module's energy", SHARES, 0.95, key="adapter_energy", format_func=percent_text
         )
         return ranks_for_energy(spectra, float(share))
+    if way == "numbers":
+        budgets = _budgets(file)
+        numbers = st.select_slider(
+            "Numbers in the factors, at most", budgets, budgets[len(budgets) // 2],
+            key=f"adapter numbers {own}", format_func=count_text,
+        )  # fmt: skip
+        return numbers_bought(file, spectra, int(numbers))
     sizes = _sizes(file, dtype, padded)
     middle = sizes[len(sizes) // 2]
     size = st.select_slider(
@@ -68,6 +76,13 @@ def _slider(way: str, opened: Opened, dtype: str | None, padded: bool) -> tuple[
         format_func=bytes_text,
     )  # fmt: skip
     return ranks_for_bytes(file, spectra, int(size), dtype, padded)
+
+
+def _budgets(file: AdapterFile) -> list[int]:
+    """Numbers from rank 1 everywhere to the whole adapter, in even steps."""
+    least = sum(module.width for module in file.modules)
+    most = sum(module.largest_rank * module.width for module in file.modules)
+    return sorted({least + (most - least) * step // _STEPS for step in range(_STEPS + 1)})
 
 
 def _sizes(file: AdapterFile, dtype: str | None, padded: bool) -> list[int]:
@@ -114,12 +129,13 @@ def _sizes_info(opened: Opened, dtype: str) -> SizesInfo:
 
 def draw_table(opened: Opened, found: Cut, spectra: Sequence[Spectrum]) -> None:
     """Every module: what it is, what it uses, what the cut keeps of it."""
+    size = DTYPE_BYTES[found.plan.dtype]
     rows = [
         {
             "module": module.path, "rank": module.rank, "scaling": module.scaling, "norm": spectrum.norm,
             "effective rank, σ": spectrum.effective, "effective rank, σ²": spectrum.effective_energy,
             "cut to": rank, "energy kept, %": 100 * kept, "relative error": error,
-            "numbers": stored * module.width,
+            "bytes": stored * module.width * size,
         }
         for module, spectrum, rank, stored, kept, error in zip(
             opened.file.modules, spectra, found.ranks, found.plan.stored, found.kept, found.error, strict=True

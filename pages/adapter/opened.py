@@ -19,7 +19,7 @@ from lora_core.adapters.spectra import Spectrum, spectrum_of
 from lora_core.adapters.summary import Summary
 from lora_core.experiment import Experiment
 from lora_core.training.run import Run
-from pages.runtime.callbacks import whole
+from pages.runtime.callbacks import run_to_completion
 from pages.runtime.queue import QUICK, BusyError
 
 UPLOAD = "adapter_upload"
@@ -58,7 +58,7 @@ class Opened:
             end = time.monotonic() + budget
             while not self.complete:
                 index = len(self.spectra)
-                with QUICK.turn():
+                with QUICK.slot():
                     self.spectra[index] = spectrum_of(self.file.source, self.file.modules[index])
                 if time.monotonic() >= end:
                     break
@@ -110,7 +110,7 @@ def waiting_for() -> str:
     return CONFIG if uploads.own is not None and not uploads.own.file.scale_known else ""
 
 
-@whole
+@run_to_completion
 def take_upload() -> None:
     """Open what was uploaded since the last time; what is wrong is told, and the last picture stays."""
     files, before = st.session_state.get(UPLOAD) or [], _uploads()
@@ -132,7 +132,7 @@ def take_upload() -> None:
     st.session_state[_UPLOADS] = after
 
 
-@whole
+@run_to_completion
 def leave() -> None:
     """Go back to the adapter that the playground has trained, and forget the visitor's own."""
     st.session_state[_UPLOADS] = _Uploads(seen=_uploads().seen)

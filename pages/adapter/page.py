@@ -26,7 +26,7 @@ from pages.adapter.opened import (
 from pages.adapter.take_home import draw_take_home
 from pages.components.rank_chart import click_chart, click_message
 from pages.components.still_chart import steady_chart
-from pages.runtime.runs import grown_run, warm_up
+from pages.runtime.runs import advance_run, warm_up
 from pages.ui.text import plain
 
 HEIGHT = 320
@@ -52,8 +52,8 @@ def show(experiment: Experiment) -> None:
         st.caption(
             plain(f"{_origin(opened)}: {composition(opened.file)} Scaling {scaling_words(opened.file)}.")
         )
-        for remark in remarks(summary):
-            st.caption(plain(remark))
+        if found := remarks(summary):
+            st.caption(plain(" ".join(found)))
     _draw_adapter(opened)
 
 
@@ -68,8 +68,6 @@ def _draw_adapter(opened: Opened) -> None:
             found = None
     with left:
         chosen = _choose_module(opened)
-        if len(opened.file.modules) > 1:
-            _draw_map(opened, chosen)
         _draw_spectrum(opened, chosen, found)
     if found is None:
         return
@@ -104,7 +102,7 @@ def _draw_opening() -> None:
 
 def _of_the_playground(experiment: Experiment, said: DeltaGenerator) -> Opened | None:
     """The adapter that the experiment trains, grown if that takes long; None for one that diverged."""
-    run = grown_run(experiment)
+    run = advance_run(experiment)
     if not run.complete:
         said.markdown("### The playground's adapter is still being trained.")
         st.fragment(_wait_for, run_every=TICK)(experiment)
@@ -113,7 +111,7 @@ def _of_the_playground(experiment: Experiment, said: DeltaGenerator) -> Opened |
 
 
 def _wait_for(experiment: Experiment) -> None:
-    run = grown_run(experiment)
+    run = advance_run(experiment)
     if run.complete:
         st.rerun()
     st.progress(run.updates / experiment.epochs, f"{run.updates:,} of {experiment.epochs:,} updates")
@@ -138,17 +136,20 @@ def _grow(opened: Opened) -> None:
 
 
 def _choose_module(opened: Opened) -> int:
-    """The index of the module in focus: a click on the map, or the list."""
+    """The index of the module in focus: a click on the map, or the list above it."""
     paths = [module.path for module in opened.file.modules]
     if len(paths) == 1:
         return 0
     if st.session_state.get(_MODULE) not in paths:
         st.session_state[_MODULE] = paths[0]
-    return paths.index(st.selectbox("Module", paths, key=_MODULE))
+    first, second = st.columns(2)
+    measure = first.selectbox("Colour by", list(MEASURES), key="adapter_colour", bind="query-params")
+    chosen = paths.index(second.selectbox("Module", paths, key=_MODULE))
+    _draw_map(opened, measure, chosen)
+    return chosen
 
 
-def _draw_map(opened: Opened, chosen: int) -> None:
-    measure = st.selectbox("Colour by", list(MEASURES), key="adapter_colour", bind="query-params")
+def _draw_map(opened: Opened, measure: str, chosen: int) -> None:
     info = map_info(opened.grid, opened.spectra, measure, chosen)
 
     def clicked(row: int, column: int) -> None:
