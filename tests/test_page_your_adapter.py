@@ -45,7 +45,7 @@ def checked(app: AppTest) -> AppTest:
 def drop(app: AppTest, files: dict[str, bytes]) -> AppTest:
     """Upload files at once; those of the last time go, which a page remembers."""
     new = [(name, content, "application/octet-stream") for name, content in files.items()]
-    return checked(app.file_uploader(key=state.UPLOAD).set_value(new).run())
+    return checked(app.file_uploader[0].set_value(new).run())
 
 
 def said(app: AppTest) -> str:

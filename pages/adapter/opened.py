@@ -22,7 +22,6 @@ from lora_core.training.run import Run
 from pages.runtime.callbacks import run_to_completion
 from pages.runtime.queue import QUICK, BusyError
 
-UPLOAD = "adapter_upload"
 FIRST, TICK, BUDGET = 0.4, 0.25, 0.15
 """Seconds of measuring before the first paint; then from tick to tick, and within each of them."""
 
@@ -70,12 +69,16 @@ class Opened:
 
 @dataclass(frozen=True, eq=False)
 class _Uploads:
-    """What a visitor's uploads have come to: one value, so that it is replaced as a whole."""
+    """What a visitor's uploads have come to: one value, so that it is replaced as a whole.
+
+    `left` counts how often a visitor went back to the playground's adapter, each time to an empty uploader.
+    """
 
     own: Opened | None = None
     parts: Parts = field(default_factory=Parts)
     seen: frozenset[str] = frozenset()
     trouble: str = ""
+    left: int = 0
 
 
 def own() -> Opened | None:
@@ -110,12 +113,19 @@ def waiting_for() -> str:
     return CONFIG if uploads.own is not None and not uploads.own.file.scale_known else ""
 
 
+def upload_key() -> str:
+    """The key of the uploader, another one once it is to be empty again."""
+    return f"adapter_upload {_uploads().left}"
+
+
 @run_to_completion
 def take_upload() -> None:
     """Open what was uploaded since the last time; what is wrong is told, and the last picture stays."""
-    files, before = st.session_state.get(UPLOAD) or [], _uploads()
+    files, before = st.session_state.get(upload_key()) or [], _uploads()
     fresh = {file.name: file.getvalue() for file in files if file.file_id not in before.seen}
-    after = replace(before if files else _Uploads(), seen=frozenset(file.file_id for file in files))
+    after = replace(
+        before if files else _Uploads(left=before.left), seen=frozenset(file.file_id for file in files)
+    )
     if fresh:
         try:
             found = uploaded(fresh, most_unpacked())
@@ -135,7 +145,7 @@ def take_upload() -> None:
 @run_to_completion
 def leave() -> None:
     """Go back to the adapter that the playground has trained, and forget the visitor's own."""
-    st.session_state[_UPLOADS] = _Uploads(seen=_uploads().seen)
+    st.session_state[_UPLOADS] = _Uploads(left=_uploads().left + 1)
 
 
 def _uploads() -> _Uploads:

@@ -14,13 +14,13 @@ from pages.adapter.cut import choose_cut, draw_cut, draw_sizes_chart, draw_table
 from pages.adapter.opened import (
     BUDGET,
     TICK,
-    UPLOAD,
     Opened,
     leave,
     own,
     take_upload,
     trained,
     trouble,
+    upload_key,
     waiting_for,
 )
 from pages.adapter.take_home import draw_take_home
@@ -88,7 +88,7 @@ def _draw_opening() -> None:
     """Where a file is dropped, and the way back to the playground's adapter."""
     st.file_uploader(
         f"Your own: {WEIGHTS} with {CONFIG}, or a zip of both",
-        accept_multiple_files=True, key=UPLOAD, on_change=take_upload,
+        accept_multiple_files=True, key=upload_key(), on_change=take_upload,
         help="Together or one after the other; a .safetensors file of kohya, diffusers or cloneofsimo by "
         "itself. It stays in this server's memory, is shown to nobody else, and goes when you do.",
     )  # fmt: skip
