@@ -85,8 +85,10 @@ class Tiny(nn.Module):
         self.head = nn.Linear(9, 3)
 
 
-def made_by_peft(seed: int = 0, **settings: Any) -> tuple[nn.Module, dict[str, torch.Tensor]]:
-    """A PEFT model over `Tiny` with factors drawn at random, and its delta weights by module."""
+def made_by_peft(
+    seed: int = 0, dtype: torch.dtype = torch.float64, **settings: Any
+) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    """A PEFT model over `Tiny` with factors drawn at random in `dtype`, and its delta weights by module."""
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
@@ -99,7 +101,8 @@ def made_by_peft(seed: int = 0, **settings: Any) -> tuple[nn.Module, dict[str, t
                 parameter.copy_(
                     torch.randn(parameter.shape, generator=generator) / math.sqrt(parameter.shape[-1])
                 )
-    return model, deltas(model)
+    found = deltas(model.to(dtype))
+    return model.to(dtype), found
 
 
 def deltas(model: nn.Module, adapter: str = "default") -> dict[str, torch.Tensor]:

@@ -36,6 +36,8 @@ PEFT_WARNINGS = pytest.mark.filterwarnings(
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "alpha is not r": {"r": 4, "lora_alpha": 11},
+    "bf16": {"r": 4, "lora_alpha": 6, "dtype": torch.bfloat16},
+    "fp16": {"r": 4, "lora_alpha": 6, "use_rslora": True, "dtype": torch.float16},
     "rslora": {"r": 5, "lora_alpha": 3, "use_rslora": True},
     "patterns": {
         "r": 4,

@@ -234,6 +234,17 @@ def test_a_large_adapter_streams_module_by_module(monkeypatch: pytest.MonkeyPatc
     assert "95 % of the change fits into" in said(app)
 
 
+def test_names_of_others_go_home_as_they_came(home: list[Any]) -> None:
+    weights = {"lora_unet_a.lora_down.weight": A, "lora_unet_a.lora_up.weight": B}
+    app = drop(open_page(), {"style.safetensors": save(weights)})
+    assert "names of kohya" in words(app)
+    assert "In the names that it came with, kohya's" in words(app)
+    out = load(take_home._weights(_Found(home[-1])))
+    assert set(out) == {*weights, "lora_unet_a.alpha"}
+    change = out["lora_unet_a.lora_up.weight"] @ out["lora_unet_a.lora_down.weight"]
+    torch.testing.assert_close(change.double(), truncated(B.double() @ A.double(), 2), rtol=0, atol=1e-5)
+
+
 def test_what_is_uploaded_is_in_no_cache_of_others() -> None:
     one, other = open_page(), open_page()
     drop(one, {WEIGHTS: SAVED, CONFIG: SAID})
