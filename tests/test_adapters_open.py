@@ -271,6 +271,7 @@ LIES = {
         "it must be at most 8 sizes",
     ),
     "shared bytes": (safetensors({"a": entry(), "b": entry()}, bytes(16)), "a and b share bytes"),
+    "a long name": (safetensors({"a" * 513: entry()}, bytes(16)), "is a name of 513 letters"),
     "bytes of nobody": (safetensors({"a": entry()}, bytes(20)), "holds 4 bytes that no tensor names"),
     "a hole": (
         safetensors({"a": entry(), "b": entry(offsets=[20, 36])}, bytes(36)),
@@ -511,6 +512,7 @@ def test_the_findings_name_the_modules() -> None:
         (["unet:3", "unet:14"], ("0", "12"), ("+3", "+2")),
         (["d.0.attn.to_out.0", "d.1.attn.to_out.0"], ("0", "1"), ("attn.to_out.0",)),
         (["linear"], ("",), ("linear",)),
+        (["0.a", "0_a"], ("",), ("0.a", "0_a")),
     ],
 )
 def test_modules_find_their_layer(paths: list[str], rows: tuple[str, ...], columns: tuple[str, ...]) -> None:
@@ -519,6 +521,14 @@ def test_modules_find_their_layer(paths: list[str], rows: tuple[str, ...], colum
     assert sorted(grid.columns) == sorted(columns)
     assert len(set(grid.cells)) == len(paths)
     assert [grid.at(*cell) for cell in grid.cells] == list(range(len(paths)))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(st.text("ab01²٣.:_", min_size=1, max_size=12), min_size=1, max_size=6, unique=True))
+def test_any_names_find_a_place_of_their_own(paths: list[str]) -> None:
+    grid = grid_of(paths)
+    assert len(set(grid.cells)) == len(paths)
+    assert all(0 <= row < len(grid.rows) and 0 <= column < len(grid.columns) for row, column in grid.cells)
 
 
 def test_parts_keep_what_the_other_lacks() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 _WRAPPED = 12
 _NUMBERED = re.compile(r"(.+):(\d+)")
-_LAST_NUMBER = re.compile(r"(.*(?:^|[._])\d+)[._](.*[^\d._].*)")
+_SEPARATOR = re.compile(r"([._])")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Grid:
 def grid_of(paths: Sequence[str]) -> Grid:
     """Layers by modules, every path in a cell of its own. Layers in the order of their numbers."""
     places = [_place(path) for path in paths]
+    if len(set(places)) < len(paths):  # names that differ in a separator alone: no model's
+        places = [("", path) for path in paths]
     rows = sorted({row for row, _ in places}, key=natural)
     columns = list(dict.fromkeys(column for _, column in places))
     by_row, by_column = ({name: i for i, name in enumerate(names)} for names in (rows, columns))
@@ -41,14 +43,16 @@ def _place(path: str) -> tuple[str, str]:
     if match := _NUMBERED.fullmatch(path):
         row, column = divmod(int(match[2]), _WRAPPED)
         return f"{match[1]} {row * _WRAPPED}", f"+{column}"
-    if match := _LAST_NUMBER.fullmatch(path):
-        return match[1], match[2]
-    return "", path
+    parts = _SEPARATOR.split(path)  # names at even places, the separators between them
+    numbers = [i for i, part in enumerate(parts) if part.isdecimal()]
+    words = [i for i, part in enumerate(parts) if i % 2 == 0 and part and not part.isdecimal()]
+    last = max((i for i in numbers if words and i < words[-1]), default=None)
+    return ("", path) if last is None else ("".join(parts[: last + 1]), "".join(parts[last + 2 :]))
 
 
 def natural(name: str) -> list[tuple[int, str]]:
     """Sorts layer 10 behind layer 9."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _shortened(rows: Sequence[str]) -> tuple[str, ...]:

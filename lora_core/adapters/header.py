@@ -26,6 +26,7 @@ DTYPE_BYTES = {
 MOST_HEADER_BYTES = 10_000_000
 """Some 80,000 tensors; the largest adapters have a few thousand."""
 _MOST_DIMENSIONS = 8
+_MOST_LETTERS = 512
 _LENGTH = 8
 
 
@@ -116,6 +117,8 @@ def _is_count(value: object) -> bool:
 def _entry(name: str, key: str, value: object, first: int, size: int) -> Entry:
     """A tensor's entry, held against its dtype and the size of the file."""
     where = f"{name}: {named(key)}"
+    if len(key) > _MOST_LETTERS:
+        raise ValueError(f"{where} is a name of {len(key):,} letters: it must have at most {_MOST_LETTERS}.")
     if not (isinstance(value, dict) and {"dtype", "shape", "data_offsets"} <= value.keys()):
         raise ValueError(f"{where} lacks its dtype, shape or data_offsets.")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
