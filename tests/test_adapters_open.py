@@ -205,7 +205,7 @@ PATHS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     st.dictionaries(PATHS.map(".".join), st.integers(1, 6), min_size=1, max_size=6),
     st.dictionaries(
@@ -317,7 +317,7 @@ HEADERS = st.dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(
     HEADERS.map(json.dumps).map(str.encode) | st.binary(max_size=60),
     st.binary(max_size=40),
