@@ -87,16 +87,55 @@ class LoRALayer(nn.Module):
         super().__init__()
         for name, value in (("in_features", in_features), ("out_features", out_features), ("rank", rank)):
             LIMITS[name].read(name, value)
+        train_bias = LIMITS["train_bias"].read("train_bias", train_bias)
+        weight, bias = draw_linear(in_features, out_features, generator)
+        linear = nn.utils.skip_init(nn.Linear, in_features, out_features)
+        linear.weight, linear.bias = nn.Parameter(weight), nn.Parameter(bias)
+        self._hold(linear, rank, alpha, scaling_rule, init, train_bias, generator)
+
+    @classmethod
+    def around(
+        cls,
+        linear: nn.Linear,
+        rank: int = 4,
+        alpha: float | None = None,
+        scaling_rule: ScalingRule | str = ScalingRule.STANDARD,
+        init: Init | str = Init.KAIMING,
+        train_bias: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> "LoRALayer":
+        """The layer that holds a given ``linear`` (in -> out), which it freezes; its bias may be absent.
+
+        :raises ValueError: a size, rank, alpha, rule or init outside its limit, or a bias to train where there
+            is none.
+        """
+        train_bias = LIMITS["train_bias"].read("train_bias", train_bias)
+        if train_bias and linear.bias is None:
+            raise ValueError("train_bias is True: it must be false, as the linear layer has no bias.")
+        layer = cls.__new__(cls)
+        nn.Module.__init__(layer)
+        layer._hold(linear, rank, alpha, scaling_rule, init, train_bias, generator)
+        return layer
+
+    def _hold(
+        self,
+        linear: nn.Linear,
+        rank: int,
+        alpha: float | None,
+        scaling_rule: ScalingRule | str,
+        init: Init | str,
+        train_bias: bool,
+        generator: torch.Generator | None,
+    ) -> None:
+        """Freeze ``linear`` and put a fresh adapter beside it, of its dtype."""
         self.alpha: float | None = None if alpha is None else LIMITS["alpha"].read("alpha", alpha)
         self.scaling_rule: ScalingRule = LIMITS["scaling_rule"].read("scaling_rule", scaling_rule)
-        weight, bias = draw_linear(in_features, out_features, generator)
-        self.linear = nn.utils.skip_init(nn.Linear, in_features, out_features)
-        self.linear.weight = nn.Parameter(weight, requires_grad=False)
-        self.linear.bias = nn.Parameter(
-            bias, requires_grad=bool(LIMITS["train_bias"].read("train_bias", train_bias))
-        )
-        A, B = initialise(in_features, out_features, rank, init, generator)
-        self.lora_A, self.lora_B = nn.Parameter(A), nn.Parameter(B)
+        self.linear = linear
+        linear.weight.requires_grad_(False)
+        if linear.bias is not None:
+            linear.bias.requires_grad_(train_bias)
+        A, B = initialise(linear.in_features, linear.out_features, rank, init, generator)
+        self.lora_A, self.lora_B = nn.Parameter(A.to(linear.weight)), nn.Parameter(B.to(linear.weight))
         self.scaling = scaling(self.alpha, rank, self.scaling_rule)
         self._base_weight: Tensor | None = None
         self.register_state_dict_pre_hook(_refuse_to_save)
@@ -124,7 +163,7 @@ class LoRALayer(nn.Module):
     def trainable_parameters(self) -> list[nn.Parameter]:
         """What training moves: A, B and, where it is trained, the bias."""
         bias = self.linear.bias
-        return [self.lora_A, self.lora_B, *([bias] if bias.requires_grad else [])]
+        return [self.lora_A, self.lora_B, *([bias] if bias is not None and bias.requires_grad else [])]
 
     @torch.no_grad()
     def merge(self) -> None:
