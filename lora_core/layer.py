@@ -106,8 +106,8 @@ class LoRALayer(nn.Module):
     ) -> "LoRALayer":
         """The layer that holds a given ``linear`` (in -> out), which it freezes; its bias may be absent.
 
-        :raises ValueError: a size, rank, alpha, rule or init outside its limit, or a bias to train where there
-            is none.
+        :raises ValueError: a size, rank, alpha, rule or init outside its limit, or a bias to train where
+            there is none.
         """
         train_bias = LIMITS["train_bias"].read("train_bias", train_bias)
         if train_bias and linear.bias is None:
