@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     "pages.ui", "pages.components", "pages.runtime", "lora_core.figures",
-    ("lora_core.findings", "lora_core.talk", "lora_core.export", "lora_core.adapters", "lora_core.models"),
+    ("lora_core.findings", "lora_core.talk", "lora_core.export", "lora_core.adapters", "lora_core.models",
+     "lora_core.network"),
     "lora_core.training",
     ("lora_core.data", "lora_core.layer", "lora_core.theory", "lora_core.geometry", "lora_core.accounting",
      "lora_core.formatting", "lora_core.reproducible"),

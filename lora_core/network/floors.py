@@ -7,7 +7,6 @@ features: its loss is convex in its weight, so no adapter of the head goes below
 the same rows.
 """
 
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from lora_core.network.data import Rows, WordTask, task_of
 from lora_core.network.experiment import NetworkExperiment
 from lora_core.network.model import Decoder, load_network
 from lora_core.theory import floors
-from lora_core.threads import one_thread
+from lora_core.reproducible import one_thread
 
 SIZE, DEPTH, SAMPLES = 8, 3, 64
 SPLITS = (

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from lora_core.network.data import Rows, old_task
 from lora_core.network.model import Decoder, load_network
 from lora_core.network.shape import SHAPES, Network
-from lora_core.threads import one_thread
+from lora_core.reproducible import one_thread
 
 
 class Recipe(NamedTuple):

@@ -21,7 +21,7 @@ from lora_core.network.model import load_network
 from lora_core.network.shape import MODULES, Network, path_of
 from lora_core.network.stack import Base, Stack, Weights, decode
 from lora_core.network.writing import luck, questions_shown, write_answers, write_words
-from lora_core.threads import computed_once, one_thread
+from lora_core.reproducible import computed_once, one_thread
 
 EVERY = 5
 """Updates from one look to the next."""

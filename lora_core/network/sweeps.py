@@ -19,7 +19,7 @@ from lora_core.network.experiment import NetworkExperiment, Targets
 from lora_core.network.run import DIVERGED, NetworkLane, base_of, batch_order, scores
 from lora_core.network.shape import MODULES, SHAPES, Network, path_of
 from lora_core.network.stack import Stack
-from lora_core.threads import one_thread
+from lora_core.reproducible import one_thread
 
 LOOK = 0.05
 """Seconds that a sweep trains, or one update if that takes longer, before it shows how far it is."""
