@@ -18,8 +18,8 @@ from torch.nn import functional
 from lora_core.network.data import Rows, WordTask, task_of
 from lora_core.network.experiment import NetworkExperiment
 from lora_core.network.model import Decoder, load_network
-from lora_core.theory import floors
 from lora_core.reproducible import one_thread
+from lora_core.theory import floors
 
 SIZE, DEPTH, SAMPLES = 8, 3, 64
 SPLITS = (

@@ -9,7 +9,7 @@ package.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -33,6 +33,8 @@ def live_chart(
     zoom: str = "",
     alt: str | None = None,
     on_epoch: Callable[[int], None] | None = None,
+    places: Sequence[int] | None = None,
+    column: str = "training",
 ) -> None:
     """Show a run that can be played.
 
@@ -41,7 +43,9 @@ def live_chart(
     `streaming` is (updates done, updates in all) while it is being trained. `height` is the whole
     component's, in CSS pixels. `log` is the axis at first sight. A zoom is kept for as long as `zoom` stays
     the same string. `on_epoch` is called with the number of updates at which a hand let
-    go of the scrub bar or a playback came to rest, which costs a rerun each time.
+    go of the scrub bar or a playback came to rest, which costs a rerun each time. A run that is looked at
+    every few updates gives in `places` the number of updates of each point, and `column` is the read-out's
+    word for its curves.
     """
     if isinstance(figure, LossInfo):
         alt = alt_text(figure) if alt is None else alt
@@ -57,6 +61,8 @@ def live_chart(
         "zoom": zoom,
         "alt": alt,
         "report": on_epoch is not None,
+        "places": None if places is None else list(places),
+        "column": column,
         "dark": palette.DARK,
     }
 

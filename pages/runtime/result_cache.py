@@ -68,7 +68,7 @@ class ResultCache(Generic[K, V]):
 
     ``train(key)`` yields the states of a result. ``is_quick(key)``: the whole training fits into one slot.
     ``slow_start(key)``: its first step takes long and cannot be divided. ``finalize(result)`` computes what a
-    finished result holds besides.
+    finished result holds besides. ``budget``: seconds of training in a tick of a result that trains alone.
     """
 
     def __init__(
@@ -78,9 +78,10 @@ class ResultCache(Generic[K, V]):
         slow_start: Callable[[K], bool],
         finalize: Callable[[V], object] = lambda _: None,
         megabytes: int = KEPT_MEGABYTES,
+        budget: float = BUDGET,
     ) -> None:
         self._train, self._is_quick, self._slow_start, self._finalize = train, is_quick, slow_start, finalize
-        self._capacity = megabytes * 1_000_000
+        self._capacity, self._budget = megabytes * 1_000_000, budget
         self._lock = threading.Lock()
         self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._growing: dict[K, _Growing[V]] = {}
@@ -171,7 +172,8 @@ class ResultCache(Generic[K, V]):
 
     def _train_for_a_tick(self, key: K, growing: _Growing[V]) -> V:
         slow = SLOW if self._slow_start(key) else QUICK
-        end = time.monotonic() + (BUDGET if self.growing() < 2 else BUDGET / 2)
+        alone = BUDGET if growing.latest is None else self._budget  # the first states are wanted at once
+        end = time.monotonic() + (alone if self.growing() < 2 else BUDGET / 2)
         try:
             with self._dropped_on_error(key, growing):
                 if growing.latest is None:

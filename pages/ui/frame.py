@@ -1,16 +1,20 @@
 """Start of every page: title, links to the other pages, sidebar, and warnings about the link."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import streamlit as st
 
 from lora_core.experiment import Experiment
 from pages.components.navigation import one_entry_a_page
 from pages.ui.controls import DEFAULT, draw_controls, set_fields
-from pages.ui.link import link_to, read_link, words_of_controls
+from pages.ui.link import Link, address, link_to, read_link, words_of, words_of_controls
 from pages.ui.presets import draw_scenes
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _COMPLAINTS = "complaints of the link"
 _PAGE, _WORDS = "page shown", "words of the controls"
@@ -27,16 +31,14 @@ PAGES = (
     ("pages/4_The_code.py", "The code", ":material/code:"),
     ("pages/5_Real_models.py", "Real models", ":material/account_tree:"),
     ("pages/6_Your_adapter.py", "Your adapter", ":material/content_cut:"),
+    ("pages/7_A_small_network.py", "A small network", ":material/hub:"),
 )
 """The pages in the order of the story: script, label, icon."""
 
 
 def begin(title: str) -> Experiment:
     """Start a page and return the experiment of the sidebar, which is also that of the link."""
-    st.set_page_config(
-        page_title=f"{title} · LoRA playground", page_icon=ICON, layout="wide",
-        initial_sidebar_state="auto",
-    )  # fmt: skip
+    _configure(title)
     link = read_link()
     st.session_state.setdefault(_COMPLAINTS, []).extend(link.complaints)
     kept = st.session_state.get(_WORDS, {}) if st.session_state.get(_PAGE, title) != title else {}
@@ -52,11 +54,63 @@ def begin(title: str) -> Experiment:
         with links:
             _draw_links(words)
         draw_scenes()
-        _draw_tools(experiment)
+        _draw_tools(lambda: set_fields(DEFAULT), link_to(experiment, pins=st.query_params.get("pins", "")))
         one_entry_a_page()
+    _draw_complaints()
+    return experiment
+
+
+class OwnControls(Protocol[T_co]):
+    """The controls of a page that has its own in the sidebar, in place of the experiment's."""
+
+    def read(self) -> Link:
+        """What the link says of them."""
+
+    def draw(self, linked: dict[str, Any]) -> T_co:
+        """Draw them, and return what they describe."""
+
+    def words(self) -> dict[str, str]:
+        """What they hold, as a link writes it, less the defaults."""
+
+    def reset(self) -> None:
+        """Put the defaults into them; a callback."""
+
+
+def begin_apart(title: str, controls: OwnControls[T]) -> T:
+    """Start a page with controls of its own; what those of the other pages hold waits until one is opened.
+
+    Its own outlive a change of page in the same way.
+    """
+    _configure(title)
+    experiment_link, own_link = read_link(), controls.read()
+    st.session_state.setdefault(_WORDS, words_of(experiment_link.fields))
+    complaints = st.session_state.setdefault(_COMPLAINTS, [])
+    complaints += [*experiment_link.complaints, *own_link.complaints]
+    kept, arrived = st.session_state.get(f"{_WORDS}: {title}", {}), arriving(title)
+    lost = kept if arrived and not own_link.fields else {}
+    if lost or own_link.reworded or own_link.complaints:
+        _rewrite_link(lost | own_link.reworded, title)
+    st.session_state[_PAGE] = title
+    with st.sidebar:
+        _draw_links(st.session_state[_WORDS])
+        found = controls.draw(own_link.fields)
+        st.session_state[f"{_WORDS}: {title}"] = controls.words()
+        _draw_tools(controls.reset, address(controls.words()))
+        one_entry_a_page()
+    _draw_complaints()
+    return found
+
+
+def _configure(title: str) -> None:
+    st.set_page_config(
+        page_title=f"{title} · LoRA playground", page_icon=ICON, layout="wide",
+        initial_sidebar_state="auto",
+    )  # fmt: skip
+
+
+def _draw_complaints() -> None:
     for complaint in st.session_state.pop(_COMPLAINTS, []):
         st.warning(complaint, icon=":material/link_off:")
-    return experiment
 
 
 def _draw_links(words: dict[str, str]) -> None:
@@ -97,9 +151,9 @@ def _rewrite_link(fields: dict[str, str], title: str) -> NoReturn:
     st.rerun()
 
 
-def _draw_tools(experiment: Experiment) -> None:
+def _draw_tools(reset: Callable[[], None], link: str) -> None:
     with st.container(horizontal=True):
-        st.button("Reset", icon=":material/restart_alt:", on_click=set_fields, args=(DEFAULT,))
+        st.button("Reset", icon=":material/restart_alt:", on_click=reset)
         with st.popover("Copy link", icon=":material/link:"):
             st.caption("Opens on this experiment, and so on this curve:")
-            st.code(link_to(experiment, pins=st.query_params.get("pins", "")), language=None, wrap_lines=True)
+            st.code(link, language=None, wrap_lines=True)

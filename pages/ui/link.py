@@ -19,6 +19,12 @@ def differences(experiment: Experiment, other: Experiment = DEFAULT) -> dict[str
     return {name: value_text(value) for name, value in pairs if value != getattr(other, name)}
 
 
+def words_of(fields: dict[str, Any]) -> dict[str, str]:
+    """Fields as a link writes them, less the defaults."""
+    texts = ((name, value_text(value)) for name, value in fields.items())
+    return {name: text for name, text in texts if text != value_text(getattr(DEFAULT, name))}
+
+
 def words_of_controls() -> dict[str, str]:
     """Values of the controls that differ from the default, formatted for a link.
 
@@ -75,6 +81,11 @@ def read_link() -> Link:
 
 def link_to(experiment: Experiment, **more: str) -> str:
     """Link to this page with an experiment, without the fields that have their default."""
-    query = urlencode(differences(experiment) | {name: value for name, value in more.items() if value})
+    return address(differences(experiment) | {name: value for name, value in more.items() if value})
+
+
+def address(words: dict[str, str]) -> str:
+    """Link to this page with these query parameters."""
+    query = urlencode(words)
     base = (st.context.url or "").partition("?")[0]
     return f"{base}?{query}" if query else base

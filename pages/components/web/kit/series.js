@@ -19,6 +19,8 @@
  * @property {boolean} log  the axis at first sight
  * @property {string} zoom  as long as it stays the same, a zoom is kept
  * @property {string} alt  the chart in words
+ * @property {number[]|null} [places]  updates done at each point, where they are not 0, 1, 2, ...
+ * @property {string} [column]  what the curves are, in the read-out
  * @property {boolean} report  whether Python wants to know the epoch chosen
  * @property {Record<string, string>} dark  colour -> its twin on a dark page
  */

@@ -68,7 +68,7 @@ class LiveChart {
     const last = available(payload.figure);
     if (payload.streaming && this.player.playing) this.player.pause();
     this.transport.load(last, payload.streaming);
-    this.readout.load(payload.figure.data, payload.epochs); // rows now, so that the plot gets its true height
+    this.readout.load(payload.figure.data, payload); // rows now, so that the plot gets its true height
     this.player.load(last);
     this.transport.settle();
     await this.draw();
@@ -79,7 +79,7 @@ class LiveChart {
   async draw() {
     this.theme = readTheme(this.root);
     await this.chart.draw(this.payload, this.theme, this.kind);
-    this.readout.load(this.chart.traces, this.payload.epochs);
+    this.readout.load(this.chart.traces, this.payload);
     this.hover(null);
     this.readout.show(this.player.epoch);
   }
@@ -111,10 +111,21 @@ class LiveChart {
       if (epoch !== this.epoch || playing) this.hover(null);
       Object.assign(this, { epoch, playing });
       this.readout.show(this.hovered ?? epoch);
-      this.transport.show(epoch, playing);
+      this.transport.show(epoch, playing, ...this.counted(epoch));
       const state = this.payload.streaming ? "streaming" : playing ? "playing" : "paused";
       Object.assign(this.root.dataset, { epoch: String(epoch), state });
     }
+  }
+
+  /**
+   * What the transport writes and says of a point that is not an update of its own.
+   * @param {number} epoch
+   */
+  counted(epoch) {
+    const { places } = this.payload;
+    if (!places) return [];
+    const last = places.at(-1);
+    return [`${places[epoch]} / ${last}`, `${places[epoch]} of ${last} updates`];
   }
 
   /**

@@ -17,15 +17,17 @@ export class Readout {
 
   /**
    * @param {Trace[]} traces  in the colours of the theme
-   * @param {number} last  the update at which the run is complete
+   * @param {import("../kit/series.js").Payload} payload
    */
-  load(traces, last) {
+  load(traces, { epochs, places, column }) {
+    this.places = places;
+    this.column = column ?? "training";
     const curves = traces.filter(({ meta }) => meta.kind === "loss").sort((a, b) => a.meta.curve - b.meta.curve);
     const tests = new Map(traces.filter(({ meta }) => meta.kind === "test").map((t) => [t.meta.curve, t]));
     this.diverged = new Set(traces.filter(({ meta }) => meta.kind === "mark").map(({ meta }) => meta.curve));
     const present = curves.filter(({ meta }) => meta.play);
     const others = curves.filter(({ meta }) => !meta.play);
-    this.digits = String(last).length;
+    this.digits = String(places?.at(-1) ?? epochs).length;
     this.cells = [];
     this.root.replaceChildren(this.table(this.caption, present, tests));
     if (others.length) {
@@ -40,11 +42,11 @@ export class Readout {
    */
   table(caption, curves, tests) {
     const heldOut = curves.some(({ meta }) => tests.has(meta.curve));
-    const head = element("tr", {}, caption, column("training"));
+    const head = element("tr", {}, caption, column(this.column, this.column === "held-out" ? "dot" : undefined));
     if (heldOut) head.append(column("held-out", "dot"));
     const rows = curves.map((curve) => {
       const name = element("th", { scope: "row", title: curve.name }, swatch(curve.line), curve.name);
-      const row = element("tr", {}, name, this.cell(curve, "training"));
+      const row = element("tr", {}, name, this.cell(curve, this.column));
       if (heldOut) row.append(this.cell(tests.get(curve.meta.curve), "held-out"));
       return row;
     });
@@ -64,7 +66,8 @@ export class Readout {
 
   /** @param {number} epoch */
   show(epoch) {
-    this.caption.textContent = `after ${String(epoch).padStart(this.digits, "\u2007")} updates`;
+    const updates = this.places?.[epoch] ?? epoch;
+    this.caption.textContent = `after ${String(updates).padStart(this.digits, "\u2007")} updates`;
     for (const { cell, values, ended } of this.cells) {
       cell.textContent = Number.isFinite(values[epoch]) ? formatLoss(values[epoch]) : ended;
     }

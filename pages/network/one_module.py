@@ -1,0 +1,63 @@
+"""One module of the network, chosen by a click: a rank of its own."""
+
+import streamlit as st
+
+from lora_core.network.experiment import NETWORK_LIMITS, NetworkExperiment
+from lora_core.network.shape import MODULES, path_of
+from pages.network.controls import set_network_field
+from pages.runtime.callbacks import whole
+
+_CHOSEN, _RANK = "network module", "network module rank"
+RANKS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+
+
+def chosen_module() -> str | None:
+    """The short name of the module that a hand chose, if any."""
+    chosen: str | None = st.session_state.get(_CHOSEN)
+    return chosen
+
+
+def choose_module(module: str) -> None:
+    """Choose a module; the same once more lets it go."""
+    if module in MODULES:
+        st.session_state[_CHOSEN] = None if module == chosen_module() else module
+
+
+def draw_one_module(experiment: NetworkExperiment) -> None:
+    """The chosen module's rank, to be moved; without one, how to choose."""
+    module = chosen_module()
+    if module is None:
+        st.caption("Click a module to give it a rank of its own.")
+        return
+    path = path_of(module)
+    inputs, outputs = experiment.shape.modules()[path]
+    rank = experiment.module_ranks().get(module, 0)
+    st.session_state[_RANK] = rank
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.select_slider(
+            f"Rank of `{path}`, {inputs} x {outputs}", sorted({*RANKS, rank}), key=_RANK,
+            on_change=_set_rank, args=(experiment, module), width=420,
+            help="Rank 0 leaves it frozen. It stands in the link as a rank of its own.",
+        )  # fmt: skip
+        own = module in dict(pair.split(":") for pair in experiment.ranks.split(",") if pair)
+        st.button(
+            "As the others", disabled=not own, on_click=_set_ranks, args=(_without(experiment, module),),
+            help=None if own else "It has no rank of its own.",
+        )  # fmt: skip
+
+
+@whole
+def _set_rank(experiment: NetworkExperiment, module: str) -> None:
+    rank = st.session_state.get(_RANK)
+    if rank is not None:
+        kept = _without(experiment, module)
+        _set_ranks(f"{kept},{module}:{rank}" if kept else f"{module}:{rank}")
+
+
+@whole
+def _set_ranks(ranks: str) -> None:
+    set_network_field("ranks", NETWORK_LIMITS["ranks"].read("ranks", ranks))
+
+
+def _without(experiment: NetworkExperiment, module: str) -> str:
+    return ",".join(pair for pair in experiment.ranks.split(",") if pair and pair.split(":")[0] != module)

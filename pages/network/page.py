@@ -1,0 +1,110 @@
+"""The picture of the small network: headline, curves, words, modules, learnt against forgotten."""
+
+import streamlit as st
+
+from lora_core.figures.network import curves, parts
+from lora_core.findings.network import finding
+from lora_core.network.experiment import NetworkExperiment
+from lora_core.network.run import EVERY, NetworkLane, NetworkRun
+from lora_core.network.shape import Network
+from pages.components.live_chart import live_chart, preload
+from pages.components.network_view import network_modules, network_plane, network_words
+from pages.network.on_request import draw_on_request
+from pages.network.one_module import choose_module, chosen_module, draw_one_module
+from pages.network.results import LORA, grown_run, kept_lora, kept_run
+from pages.runtime.runs import warm_up
+
+HEIGHT, LOWER = 360, 250
+"""Of curves and words, and of modules and plane, in CSS pixels."""
+_LUCK = {
+    Network.WORDS: "Drawn with the same luck for all three: play, and the words turn.",
+    Network.COPIER: "New questions and the likeliest answers; what is wrong is struck.",
+}
+_SHOWN, _BEFORE = "network shown", "network before"
+
+
+def show(experiment: NetworkExperiment) -> None:
+    """Draw the network experiment: trained already, or growing."""
+    preload()
+    warm_up()
+    _remember(experiment)
+    done = kept_run(experiment) is not None
+    # One place for both, so that the charts of a run that has grown up stay where they are.
+    st.fragment(_picture, run_every=None if done else LORA.tick())(experiment)
+    draw_one_module(experiment)
+    if done:
+        draw_on_request(experiment)
+
+
+def _remember(experiment: NetworkExperiment) -> None:
+    """Note what is shown; the experiment that it replaces becomes the ghost, if it learns the same."""
+    shown = st.session_state.get(_SHOWN)
+    if shown is not None and shown != experiment:
+        st.session_state[_BEFORE] = shown
+    st.session_state[_SHOWN] = experiment
+
+
+def _ghost(experiment: NetworkExperiment) -> tuple[str, NetworkLane] | None:
+    before = st.session_state.get(_BEFORE)
+    if before is None or (before.network, before.task) != (experiment.network, experiment.task):
+        return None
+    lane = kept_lora(before) if before.lora_only() != experiment.lora_only() else None
+    if lane is None or before.updates != experiment.updates:
+        return None  # its looks would stand at other updates
+    return f"Before: {_apart(before, experiment)}", lane
+
+
+def _apart(before: NetworkExperiment, experiment: NetworkExperiment) -> str:
+    ours, theirs = experiment.to_dict(), before.to_dict()
+    words = [f"{name.replace('_', ' ')} {theirs[name]}" for name in ours if ours[name] != theirs[name]]
+    return words[0] if len(words) == 1 else "another setting"
+
+
+def _picture(experiment: NetworkExperiment) -> None:
+    """Headline, curves, words, modules and plane; a run that grows is a little further at every call."""
+    words = st.container(key="verdict")
+    left, right = st.columns([0.58, 0.42])
+    below = st.container()
+    done = kept_run(experiment)
+    with words:
+        run = done or grown_run(experiment)
+        found = finding(run)
+        st.markdown(f"### {found.headline}")
+        st.caption(found.beside)
+    with left:
+        _draw_curves(run)
+    with right:
+        network_words(parts.words_info(run), key="network words", height=HEIGHT - 40)
+        st.caption(_LUCK[run.experiment.network])
+    with below:
+        _draw_parts(run)
+    if run.complete and done is None:
+        st.rerun()
+
+
+def _draw_curves(run: NetworkRun) -> None:
+    info = curves.curves_info(run, EVERY, _ghost(run.experiment))
+    looks = len(info.places) - 1
+    live_chart(
+        curves.curves_drawing(info), run_id=run.fingerprint, epochs=looks, key="network", height=HEIGHT,
+        streaming=None if run.complete else (_looks(run.lora) + _looks(run.full), 2 * looks), log=False,
+        alt=curves.curves_alt(info), places=info.places, column="held-out",
+        zoom=f"{run.experiment.network} {run.experiment.task} {looks}",
+    )  # fmt: skip
+
+
+def _looks(lane: NetworkLane) -> int:
+    return len(lane.updates) - 1
+
+
+def _draw_parts(run: NetworkRun) -> None:
+    left, right = st.columns([0.58, 0.42])
+    with left:
+        st.markdown("**Where it changed** · left half LoRA, right half full fine-tuning")
+        network_modules(
+            parts.modules_info(run), chosen_module(), key="network modules", height=LOWER,
+            on_pick=choose_module,
+        )  # fmt: skip
+    with right:
+        st.markdown("**Learnt against forgotten** · both lower is better")
+        network_plane(parts.plane_info(run), key="network plane", height=LOWER)

@@ -1,0 +1,86 @@
+"""Lanes and sweeps that visitors share; full fine-tuning is trained once for all ranks."""
+
+from collections.abc import Callable
+
+from lora_core.network.experiment import NetworkExperiment
+from lora_core.network.floors import DeepLinearFound, trained_deep_linear
+from lora_core.network.run import NetworkLane, NetworkRun, train_lane
+from lora_core.network.sweeps import NetworkSweep, Plan, train_sweep
+from pages.runtime.queue import BusyError
+from pages.runtime.result_cache import Shared, tell
+
+BUDGET = 0.4
+"""Seconds of training in a tick of a lane that grows alone: a run takes about one."""
+MEGABYTES = 100
+
+LORA: Shared[NetworkExperiment, NetworkLane] = Shared(
+    train_lane, brief=lambda _: False, large=lambda _: False, megabytes=MEGABYTES, budget=BUDGET
+)
+FULL: Shared[NetworkExperiment, NetworkLane] = Shared(
+    lambda experiment: train_lane(experiment, full=True),
+    brief=lambda _: False, large=lambda _: False, megabytes=MEGABYTES, budget=BUDGET,
+)  # fmt: skip
+SWEEPS: Shared[Plan, NetworkSweep] = Shared(
+    train_sweep, brief=lambda _: False, large=lambda _: False, megabytes=MEGABYTES, budget=BUDGET
+)
+
+
+DEEP_LINEAR: Shared[int, DeepLinearFound] = Shared(
+    trained_deep_linear, brief=lambda _: False, large=lambda _: False, megabytes=1
+)
+
+
+def kept_full(experiment: NetworkExperiment) -> NetworkLane | None:
+    """Full fine-tuning's lane if it is trained already."""
+    return FULL.kept(experiment.full_only())
+
+
+def kept_run(experiment: NetworkExperiment) -> NetworkRun | None:
+    """The run if both its lanes are trained already."""
+    lora, full = kept_lora(experiment), kept_full(experiment)
+    return None if lora is None or full is None else NetworkRun(experiment, lora, full)
+
+
+def kept_lora(experiment: NetworkExperiment) -> NetworkLane | None:
+    """LoRA's lane if it is trained already."""
+    return LORA.kept(experiment.lora_only())
+
+
+def grown_run(experiment: NetworkExperiment, meanwhile: Callable[[], object] | None = None) -> NetworkRun:
+    """The run, a little further than at the last call: LoRA first, then full fine-tuning beside it.
+
+    Where the room is busy the page ends here, with a notice, what ``meanwhile`` draws, and another try.
+    """
+    try:
+        lora = LORA.grown(experiment.lora_only(), "network lora")
+        full = kept_full(experiment)
+        if full is None:
+            full = FULL.grown(experiment.full_only(), "network full") if lora.complete else None
+        return NetworkRun(experiment, lora, full if full is not None else beginning(lora, experiment))
+    except BusyError as busy:
+        tell(busy, meanwhile)
+
+
+def beginning(lora: NetworkLane, experiment: NetworkExperiment) -> NetworkLane:
+    """Full fine-tuning before its first update, which is where LoRA begins: both are the base."""
+    return NetworkLane(
+        experiment.trainable_full(), lora.updates[:1], lora.test_loss[:1], lora.accuracy[:1],
+        lora.old_loss[:1], lora.old_accuracy[:1], lora.batch_loss[:0], lora.words[:1],
+        lora.change[:1] * 0, {}, None, False,
+    )  # fmt: skip
+
+
+def grown_deep_linear(seed: int) -> DeepLinearFound:
+    """The deep linear companion, a little further than at the last call."""
+    try:
+        return DEEP_LINEAR.grown(seed, "deep linear")
+    except BusyError as busy:
+        tell(busy)
+
+
+def grown_sweep(plan: Plan, name: str) -> NetworkSweep:
+    """The sweep of a plan, a little further than at the last call for ``name``."""
+    try:
+        return SWEEPS.grown(plan, name)
+    except BusyError as busy:
+        tell(busy)
