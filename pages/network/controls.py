@@ -119,14 +119,14 @@ class NetworkControls:
         for name in IN_SIGHT:
             fields[name] = _draw(name, fields)
             if name == "targets":
-                with st.container():  # with or without a note, what follows keeps its place and its state
-                    for note in rank_notes(_checked(fields)):
-                        st.caption(note)
+                notes = st.container()  # with or without a note, what follows keeps its place and its state
         for title, names in GROUPS.items():
             with st.expander(title):
                 for name in names:
                     fields[name] = _draw(name, fields)
         experiment = _checked(fields)
+        for note in rank_notes(experiment):
+            notes.caption(note)
         with st.expander("Scenes", key="net_scenes", on_change="rerun") as folder:
             for name, preset in NETWORK_PRESETS.items() if folder.open else ():
                 st.button(

@@ -124,7 +124,7 @@ def _draw_floors(experiment: NetworkExperiment) -> None:
             tell(busy)
         st.markdown(
             "And the head alone, on frozen features, is a convex problem: the best that any head can do on "
-            f"the training names of this language is **{floor:.2f}** nats a letter, whatever its rank (found by "
+            f"the training names of this language is **{floor:.2f}** nats a letter, whatever its rank (by "
             "L-BFGS, to about 0.005)."
         )
 
