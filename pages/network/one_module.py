@@ -7,7 +7,7 @@ from lora_core.network.shape import MODULES, path_of
 from pages.network.controls import set_network_field
 from pages.runtime.callbacks import whole
 
-_CHOSEN, _RANK = "network module", "network module rank"
+_CHOSEN, _DRAWN, _RANK = "network module", "network module drawn", "network module rank"
 RANKS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
@@ -21,6 +21,16 @@ def choose_module(module: str) -> None:
     """Choose a module; the same once more lets it go."""
     if module in MODULES:
         st.session_state[_CHOSEN] = None if module == chosen_module() else module
+
+
+def note_drawn() -> None:
+    """Note that the whole page is drawn for the module chosen now."""
+    st.session_state[_DRAWN] = chosen_module()
+
+
+def is_drawn() -> bool:
+    """Whether the page has been drawn since a module was chosen, which a click does in a piece of it alone."""
+    return bool(st.session_state.get(_DRAWN) == chosen_module())
 
 
 def draw_one_module(experiment: NetworkExperiment) -> None:

@@ -28,6 +28,7 @@ def show(experiment: NetworkExperiment) -> None:
     preload()
     warm_up()
     _remember(experiment)
+    note_drawn()
     done = kept_run(experiment) is not None
     # One place for both, so that the charts of a run that has grown up stay where they are.
     st.fragment(_picture, run_every=None if done else LORA.tick())(experiment)
@@ -78,8 +79,8 @@ def _picture(experiment: NetworkExperiment) -> None:
         st.caption(_LUCK[run.experiment.network])
     with below:
         _draw_parts(run)
-    if run.complete and done is None:
-        st.rerun()
+    if (run.complete and done is None) or not is_drawn():
+        st.rerun()  # the whole page: what has buttons stands outside the fragment
 
 
 def _draw_curves(run: NetworkRun) -> None:
@@ -100,7 +101,7 @@ def _looks(lane: NetworkLane) -> int:
 def _draw_parts(run: NetworkRun) -> None:
     left, right = st.columns([0.58, 0.42])
     with left:
-        st.markdown("**Where it changed** · left half LoRA, right half full fine-tuning")
+        st.markdown("**Where it changed** · left half and percent LoRA, right half full fine-tuning")
         network_modules(
             parts.modules_info(run), chosen_module(), key="network modules", height=LOWER,
             on_pick=choose_module,
