@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, get_type_hints
 
-from lora_core.experiment import OneOf, Optimizer, Real, ScalingRule, Whole, scaling
+from lora_core.experiment import Optimizer, ScalingRule, scaling
+from lora_core.fields import Choice, FloatRange, IntRange, quoted
 from lora_core.network.shape import MODULES, SHAPES, Network, Shape, path_of
 
 MOST_RANK = 64
@@ -72,8 +73,7 @@ class ModuleRanks:
             found = re.fullmatch(r"\s*([01]\.)?([a-z]+)\s*:\s*([0-9]{1,4})\s*", pair, re.ASCII)
             named = [] if found is None else [m for m in MODULES if _is_named(m, found[1] or "", found[2])]
             if found is None or not named or int(found[3]) > MOST_RANK:
-                shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
-                raise ValueError(f"{name} is {shown}: it must be {self}.")
+                raise ValueError(f"{name} is {quoted(value)}: it must be {self}.")
             ranks |= dict.fromkeys(named, int(found[3]))
         return ",".join(f"{module}:{ranks[module]}" for module in MODULES if module in ranks)
 
@@ -95,25 +95,25 @@ class NetworkExperiment:
     :raises ValueError: a value outside its field's limit; the message names field, value and range.
     """
 
-    network: Annotated[Network, OneOf(Network)] = Network.WORDS
-    language: Annotated[Language, OneOf(Language)] = Language.ITALIAN
-    rewrite: Annotated[Rewrite, OneOf(Rewrite)] = Rewrite.BACKWARDS
-    targets: Annotated[Targets, OneOf(Targets)] = Targets.ALL
-    rank: Annotated[int, Whole(1, MOST_RANK)] = 4
+    network: Annotated[Network, Choice(Network)] = Network.WORDS
+    language: Annotated[Language, Choice(Language)] = Language.ITALIAN
+    rewrite: Annotated[Rewrite, Choice(Rewrite)] = Rewrite.BACKWARDS
+    targets: Annotated[Targets, Choice(Targets)] = Targets.ALL
+    rank: Annotated[int, IntRange(1, MOST_RANK)] = 4
     ranks: Annotated[str, ModuleRanks()] = ""
     """Ranks of single modules that differ from ``rank``: PEFT's rank_pattern."""
-    alpha: Annotated[float, Real(1e-3, 4096.0)] = 16.0
-    scaling_rule: Annotated[ScalingRule, OneOf(ScalingRule)] = ScalingRule.STANDARD
-    learning_rate: Annotated[float, Real(1e-5, 1.0)] = 5e-3
-    full_learning_rate: Annotated[float, Real(1e-5, 1.0)] = 2e-3
+    alpha: Annotated[float, FloatRange(1e-3, 4096.0)] = 16.0
+    scaling_rule: Annotated[ScalingRule, Choice(ScalingRule)] = ScalingRule.STANDARD
+    learning_rate: Annotated[float, FloatRange(1e-5, 1.0)] = 5e-3
+    full_learning_rate: Annotated[float, FloatRange(1e-5, 1.0)] = 2e-3
     """Full fine-tuning's own: at one rate for both, one of them looks bad."""
-    lr_ratio: Annotated[float, Real(0.01, 100.0)] = 1.0
+    lr_ratio: Annotated[float, FloatRange(0.01, 100.0)] = 1.0
     """Learning rate of B over that of A: LoRA+ (Hayou et al., 2024, section 4)."""
-    optimizer: Annotated[Optimizer, OneOf(Optimizer)] = Optimizer.ADAM
-    updates: Annotated[int, Whole(5, 400)] = 100
-    batch: Annotated[int, Whole(4, 64)] = 32
+    optimizer: Annotated[Optimizer, Choice(Optimizer)] = Optimizer.ADAM
+    updates: Annotated[int, IntRange(5, 400)] = 100
+    batch: Annotated[int, IntRange(4, 64)] = 32
     """Windows of 16 letters, or questions, in an update."""
-    seed: Annotated[int, Whole(0, 2**31 - 1)] = 1
+    seed: Annotated[int, IntRange(0, 2**31 - 1)] = 1
 
     def __post_init__(self) -> None:
         for name, limit in NETWORK_LIMITS.items():
@@ -185,13 +185,13 @@ class NetworkExperiment:
         for name in values:
             if name not in NETWORK_LIMITS:
                 raise ValueError(
-                    f"{str(name)[:60]!r} is no field of a network experiment: the fields are "
+                    f"{quoted(name)} is no field of a network experiment: the fields are "
                     f"{', '.join(NETWORK_LIMITS)}."
                 )
         return cls(**values)  # type: ignore[arg-type]
 
 
-NetworkLimit = Whole | Real | OneOf | ModuleRanks
+NetworkLimit = IntRange | FloatRange | Choice | ModuleRanks
 NETWORK_LIMITS: dict[str, NetworkLimit] = {
     name: hint.__metadata__[0]
     for name, hint in get_type_hints(NetworkExperiment, include_extras=True).items()

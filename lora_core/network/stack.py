@@ -16,7 +16,7 @@ from lora_core.network.data import Rows
 from lora_core.network.experiment import NetworkExperiment
 from lora_core.network.model import EPS
 from lora_core.network.shape import Shape, path_of
-from lora_core.training.engine import Flat, optimizer_of
+from lora_core.training.engine import FlatParameters, optimizer_of
 
 Weights = Mapping[str, Tensor]
 """Path of a module -> its weight (in, out), or (lanes, in, out) where the lanes differ."""
@@ -98,7 +98,7 @@ class Stack:
                 shapes.append((len(lanes), inputs, outputs))
             else:
                 shapes += [(len(lanes), inputs, widest[path]), (len(lanes), widest[path], outputs)]
-        self.flat = Flat(shapes, dtype)
+        self.flat = FlatParameters(shapes, dtype)
         self.scales = {
             path: torch.tensor(
                 [lane.scaling_of(ranks.get(path, 1)) for lane, ranks in zip(lanes, self.ranks, strict=True)],

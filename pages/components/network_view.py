@@ -9,7 +9,7 @@ from typing import Any
 from lora_core.figures import palette
 from lora_core.figures.network import parts
 from pages.components.serving import component
-from pages.runtime.callbacks import last_told, whole
+from pages.runtime.callbacks import component_value, run_to_completion
 
 _DRAW = "(component, view) => component.data && view.default(component)"
 _COLORS = {"lora": palette.LORA, "full": palette.FULL, "base": palette.BASE}
@@ -34,9 +34,9 @@ def network_modules(
 ) -> None:
     """Show the modules where they sit; ``on_pick`` gets the short name of the one that a hand chose."""
 
-    @whole
+    @run_to_completion
     def picked() -> None:
-        module = last_told(key, "module")
+        module = component_value(key, "module")
         if isinstance(module, str):
             on_pick(module)
 

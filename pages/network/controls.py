@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from lora_core.experiment import OneOf, Whole
+from lora_core.fields import Choice, IntRange
 from lora_core.network.experiment import NETWORK_LIMITS, ModuleRanks, NetworkExperiment
 from lora_core.network.presets import NETWORK_PRESETS, usual
 from lora_core.network.shape import Network, path_of
-from pages.runtime.callbacks import whole
+from pages.runtime.callbacks import run_to_completion
 from pages.ui.controls import value_text
 from pages.ui.link import Link
 from pages.ui.text import harmless
@@ -150,7 +150,7 @@ class NetworkControls:
 NETWORK_CONTROLS = NetworkControls()
 
 
-@whole
+@run_to_completion
 def set_network(experiment: NetworkExperiment) -> None:
     """Put a network experiment into the controls; for callbacks, before they are drawn."""
     for name in CONTROLS:
@@ -160,11 +160,11 @@ def set_network(experiment: NetworkExperiment) -> None:
 def set_network_field(name: str, value: Any) -> None:
     """Put one field's value into its control and leave the others; for callbacks."""
     _offer(name, value)
-    plain = isinstance(NETWORK_LIMITS[name], OneOf)
+    plain = isinstance(NETWORK_LIMITS[name], Choice)
     st.session_state[key_of(name)] = str(value) if plain else value
 
 
-@whole
+@run_to_completion
 def _usual_rates() -> None:
     """Give another network the rates that are usual there, in place of those usual before."""
     network = Network(st.session_state[key_of("network")])
@@ -205,7 +205,7 @@ def _draw(name: str, fields: dict[str, Any]) -> Any:
         other = (name == "rewrite") == (fields["network"] == Network.WORDS)
         if other:
             return st.session_state.get(key_of(name), fields[name])
-    if isinstance(limit, OneOf):
+    if isinstance(limit, Choice):
         names = [str(each) for each in limit.kind]
         if name == "network":
             common |= {"on_change": _usual_rates}
@@ -213,7 +213,7 @@ def _draw(name: str, fields: dict[str, Any]) -> Any:
     if isinstance(limit, ModuleRanks):
         return st.text_input(control.label, default, max_chars=200, placeholder="none", **common)
     if not control.options:
-        assert isinstance(limit, Whole)
+        assert isinstance(limit, IntRange)
         return st.number_input(control.label, limit.least, limit.greatest, value=default, step=1, **common)
     options = sorted({*control.options, *st.session_state.get(_OFFERED, {}).get(name, ())})
     return st.select_slider(control.label, options, value=default, format_func=value_text, **common)

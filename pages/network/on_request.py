@@ -23,7 +23,7 @@ from pages.components.message import Figure
 from pages.components.still_chart import steady_chart
 from pages.network.results import DEEP_LINEAR, SWEEPS, grown_deep_linear, grown_sweep, kept_full
 from pages.runtime.queue import SLOW, BusyError
-from pages.runtime.result_cache import tell
+from pages.runtime.result_cache import show_busy
 
 HEIGHT = 340
 
@@ -121,7 +121,7 @@ def _draw_floors(experiment: NetworkExperiment) -> None:
         try:
             floor = _head_floor(experiment.language)
         except BusyError as busy:
-            tell(busy)
+            show_busy(busy)
         st.markdown(
             "And the head alone, on frozen features, is a convex problem: the best that any head can do on "
             f"the training names of this language is **{floor:.2f}** nats a letter, whatever its rank (by "
@@ -166,5 +166,5 @@ def _cut(experiment: NetworkExperiment, ranks: tuple[int, ...], _full: NetworkLa
 
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _head_floor(language: str) -> float:
-    with SLOW.turn():
+    with SLOW.slot():
         return head_floor(NetworkExperiment.from_dict({"language": language}), 300)

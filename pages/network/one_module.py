@@ -5,7 +5,7 @@ import streamlit as st
 from lora_core.network.experiment import NETWORK_LIMITS, NetworkExperiment
 from lora_core.network.shape import MODULES, path_of
 from pages.network.controls import set_network_field
-from pages.runtime.callbacks import whole
+from pages.runtime.callbacks import run_to_completion
 
 _CHOSEN, _DRAWN, _RANK = "network module", "network module drawn", "network module rank"
 RANKS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -29,7 +29,7 @@ def note_drawn() -> None:
 
 
 def is_drawn() -> bool:
-    """Whether the page has been drawn since a module was chosen, which a click does in a piece of it alone."""
+    """Whether the page has been drawn since a module was chosen: a click reruns the fragment alone."""
     return bool(st.session_state.get(_DRAWN) == chosen_module())
 
 
@@ -56,7 +56,7 @@ def draw_one_module(experiment: NetworkExperiment) -> None:
         )  # fmt: skip
 
 
-@whole
+@run_to_completion
 def _set_rank(experiment: NetworkExperiment, module: str) -> None:
     rank = st.session_state.get(_RANK)
     if rank is not None:
@@ -64,7 +64,7 @@ def _set_rank(experiment: NetworkExperiment, module: str) -> None:
         _set_ranks(f"{kept},{module}:{rank}" if kept else f"{module}:{rank}")
 
 
-@whole
+@run_to_completion
 def _set_ranks(ranks: str) -> None:
     set_network_field("ranks", NETWORK_LIMITS["ranks"].read("ranks", ranks))
 

@@ -10,7 +10,13 @@ from lora_core.network.shape import Network
 from pages.components.live_chart import live_chart, preload
 from pages.components.network_view import network_modules, network_plane, network_words
 from pages.network.on_request import draw_on_request
-from pages.network.one_module import choose_module, chosen_module, draw_one_module
+from pages.network.one_module import (
+    choose_module,
+    chosen_module,
+    draw_one_module,
+    is_drawn,
+    note_drawn,
+)
 from pages.network.results import LORA, grown_run, kept_lora, kept_run
 from pages.runtime.runs import warm_up
 

@@ -7,26 +7,26 @@ from lora_core.network.floors import DeepLinearFound, trained_deep_linear
 from lora_core.network.run import NetworkLane, NetworkRun, train_lane
 from lora_core.network.sweeps import NetworkSweep, Plan, train_sweep
 from pages.runtime.queue import BusyError
-from pages.runtime.result_cache import Shared, tell
+from pages.runtime.result_cache import ResultCache, show_busy
 
 BUDGET = 0.4
 """Seconds of training in a tick of a lane that grows alone: a run takes about one."""
 MEGABYTES = 100
 
-LORA: Shared[NetworkExperiment, NetworkLane] = Shared(
-    train_lane, brief=lambda _: False, large=lambda _: False, megabytes=MEGABYTES, budget=BUDGET
+LORA: ResultCache[NetworkExperiment, NetworkLane] = ResultCache(
+    train_lane, is_quick=lambda _: False, slow_start=lambda _: False, megabytes=MEGABYTES, budget=BUDGET
 )
-FULL: Shared[NetworkExperiment, NetworkLane] = Shared(
+FULL: ResultCache[NetworkExperiment, NetworkLane] = ResultCache(
     lambda experiment: train_lane(experiment, full=True),
-    brief=lambda _: False, large=lambda _: False, megabytes=MEGABYTES, budget=BUDGET,
+    is_quick=lambda _: False, slow_start=lambda _: False, megabytes=MEGABYTES, budget=BUDGET,
 )  # fmt: skip
-SWEEPS: Shared[Plan, NetworkSweep] = Shared(
-    train_sweep, brief=lambda _: False, large=lambda _: False, megabytes=MEGABYTES, budget=BUDGET
+SWEEPS: ResultCache[Plan, NetworkSweep] = ResultCache(
+    train_sweep, is_quick=lambda _: False, slow_start=lambda _: False, megabytes=MEGABYTES, budget=BUDGET
 )
 
 
-DEEP_LINEAR: Shared[int, DeepLinearFound] = Shared(
-    trained_deep_linear, brief=lambda _: False, large=lambda _: False, megabytes=1
+DEEP_LINEAR: ResultCache[int, DeepLinearFound] = ResultCache(
+    trained_deep_linear, is_quick=lambda _: False, slow_start=lambda _: False, megabytes=1
 )
 
 
@@ -52,13 +52,13 @@ def grown_run(experiment: NetworkExperiment, meanwhile: Callable[[], object] | N
     Where the room is busy the page ends here, with a notice, what ``meanwhile`` draws, and another try.
     """
     try:
-        lora = LORA.grown(experiment.lora_only(), "network lora")
+        lora = LORA.advance(experiment.lora_only(), "network lora")
         full = kept_full(experiment)
         if full is None:
-            full = FULL.grown(experiment.full_only(), "network full") if lora.complete else None
+            full = FULL.advance(experiment.full_only(), "network full") if lora.complete else None
         return NetworkRun(experiment, lora, full if full is not None else beginning(lora, experiment))
     except BusyError as busy:
-        tell(busy, meanwhile)
+        show_busy(busy, meanwhile)
 
 
 def beginning(lora: NetworkLane, experiment: NetworkExperiment) -> NetworkLane:
@@ -73,14 +73,14 @@ def beginning(lora: NetworkLane, experiment: NetworkExperiment) -> NetworkLane:
 def grown_deep_linear(seed: int) -> DeepLinearFound:
     """The deep linear companion, a little further than at the last call."""
     try:
-        return DEEP_LINEAR.grown(seed, "deep linear")
+        return DEEP_LINEAR.advance(seed, "deep linear")
     except BusyError as busy:
-        tell(busy)
+        show_busy(busy)
 
 
 def grown_sweep(plan: Plan, name: str) -> NetworkSweep:
     """The sweep of a plan, a little further than at the last call for ``name``."""
     try:
-        return SWEEPS.grown(plan, name)
+        return SWEEPS.advance(plan, name)
     except BusyError as busy:
-        tell(busy)
+        show_busy(busy)

@@ -16,7 +16,7 @@ from pages.ui.presets import draw_scenes
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_COMPLAINTS = "complaints of the link"
+_COMPLAINTS, _TOLD = "complaints of the link", "complaints that were told"
 _PAGE, _WORDS = "page shown", "words of the controls"
 
 ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
@@ -27,11 +27,11 @@ PAGES = (
     ("app.py", "Playground", ":material/tune:"),
     ("pages/1_Every_rank.py", "Every rank", ":material/bar_chart:"),
     ("pages/2_Inside_the_layer.py", "Inside the layer", ":material/grid_on:"),
+    ("pages/7_A_small_network.py", "A small network", ":material/hub:"),
     ("pages/3_On_stage.py", "On stage", ":material/co_present:"),
     ("pages/4_The_code.py", "The code", ":material/code:"),
     ("pages/5_Real_models.py", "Real models", ":material/account_tree:"),
     ("pages/6_Your_adapter.py", "Your adapter", ":material/content_cut:"),
-    ("pages/7_A_small_network.py", "A small network", ":material/hub:"),
 )
 """The pages in the order of the story: script, label, icon."""
 
@@ -56,7 +56,7 @@ def begin(title: str) -> Experiment:
         draw_scenes()
         _draw_tools(lambda: set_fields(DEFAULT), link_to(experiment, pins=st.query_params.get("pins", "")))
         one_entry_a_page()
-    _draw_complaints()
+    _draw_complaints(st.session_state.pop(_COMPLAINTS, []))
     return experiment
 
 
@@ -97,7 +97,12 @@ def begin_apart(title: str, controls: OwnControls[T]) -> T:
         st.session_state[f"{_WORDS}: {title}"] = controls.words()
         _draw_tools(controls.reset, address(controls.words()))
         one_entry_a_page()
-    _draw_complaints()
+    # A run that has grown up draws the page again: what was told stays until a control is moved.
+    if st.session_state.get(_COMPLAINTS):
+        st.session_state[_TOLD] = found, st.session_state.pop(_COMPLAINTS)
+    described, complaints = st.session_state.get(_TOLD, (None, []))
+    if described == found:
+        _draw_complaints(complaints)
     return found
 
 
@@ -108,8 +113,8 @@ def _configure(title: str) -> None:
     )  # fmt: skip
 
 
-def _draw_complaints() -> None:
-    for complaint in st.session_state.pop(_COMPLAINTS, []):
+def _draw_complaints(complaints: list[str]) -> None:
+    for complaint in complaints:
         st.warning(complaint, icon=":material/link_off:")
 
 
