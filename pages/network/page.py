@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from lora_core.adapters.network_adapter import network_adapter_zip
 from lora_core.figures.network import curves, parts
 from lora_core.findings.network import finding
 from lora_core.network.experiment import NetworkExperiment
@@ -41,6 +42,7 @@ def show(experiment: NetworkExperiment) -> None:
     draw_one_module(experiment)
     if done:
         draw_on_request(experiment)
+        _draw_take_home(experiment)
 
 
 def _remember(experiment: NetworkExperiment) -> None:
@@ -97,6 +99,17 @@ def _draw_curves(run: NetworkRun) -> None:
         streaming=None if run.complete else (_looks(run.lora) + _looks(run.full), 2 * looks), log=False,
         alt=curves.curves_alt(info), places=info.places, column="held-out",
         zoom=f"{run.experiment.network} {run.experiment.task} {looks}",
+    )  # fmt: skip
+
+
+def _draw_take_home(experiment: NetworkExperiment) -> None:
+    lane = kept_lora(experiment)
+    if lane is None or not lane.factors:
+        return
+    st.download_button(
+        "Adapter for PEFT", lambda: network_adapter_zip(experiment, lane), "small_network_adapter.zip",
+        "application/zip", icon=":material/download:", on_click="ignore",
+        help="Adapter, base, the network's source, and a script that trains it again with PEFT.",
     )  # fmt: skip
 
 

@@ -1,0 +1,161 @@
+"""The small network in a real browser: does it grow, turn with the scrub bar, and take a rank by a click?
+
+Run with `-s` to see the measured figures.
+"""
+
+import re
+from time import monotonic
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+PAGE = "A_small_network"
+QUICK = "net_updates=20&net_batch=8"
+COPIER = "net_network=copier&net_learning_rate=0.01&net_full_learning_rate=0.004&net_updates=30&net_batch=8"
+
+
+@pytest.fixture(scope="module")
+def app(serve) -> str:
+    return serve("app.py")
+
+
+@pytest.fixture(scope="module")
+def tab(app, open_shared_page) -> Page:
+    page = open_shared_page(f"{app}/{PAGE}?{QUICK}")
+    complete(page)
+    return page
+
+
+def chart(page: Page) -> Locator:
+    return page.get_by_test_id("live-chart")
+
+
+def complete(page: Page, looks: int = 4) -> None:
+    """Wait until both lanes are trained to their end and drawn."""
+    expect(chart(page)).to_have_attribute("data-state", "paused", timeout=60_000)
+    expect(chart(page)).to_have_attribute("data-epochs", str(looks), timeout=60_000)
+    expect(page.get_by_test_id("network-words")).to_have_attribute("data-look", str(looks))
+
+
+def scrub(page: Page, look: int) -> None:
+    """Let a hand go of the scrub bar at a look."""
+    act = """(bar, look) => {
+      bar.value = look;
+      for (const type of ["input", "change"]) bar.dispatchEvent(new Event(type));
+    }"""
+    chart(page).get_by_label("Epoch").evaluate(act, str(look))
+    expect(page.get_by_test_id("network-words")).to_have_attribute("data-look", str(look))
+
+
+def column(page: Page, place: int) -> list[str]:
+    return page.locator(f".network-words td:nth-child({place})").all_inner_texts()
+
+
+def test_words_plane_and_modules_follow_the_scrub_bar(tab: Page) -> None:
+    scrub(tab, 0)
+    before = column(tab, 1)
+    assert len(before) == 12
+    assert column(tab, 2) == column(tab, 3) == before
+    place = "[...document.querySelectorAll('.network-plane rect')].map(dot => dot.getAttribute('transform'))"
+    first = tab.evaluate(place)
+    assert first[0] == first[1]
+    module = tab.locator("[data-module='0.up']")
+    expect(module).to_have_attribute("aria-label", re.compile("Changed by 0.0 % with LoRA, 0.0 % in full"))
+    scrub(tab, 4)
+    assert column(tab, 1) == before
+    assert column(tab, 2) != before
+    assert column(tab, 3) != before
+    last = tab.evaluate(place)
+    assert len(set(first + last)) == 3
+    expect(module).not_to_have_attribute("aria-label", re.compile(r"Changed by 0\.0 %"))
+
+
+def test_the_read_out_counts_updates_and_not_looks(tab: Page) -> None:
+    scrub(tab, 2)
+    expect(chart(tab).locator(".count")).to_have_text("10 / 20")
+    expect(chart(tab).locator(".readout")).to_contain_text("after 10 updates")
+    expect(chart(tab).locator(".readout")).to_contain_text("held-out")
+    expect(chart(tab).locator(".readout")).not_to_contain_text("training")
+    scrub(tab, 4)
+
+
+def test_a_playback_moves_the_words_and_asks_the_server_nothing(tab: Page) -> None:
+    tab.evaluate("""() => {
+      window.seen = new Set();
+      const table = document.querySelector(".network-words");
+      const watch = { childList: true, subtree: true, characterData: true };
+      new MutationObserver(() => seen.add(table.innerText)).observe(table, watch);
+    }""")
+    chart(tab).get_by_label("Speed").select_option("4")
+    chart(tab).get_by_role("button", name="Play").click()
+    expect(chart(tab)).to_have_attribute("data-state", "playing")
+    expect(tab.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    expect(chart(tab)).to_have_attribute("data-state", "paused", timeout=20_000)
+    assert tab.evaluate("seen.size") >= 3
+
+
+def test_a_click_gives_a_module_a_rank_of_its_own(tab: Page) -> None:
+    node = tab.evaluate("document.querySelector('.live-chart').kept = true")
+    assert node
+    tab.locator("[data-module='1.down']").click()
+    slider = tab.locator(".st-key-network-module-rank input")
+    expect(tab.get_by_text("Rank of layers.1.mlp.down_proj, 192 x 48")).to_be_visible()
+    slider.press("ArrowRight")
+    expect(tab.locator("[data-module='1.down']")).to_have_attribute("aria-label", re.compile("rank 6,"))
+    complete(tab)
+    assert "net_ranks=1.down" in tab.url
+    assert tab.evaluate("document.querySelector('.live-chart').kept") is True
+    tab.get_by_role("button", name="As the others").click()
+    expect(tab.locator("[data-module='1.down']")).to_have_attribute("aria-label", re.compile("rank 4,"))
+    complete(tab)
+
+
+def test_a_new_rank_paints_its_first_points_at_once(tab: Page, within) -> None:
+    """From the key to the first point of another run, and to its whole curve."""
+    rank = tab.locator(".st-key-net_rank input")
+
+    def run() -> str | None:
+        return chart(tab).get_attribute("data-run")
+
+    def move() -> float:
+        before, start = run(), monotonic()
+        rank.press("ArrowRight")
+        tab.wait_for_function(
+            "before => document.querySelector('.live-chart').dataset.run !== before",
+            arg=before,
+            timeout=30_000,
+        )
+        took = monotonic() - start
+        complete(tab)
+        return 1000 * took
+
+    within(1000, move, tab, "rank to first points in ms")
+
+
+def test_the_copier_strikes_what_is_wrong(app, open_page) -> None:
+    page = open_page(f"{app}/{PAGE}?{COPIER}")
+    complete(page, 6)
+    scrub(page, 0)
+    assert page.locator(".network-words s").count() > 24
+    expect(page.get_by_test_id("network-plane").locator("text").last).to_contain_text("loss on repeating")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out(app, open_page, scheme: str) -> None:
+    page = open_page(f"{app}/{PAGE}?{QUICK}", viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    complete(page)
+    sticks = """() => {
+      const wide = document.documentElement.clientWidth;
+      const parts = document.querySelectorAll(".network-view, .network-view > *, .live-chart");
+      return [...parts].filter((part) => part.getBoundingClientRect().right > wide + 1).length;
+    }"""
+    for width in (1280, 1920, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        view = page.get_by_test_id("network-modules")
+        page.wait_for_function(
+            "view => view.firstChild.getAttribute('width') == view.getBoundingClientRect().width",
+            arg=view.element_handle(),
+        )
+        assert page.evaluate(sticks) == 0
+        words = view.locator("text.name").all_text_contents()
+        assert {"q", "k", "v", "o", "up", "down", "head"} <= set(words)
