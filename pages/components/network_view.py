@@ -11,7 +11,6 @@ from lora_core.figures.network import parts
 from pages.components.serving import component
 from pages.runtime.callbacks import component_value, run_to_completion
 
-_DRAW = "(component, view) => component.data && view.default(component)"
 _COLORS = {"lora": palette.LORA, "full": palette.FULL, "base": palette.BASE}
 
 
@@ -55,4 +54,4 @@ def _show(kind: str, key: str, height: int, alt: str, drawing: dict[str, Any], *
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Register the component, once a process and inside its first script run."""
-    return component("network_view", ["network/view.js"], _DRAW)
+    return component("network_view", "network/view.js")

@@ -1,11 +1,9 @@
 /**
  * What goes with the live chart of a network: words, modules, the plane. Each follows the chart's scrub bar.
- *
- * Streamlit calls the default export whenever the data or the theme change, always with the same parent; the
- * first call builds, later ones update. The function returned cleans up once the parent has left the page.
  */
 
 import { element, stylesheet } from "../kit/dom.js";
+import { mounting } from "../kit/mount.js";
 import { readTheme } from "../kit/theme.js";
 import { followLiveChart } from "./follow.js";
 import { Modules } from "./modules.js";
@@ -25,31 +23,22 @@ import { Words } from "./words.js";
 
 const KINDS = { words: Words, modules: Modules, plane: Plane };
 
-/** @type {WeakMap<Node, View>} */
-const mounted = new WeakMap();
-
 class View {
-  /**
-   * @param {Node} parent
-   * @param {Payload} payload
-   */
-  constructor(parent, payload) {
-    this.calls = 0;
-    this.root = element("div", { class: "network-view", "data-testid": `network-${payload.kind}` });
-    this.part = new KINDS[payload.kind](this.root, (name) => this.setTriggerValue?.("module", name));
+  /** @param {Node} parent */
+  constructor(parent) {
+    this.root = element("div", { class: "network-view" });
     parent.appendChild(this.root);
     this.leave = followLiveChart((look) => this.show(look));
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.root);
   }
 
-  /**
-   * @param {Payload} payload
-   * @param {(name: string, value: unknown) => void} setTriggerValue
-   */
-  update(payload, setTriggerValue) {
+  /** @param {{data: Payload, setTriggerValue: (name: string, value: unknown) => void}} component */
+  update({ data: payload, setTriggerValue }) {
     this.setTriggerValue = setTriggerValue;
     this.payload = payload;
+    this.part ??= new KINDS[payload.kind](this.root, (name) => this.setTriggerValue("module", name));
+    this.root.dataset.testid = `network-${payload.kind}`;
     this.root.style.setProperty("--height", `${payload.height}px`);
     this.root.setAttribute("aria-label", payload.alt);
     this.root.setAttribute("role", payload.kind === "modules" ? "group" : "figure");
@@ -61,13 +50,14 @@ class View {
     const { width } = this.root.getBoundingClientRect();
     if (!this.payload || !width) return;
     this.part.draw(this.payload, readTheme(this.root), width);
+    this.drawn = true;
     this.show(this.look ?? Infinity);
   }
 
   /** @param {number} look  the point of the curves that is shown */
   show(look) {
     this.look = look;
-    if (this.payload) this.part.show(look);
+    if (this.drawn) this.part.show(look);
     this.root.dataset.look = String(look);
   }
 
@@ -78,21 +68,4 @@ class View {
   }
 }
 
-const styled = stylesheet("network.css", import.meta.url);
-
-/**
- * @param {{parentElement: Node, data: Payload, setTriggerValue: (name: string, value: unknown) => void}} component
- */
-export default async function networkView({ parentElement, data, setTriggerValue }) {
-  await styled;
-  let view = mounted.get(parentElement);
-  if (!view) mounted.set(parentElement, (view = new View(parentElement, data)));
-  const call = ++view.calls;
-  view.update(data, setTriggerValue);
-  return () =>
-    setTimeout(() => {
-      if (call !== view.calls || parentElement.isConnected) return;
-      view.destroy();
-      mounted.delete(parentElement);
-    });
-}
+export default mounting((parent) => new View(parent), stylesheet("network.css", import.meta.url));
