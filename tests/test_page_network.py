@@ -173,3 +173,17 @@ def test_lanes_are_kept_by_what_they_read() -> None:
     with_head = NetworkExperiment(ranks="head:2")
     assert len(with_head.full_only().trained_fully()) == 13
     assert run_lane(EXPERIMENT.full_only(), full=True).trained == 55_296
+
+
+@pytest.mark.parametrize("end", ["least", "greatest"])
+@pytest.mark.parametrize("network", ["words", "copier"])
+def test_every_field_may_stand_at_its_end(network: str, end: str) -> None:
+    numbers = {
+        key_of(name): str(getattr(limit, end))
+        for name, limit in NETWORK_LIMITS.items()
+        if hasattr(limit, end) and name != "updates"
+    }
+    app = opened(**numbers, net_network=network, net_ranks="head:64" if end == "greatest" else "q:0,head:1")
+    assert not app.warning
+    grown(app)
+    assert app.markdown[0].value.startswith("### ")
