@@ -97,7 +97,7 @@ def _merged(
     layer.lora_A.copy_(A)
     layer.lora_B.copy_(B)
     if snapshot.bias is not None:
-        layer.linear.bias += snapshot.bias.to(dtype)
+        layer.linear.bias.add_(snapshot.bias.to(dtype))
     X = problem.X_test.to(dtype)
     adapter = layer(X)
     layer.merge()
