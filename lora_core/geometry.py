@@ -10,6 +10,8 @@ Roy and Vetterli 2007 (effective rank).
 import torch
 from torch import Tensor
 
+from lora_core.fields import quoted
+
 
 def checked_matrix(name: str, value: Tensor) -> Tensor:
     """`value` as a detached float64 matrix; ValueError naming `name` unless two-dimensional and finite."""
@@ -21,16 +23,11 @@ def checked_matrix(name: str, value: Tensor) -> Tensor:
     return value
 
 
-def checked_rank(rank: int, least: int = 0) -> int:
-    """`rank` itself; ValueError unless it is a whole number of at least `least`."""
-    if not isinstance(rank, int) or isinstance(rank, bool) or rank < least:
-        raise ValueError(f"rank must be a whole number of at least {least}, got {rank!r}")
+def checked_rank(rank: int) -> int:
+    """`rank` itself; ValueError unless it is a whole number of at least 0."""
+    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 0:
+        raise ValueError(f"rank must be a whole number of at least 0, got {quoted(rank)}")
     return rank
-
-
-def spectrum(delta: Tensor) -> Tensor:
-    """Singular values of `delta` (in, out): float64, length min(in, out), largest first."""
-    return torch.linalg.svdvals(checked_matrix("delta", delta))
 
 
 def effective_rank(singular_values: Tensor) -> float:

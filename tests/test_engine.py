@@ -81,12 +81,6 @@ def test_samples_that_do_not_fit_are_named(X: Tensor, R: Tensor, message: str) -
         reduce_sample(X, R)
 
 
-def test_a_sample_in_another_precision() -> None:
-    sample = reduce_sample(mixed_inputs(50, 6), normal(50, 4)).to(torch.float32)
-    assert sample.root.dtype == sample.target.dtype == torch.float32
-    assert sample.size == 200
-
-
 # --- the optimizers
 
 

@@ -242,12 +242,6 @@ def test_code_says_only_what_differs_from_peft() -> None:
     assert "task_type" not in code  # SEQ_CLS would train the head, which this adapter does not
 
 
-def test_scaling_is_alpha_over_the_rank_or_its_root() -> None:
-    assert Adapter(8, alpha=20).scaling() == 2.5
-    assert Adapter(16, alpha=20, use_rslora=True).scaling() == 5.0
-    assert Adapter(16, alpha=20).scaling(4) == 5.0
-
-
 def test_every_family_is_one_that_a_figure_can_name() -> None:
     families = {part.family for entry in CATALOGUE.values() for part in entry.shape().parts}
     assert families == set(Family)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_core.models import CATALOGUE, ModelShape
+from lora_core.models.config import parse
 
 DATA = Path(__file__).parent / "data"
 TINY: dict[str, Any] = json.loads((DATA / "tiny_llama.json").read_text(encoding="utf-8"))
@@ -100,7 +101,7 @@ def assert_one_sentence(message: str) -> None:
 )
 def test_a_malformed_text_gets_one_sentence(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
-        ModelShape.from_json(text)
+        ModelShape.from_config(parse(text))
     assert_one_sentence(str(caught.value))
 
 
@@ -109,15 +110,14 @@ def test_what_no_size_depends_on_may_be_anything_and_of_two_equal_fields_the_las
     text = json.dumps(TINY)
     deep = '{"a":' * 30 + "1e999" + "}" * 30
     for more in (f'"rope_scaling": {deep}', '"note": NaN', '"\u0661": [null, "\ud800"]', '"hidden_size": 48'):
-        assert ModelShape.from_json(f'{{"hidden_size": -1, {more}, {text[1:]}') == ModelShape.from_config(
-            TINY
-        )
-    assert ModelShape.from_json(f'{text[:-1]}, "num_hidden_layers": 5}}').modules()[0].count == 5
+        read = parse(f'{{"hidden_size": -1, {more}, {text[1:]}')
+        assert ModelShape.from_config(read) == ModelShape.from_config(TINY)
+    assert ModelShape.from_config(parse(f'{text[:-1]}, "num_hidden_layers": 5}}')).modules()[0].count == 5
 
 
 def test_not_text_and_not_an_object_are_refused() -> None:
     with pytest.raises(ValueError, match=r"config\.json: bytes, expected text"):
-        ModelShape.from_json(b"{}")  # type: ignore[arg-type]
+        parse(b"{}")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"config: \[\], expected an object"):
         ModelShape.from_config([])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="head: 'lmhead', expected one of lm, classification"):
@@ -126,7 +126,7 @@ def test_not_text_and_not_an_object_are_refused() -> None:
 
 def test_text_and_dictionary_say_the_same() -> None:
     for entry in CATALOGUE.values():
-        assert ModelShape.from_json("\ufeff" + json.dumps(dict(entry.config))) == entry.shape()
+        assert ModelShape.from_config(parse("\ufeff" + json.dumps(dict(entry.config)))) == entry.shape()
 
 
 ANYTHING = st.recursive(
@@ -154,5 +154,5 @@ def test_any_value_in_any_field_is_counted_or_refused_in_a_sentence(
 @given(st.text(max_size=200) | ANYTHING.map(lambda value: json.dumps(value) if value != HUGE else "7"))
 def test_any_text_is_refused_in_a_sentence(text: str) -> None:
     with pytest.raises(ValueError, match=":") as caught:
-        ModelShape.from_json(text)
+        ModelShape.from_config(parse(text))
     assert "\n" not in str(caught.value)

@@ -10,9 +10,8 @@ from lora_core.models import (
     adapter_file_bytes,
     adapter_memory,
     compare_memory,
-    full_memory,
 )
-from lora_core.models.memory import optimizer_bytes, weight_bytes
+from lora_core.models.memory import full_memory, optimizer_bytes, weight_bytes
 from tests.kit.models import FACTS, tiny
 
 

@@ -380,14 +380,14 @@ def test_all_linear_is_pefts_all_linear(model_type: str) -> None:
         assert (ours.trainable, ours.total) == model.get_nb_trainable_parameters()
 
 
-def test_the_scaling_of_the_code_is_that_of_the_adapter() -> None:
+def test_the_scaling_of_the_code_is_alpha_over_the_rank_or_its_root() -> None:
     config, shape = tiny_pair("llama", Head.LM)
-    for rslora in (False, True):
+    for rslora, power in ((False, 1), (True, 0.5)):
         adapter = Adapter(9, "qv", alpha=20, use_rslora=rslora, rank_pattern=(("v_proj", 4),))
         model = attach(build("llama", config, Head.LM), shape, adapter)
         layer = model.base_model.model.model.layers[0].self_attn
-        assert layer.q_proj.scaling["default"] == pytest.approx(adapter.scaling())
-        assert layer.v_proj.scaling["default"] == pytest.approx(adapter.scaling(4))
+        assert layer.q_proj.scaling["default"] == pytest.approx(20 / 9**power)
+        assert layer.v_proj.scaling["default"] == pytest.approx(20 / 4**power)
 
 
 def payload(folder: Path) -> int:

@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from lora_core.geometry import numerical_rank, spectrum, truncate
+from lora_core.geometry import numerical_rank, truncate
 from lora_core.theory import (
     best_bias_shift,
     floor_at,
@@ -67,7 +67,7 @@ def test_floors_are_the_formula(X: Tensor, R: Tensor, train_bias: bool) -> None:
     X, R = (X - X.mean(0), R - R.mean(0)) if train_bias else (X, R)
     P = X @ torch.linalg.pinv(X, rtol=1e-12) @ R
     for rank, value in enumerate(values):
-        missed = (R - P).square().sum() + spectrum(P)[rank:].square().sum()
+        missed = (R - P).square().sum() + torch.linalg.svdvals(P)[rank:].square().sum()
         assert value == pytest.approx(float(missed) / R.numel(), rel=1e-11, abs=1e-14)
 
 
@@ -87,7 +87,7 @@ def test_the_ideal_change_reaches_every_floor(X: Tensor, R: Tensor, train_bias: 
         delta = ideal_delta(X, R, rank, train_bias)
         shift = best_bias_shift(X, R, delta) if train_bias else 0.0
         assert delta.shape == (X.shape[1], R.shape[1])
-        assert numerical_rank(spectrum(delta), 1e-11) <= rank
+        assert numerical_rank(torch.linalg.svdvals(delta), 1e-11) <= rank
         assert error(X, R, delta, shift) == pytest.approx(floor_at(values, rank), rel=1e-10, abs=1e-14)
 
 

@@ -1,7 +1,7 @@
 """What a rank costs on a real model: counted from a config.json, without loading or downloading anything.
 
     from lora_core.models import CATALOGUE, ModelShape
-    shape = CATALOGUE["Llama 2 7B"].shape()          # or ModelShape.from_json(text of a config.json)
+    shape = CATALOGUE["Llama 2 7B"].shape()          # or ModelShape.from_config(a config.json, read)
     shape.trainable(8, ["q_proj", "v_proj"])          # 4194304
     shape.total(), shape.modules()[0]                 # 6738415616, ("q_proj", 4096, 4096, 32)
 
@@ -13,10 +13,7 @@ from lora_core.models.catalogue import (
     PEAKS,
     PUBLISHED,
     SIZES,
-    Entry,
     Peak,
-    PublishedCount,
-    PublishedSize,
 )
 from lora_core.models.code import lora_code
 from lora_core.models.families.heads import Head
@@ -29,12 +26,10 @@ from lora_core.models.memory import (
     adapter_file_bytes,
     adapter_memory,
     compare_memory,
-    full_memory,
 )
-from lora_core.models.parts import Family, Module, Part
-from lora_core.models.shape import Count, ModelShape
+from lora_core.models.parts import Family
+from lora_core.models.shape import ModelShape
 from lora_core.models.targets import (
-    RANK_LIMITS,
     TARGET_PRESETS,
     Adapter,
     Bias,
@@ -52,28 +47,20 @@ __all__ = [
     "PEAKS",
     "PRECISIONS",
     "PUBLISHED",
-    "RANK_LIMITS",
     "SIZES",
     "TARGET_PRESETS",
     "Adapter",
     "Bias",
-    "Count",
-    "Entry",
     "Family",
     "Head",
     "Memory",
     "ModelShape",
-    "Module",
-    "Part",
     "Peak",
-    "PublishedCount",
-    "PublishedSize",
     "Row",
     "adapter_file_bytes",
     "adapter_memory",
     "compare_memory",
     "family_ranks",
-    "full_memory",
     "head_names",
     "lora_code",
     "target_names",

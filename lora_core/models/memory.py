@@ -103,8 +103,6 @@ def compare_memory(
     adapter: Adapter,
     precision: str = "bf16",
     optimizer: str = "adamw",
-    *,
-    trained: str = "fp32",
 ) -> tuple[Memory, Memory, Memory]:
     """Full fine-tuning, LoRA and QLoRA (4-bit) of one model with one optimizer.
 
@@ -112,11 +110,11 @@ def compare_memory(
     takes bf16 for them.
     """
     _check("precision", precision, PRECISIONS)
-    whole = precision if precision in BYTES else "bf16"
+    unquantised = precision if precision in BYTES else "bf16"
     return (
-        full_memory(shape, whole, optimizer),
-        adapter_memory(shape, adapter, precision, optimizer, trained=trained),
-        adapter_memory(shape, adapter, "nf4", optimizer, trained=trained, name="QLoRA"),
+        full_memory(shape, unquantised, optimizer),
+        adapter_memory(shape, adapter, precision, optimizer),
+        adapter_memory(shape, adapter, "nf4", optimizer, name="QLoRA"),
     )
 
 

@@ -145,6 +145,6 @@ def norm(path: str, size: int, count: int = 1, *, bias: bool = False) -> Part:
     return Part(path, Kind.NORM, Family.NORM, 1, size, count, size if bias else 0)
 
 
-def embedding(path: str, rows: int, columns: int, count: int = 1) -> Part:
+def embedding(path: str, rows: int, columns: int) -> Part:
     """A part of `torch.nn.Embedding` tables."""
-    return Part(path, Kind.EMBEDDING, Family.EMBEDDING, rows, columns, count)
+    return Part(path, Kind.EMBEDDING, Family.EMBEDDING, rows, columns)

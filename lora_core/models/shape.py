@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lora_core.models.config import Fields, parse
+from lora_core.models.config import Fields
 from lora_core.models.families.heads import Head, read_head
 from lora_core.models.families.registry import FAMILIES, text_model
 from lora_core.models.parts import Module, Part, named
@@ -24,11 +24,6 @@ class Count:
     trainable: int
     total: int
     full: int  # what full fine-tuning trains: the model alone
-
-    @property
-    def percent(self) -> float:
-        """PEFT's `trainable%`: of the model with its adapter."""
-        return 100 * self.trainable / self.total
 
     @property
     def share(self) -> float:
@@ -66,11 +61,6 @@ class ModelShape:
             return cls(found.model_type, kind, named(architecture.build(found.fields, kind)), found.inside)
         except ValueError as error:
             raise ValueError(f"{found.where}.{error}" if found.where else str(error)) from None
-
-    @classmethod
-    def from_json(cls, text: str, head: str | None = None) -> "ModelShape":
-        """The shape that the text of a `config.json` describes; at most 1,000,000 characters."""
-        return cls.from_config(parse(text), head)
 
     def modules(self) -> list[Module]:
         """The linear layers as (name, in, out, count): names as PEFT takes them, the head last."""

@@ -78,11 +78,6 @@ class Adapter:
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
-    def scaling(self, rank: int | None = None) -> float:
-        """What multiplies A B: alpha / r, or alpha / sqrt(r) with rsLoRA (arXiv 2312.03732)."""
-        rank = rank or self.rank
-        return self.alpha / (math.sqrt(rank) if self.use_rslora else rank)
-
 
 @dataclass(frozen=True)
 class Row:

@@ -36,9 +36,6 @@ class ReducedSample:
     rest: float
     size: int
 
-    def to(self, dtype: torch.dtype) -> "ReducedSample":
-        return ReducedSample(self.root.to(dtype), self.target.to(dtype), self.rest, self.size)
-
 
 def reduce_sample(X: Tensor, R: Tensor, train_bias: bool = False) -> ReducedSample:
     """The ``ReducedSample`` of inputs X (n, in) and residuals R (n, out), float64.
