@@ -5,11 +5,14 @@ One linear layer (in -> out) with a bias. LoRA adds A (in, r) and B (r, out) and
     trainable = r * (in + out)  (+ out with a trained bias),   total = in * out + out + r * (in + out)
 
 so it stores more than full fine-tuning once r > in * out / (in + out). Hu et al. 2021 (LoRA, arXiv
-2106.09685), section 4.2. Plain integers; formatting is left to the pages.
+2106.09685), section 4.2. Plain integers; `lora_core.formatting` makes texts of them.
 """
 
 from dataclasses import dataclass
 
+from lora_core.fields import quoted
+
+BYTES_PER_NUMBER = 4  # float32, as everything here is stored
 # Numbers an optimizer keeps for each trained one: Adam two moments (its one step counter a tensor left out).
 STATE_PER_NUMBER = {"adam": 2, "sgd": 0}
 
@@ -25,38 +28,26 @@ class LayerCost:
     total: int
     inference_merged: int
     inference_unmerged: int
-    bytes_per_number: int
     state_per_number: int
-
-    @property
-    def share(self) -> float:
-        """Trainable part of all numbers, between 0 and 1."""
-        return self.trainable / self.total
 
     @property
     def gradient_bytes(self) -> int:
         """One number for each trained one."""
-        return self.trainable * self.bytes_per_number
+        return self.trainable * BYTES_PER_NUMBER
 
     @property
     def optimizer_bytes(self) -> int:
         """What the optimizer remembers between steps."""
-        return self.trainable * self.state_per_number * self.bytes_per_number
+        return self.trainable * self.state_per_number * BYTES_PER_NUMBER
 
     @property
     def file_bytes(self) -> int:
         """What must be saved to keep the result: the trained tensors alone, without a file's header."""
-        return self.trainable * self.bytes_per_number
+        return self.trainable * BYTES_PER_NUMBER
 
 
 def lora_cost(
-    in_features: int,
-    out_features: int,
-    rank: int,
-    train_bias: bool = False,
-    *,
-    optimizer: str = "adam",
-    bytes_per_number: int = 4,
+    in_features: int, out_features: int, rank: int, train_bias: bool = False, *, optimizer: str = "adam"
 ) -> LayerCost:
     """Cost of a LoRA adapter of `rank` on a frozen layer `in_features` -> `out_features`.
 
@@ -72,18 +63,12 @@ def lora_cost(
         total=base + out_features + adapter,
         inference_merged=base,
         inference_unmerged=base + adapter,
-        bytes_per_number=_check("bytes_per_number", bytes_per_number, 1),
         state_per_number=_state(optimizer),
     )
 
 
 def full_cost(
-    in_features: int,
-    out_features: int,
-    train_bias: bool = False,
-    *,
-    optimizer: str = "adam",
-    bytes_per_number: int = 4,
+    in_features: int, out_features: int, train_bias: bool = False, *, optimizer: str = "adam"
 ) -> LayerCost:
     """Cost of full fine-tuning of the same layer under the same policy for the bias.
 
@@ -96,7 +81,6 @@ def full_cost(
         total=weights + out_features,
         inference_merged=weights,
         inference_unmerged=weights,
-        bytes_per_number=_check("bytes_per_number", bytes_per_number, 1),
         state_per_number=_state(optimizer),
     )
 
@@ -115,11 +99,11 @@ def _weights(in_features: int, out_features: int) -> int:
 
 def _state(optimizer: str) -> int:
     if optimizer not in STATE_PER_NUMBER:
-        raise ValueError(f"optimizer must be one of {', '.join(STATE_PER_NUMBER)}, got {optimizer!r}")
+        raise ValueError(f"optimizer must be one of {', '.join(STATE_PER_NUMBER)}, got {quoted(optimizer)}")
     return STATE_PER_NUMBER[optimizer]
 
 
 def _check(field: str, value: int, least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{field} must be a whole number of at least {least}, got {value!r}")
+        raise ValueError(f"{field} must be a whole number of at least {least}, got {quoted(value)}")
     return value
