@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lora_core.figures.models.drawing import gigabytes, short
+from lora_core.formatting import bytes_text, count_text
 from lora_core.models import (
     CATALOGUE,
     OPTIMIZERS,
@@ -145,8 +145,11 @@ def test_precision_and_optimizer_decide_the_memory() -> None:
             app.selectbox(key="model_precision").set_value(words)
             put(app, "selectbox", "model_optimizer", state)
             full, lora, qlora = compare_memory(LLAMA, Adapter(8), precision, optimizer)
-            assert [each.value for each in app.metric][2:4] == [gigabytes(lora.total), gigabytes(qlora.total)]
-            assert app.metric[2].delta == f"full: {gigabytes(full.total)}"
+            assert [each.value for each in app.metric][2:4] == [
+                bytes_text(lora.total),
+                bytes_text(qlora.total),
+            ]
+            assert app.metric[2].delta == f"full: {bytes_text(full.total)}"
 
 
 LINK: dict[str, tuple[str, str, Any]] = {
@@ -301,5 +304,5 @@ def test_the_tables_say_what_the_pictures_show() -> None:
     checked(app.toggle(key="model_tables").set_value(True).run())
     _, ranks, memory = (each.value for each in app.table)
     assert ranks["this configuration"][3] == ranks["q, v as in the paper"][3]
-    assert list(memory["sum"]) == [gigabytes(each.total) for each in compare_memory(LLAMA, Adapter(8))]
-    assert short(trained(app)) == app.metric[0].value
+    assert list(memory["sum"]) == [bytes_text(each.total) for each in compare_memory(LLAMA, Adapter(8))]
+    assert count_text(trained(app)) == app.metric[0].value

@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
+from lora_core.figures.axes import legend
 from lora_core.findings.original_script import Fix
 from lora_core.formatting import loss_text
 
@@ -41,7 +42,7 @@ def draw_fix(fix: Fix, before: str, after: str, updates: str) -> go.Figure:
     figure.update_layout(
         xaxis={"title": {"text": updates}, "range": [0, len(fix.before) - 1], "nticks": 6},
         yaxis=axis,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        legend=legend(),
         hovermode="x unified",
         margin={"l": 50, "r": 16, "t": 30, "b": 40},
     )  # fmt: skip

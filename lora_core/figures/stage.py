@@ -11,10 +11,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
+from lora_core.figures.axes import LOG_RANKS, legend, loss_axis, rank_axis
 from lora_core.figures.loss.drawing import draw_loss
-from lora_core.figures.loss.numbers import LossInfo, format_loss
-from lora_core.figures.ranks.drawing import LOG_RANKS, loss_axis, rank_axis
+from lora_core.figures.loss.numbers import LossInfo
 from lora_core.figures.ranks.numbers import RanksInfo, axis_range
+from lora_core.formatting import loss_text
 from lora_core.theory import knee
 
 GUESS = "Our guess"
@@ -41,7 +42,7 @@ def draw_scene(
     figure.layout.yaxis.nticks = 6  # large words need room
     if ends is not None:
         _widen(figure, *ends)
-    _add_level(figure, f"Base: {format_loss(base, 3)}", base, palette.BASE, "solid", 3)
+    _add_level(figure, f"Base: {loss_text(base)}", base, palette.BASE, "solid", 3)
     if guess is not None:
         _add_level(figure, f"{GUESS}: {guess:g}", guess, palette.INK, "dot", 4)
     return figure
@@ -50,8 +51,8 @@ def draw_scene(
 def scene_alt(alt: str, base: float, *, revealed: bool, guess: float | None) -> str:
     """The chart in words; ``alt`` are the words of its curves."""
     words = alt if revealed else "Loss chart before the reveal: no curve yet."
-    words += f" The frozen base is at {format_loss(base, 3)}."
-    return words if guess is None else f"{words} The room's guess is {format_loss(guess, 3)}."
+    words += f" The frozen base is at {loss_text(base)}."
+    return words if guess is None else f"{words} The room's guess is {loss_text(guess)}."
 
 
 def draw_scene_ranks(info: RanksInfo, *, revealed: bool, guess: float | None) -> go.Figure:
@@ -84,7 +85,7 @@ def draw_scene_ranks(info: RanksInfo, *, revealed: bool, guess: float | None) ->
     axis = {"automargin": True}
     return figure.update_layout(
         showlegend=True, hovermode=False, margin={"l": 0, "r": 12, "t": 0, "b": 0},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        legend=legend(),
         xaxis={**rank_axis(info.ranks), **axis},
         yaxis={**loss_axis(low, high, "Loss (log scale)"), **axis},
     )  # fmt: skip
@@ -92,7 +93,7 @@ def draw_scene_ranks(info: RanksInfo, *, revealed: bool, guess: float | None) ->
 
 def scene_ranks_alt(info: RanksInfo, alt: str, *, revealed: bool, guess: float | None) -> str:
     """The chart of ranks in words; ``alt`` are the words of its lines."""
-    hidden = f"Loss over rank before the reveal: only the base, {format_loss(info.base, 3)}."
+    hidden = f"Loss over rank before the reveal: only the base, {loss_text(info.base)}."
     words = alt if revealed else hidden
     return words if guess is None else f"{words} The room's guess is rank {guess:g}."
 

@@ -24,8 +24,6 @@ POSITIONS: Range = (1, 2**24)
 TYPES: Range = (0, 4096)
 LABELS: Range = (1, 1_000_000)
 
-show = quoted
-
 # Where mixtures of experts say how many experts they have; one expert, or none, is a dense model.
 EXPERT_FIELDS = (
     "num_local_experts",
@@ -57,7 +55,7 @@ def parse(text: str) -> dict[str, object]:
     except ValueError:  # Python refuses to read integers of more than 4300 digits
         raise ValueError("config.json: holds a number of thousands of digits") from None
     if not isinstance(value, dict):
-        raise ValueError(f"config.json: {show(value)}, expected an object of fields")
+        raise ValueError(f"config.json: {quoted(value)}, expected an object of fields")
     return value
 
 
@@ -66,7 +64,7 @@ class Fields:
 
     def __init__(self, config: Mapping[str, object]) -> None:
         if not isinstance(config, Mapping):
-            raise ValueError(f"config: {show(config)}, expected an object of fields")
+            raise ValueError(f"config: {quoted(config)}, expected an object of fields")
         self._config = config
 
     def get(self, name: str) -> object:
@@ -93,7 +91,7 @@ class Fields:
             return default
         value = self._config[name]
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{name}: {show(value)}, expected an integer from {low} to {high}")
+            raise ValueError(f"{name}: {quoted(value)}, expected an integer from {low} to {high}")
         return value
 
     def flag(self, name: str, default: bool) -> bool:
@@ -120,7 +118,7 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, type(default)):
-            raise ValueError(f"{name}: {show(value)}, expected {expected}")
+            raise ValueError(f"{name}: {quoted(value)}, expected {expected}")
         return value
 
     def words(self, name: str) -> tuple[str, ...]:
@@ -132,14 +130,14 @@ class Fields:
             return tuple(word.strip() for word in value.lower().split("|"))
         if isinstance(value, list) and len(value) <= 64 and all(isinstance(word, str) for word in value):
             return tuple(value)
-        raise ValueError(f"{name}: {show(value)}, expected a list of at most 64 words")
+        raise ValueError(f"{name}: {quoted(value)}, expected a list of at most 64 words")
 
     def labels(self) -> int:
         """How many classes a classification head has: `num_labels`, or the entries of `id2label`."""
         names = self._config.get("id2label")
         if self._config.get("num_labels") is None and names is not None:
             if not isinstance(names, Mapping) or not 1 <= len(names) <= LABELS[1]:
-                raise ValueError(f"id2label: {show(names)}, expected from 1 to {LABELS[1]} labels")
+                raise ValueError(f"id2label: {quoted(names)}, expected from 1 to {LABELS[1]} labels")
             return len(names)
         return self.integer("num_labels", LABELS, 2)
 

@@ -11,7 +11,7 @@ and the head stay in bf16. Left out, always: activations, which grow with batch 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lora_core.models.config import show
+from lora_core.fields import quoted
 from lora_core.models.parts import Family, Kind, Part
 from lora_core.models.shape import ModelShape
 from lora_core.models.targets import Adapter, Row
@@ -172,4 +172,4 @@ def _ceil(numbers: int, size: int) -> int:
 
 def _check(name: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
-        raise ValueError(f"{name}: {show(value)}, expected one of {', '.join(choices)}")
+        raise ValueError(f"{name}: {quoted(value)}, expected one of {', '.join(choices)}")

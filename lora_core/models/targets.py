@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lora_core.models.config import show
+from lora_core.fields import quoted
 from lora_core.models.parts import Family, Kind, Part, pattern, saved_by, selects
 
 RANK_LIMITS = (1, 65_536)
@@ -56,16 +56,16 @@ class Adapter:
         low, high = ALPHA_LIMITS
         number = isinstance(self.alpha, int | float) and not isinstance(self.alpha, bool)
         if not number or not math.isfinite(self.alpha) or not low < self.alpha <= high:
-            raise ValueError(f"alpha: {show(self.alpha)}, expected a number above 0, at most {high:g}")
+            raise ValueError(f"alpha: {quoted(self.alpha)}, expected a number above 0, at most {high:g}")
         if self.bias not in list(Bias):
-            raise ValueError(f"bias: {show(self.bias)}, expected one of {', '.join(Bias)}")
+            raise ValueError(f"bias: {quoted(self.bias)}, expected one of {', '.join(Bias)}")
         for name in ("use_rslora", "use_dora"):
             if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name}: {show(getattr(self, name))}, expected True or False")
+                raise ValueError(f"{name}: {quoted(getattr(self, name))}, expected True or False")
         if isinstance(self.targets, str):
             if self.targets not in TARGET_PRESETS:
                 raise ValueError(
-                    f"targets: {show(self.targets)}, "
+                    f"targets: {quoted(self.targets)}, "
                     f"expected a list of names or one of {', '.join(TARGET_PRESETS)}"
                 )
         else:
@@ -104,14 +104,14 @@ def rows(parts: Sequence[Part], adapter: Adapter) -> tuple[Row, ...]:
     _check_names("targets", names, parts)
     for name, _ in adapter.rank_pattern:
         if not any(selects(name, part.path) for part in parts):
-            raise ValueError(f"rank_pattern: {show(name)}, expected one of {_known(parts)}")
+            raise ValueError(f"rank_pattern: {quoted(name)}, expected one of {_known(parts)}")
     for name in adapter.modules_to_save:
         hit = any(saved_by(name, part.path) for part in parts if part.kind is not Kind.PARAMETER)
         if not hit or "*" in name:  # PEFT takes plain names only
-            raise ValueError(f"modules_to_save: {show(name)}, expected one of {_known(parts)}")
+            raise ValueError(f"modules_to_save: {quoted(name)}, expected one of {_known(parts)}")
     found = tuple(_row(part, adapter, names) for part in parts)
     if not any(row.rank for row in found):
-        raise ValueError(f"targets: {show(list(names))}, expected modules outside modules_to_save")
+        raise ValueError(f"targets: {quoted(list(names))}, expected modules outside modules_to_save")
     return found
 
 
@@ -124,7 +124,7 @@ def target_names(parts: Sequence[Part], preset: str, *, head: bool = False) -> t
     Raises ValueError for an unknown preset, and for a head that a bare model does not have.
     """
     if preset not in TARGET_PRESETS:
-        raise ValueError(f"preset: {show(preset)}, expected one of {', '.join(TARGET_PRESETS)}")
+        raise ValueError(f"preset: {quoted(preset)}, expected one of {', '.join(TARGET_PRESETS)}")
     if head and not head_names(parts):
         raise ValueError("head: a bare model has none to adapt")
     chosen = [
@@ -145,7 +145,7 @@ def family_ranks(parts: Sequence[Part], ranks: Mapping[str, int]) -> tuple[tuple
     for family, rank in ranks.items():
         _check_rank(f"rank of {family}", rank)
         if family not in list(Family):
-            raise ValueError(f"family: {show(family)}, expected one of {', '.join(Family)}")
+            raise ValueError(f"family: {quoted(family)}, expected one of {', '.join(Family)}")
     chosen = {part.name: ranks[part.family] for part in parts if part.linear and part.family in ranks}
     return tuple(chosen.items())
 
@@ -179,7 +179,7 @@ def _check_names(where: str, names: Sequence[str], parts: Sequence[Part]) -> Non
     for name in names:
         hit = [part for part in parts if selects(name, part.path)]
         if not hit or not all(part.adaptable for part in hit):
-            raise ValueError(f"{where}: {show(name)}, expected one of {_known(parts)}")
+            raise ValueError(f"{where}: {quoted(name)}, expected one of {_known(parts)}")
 
 
 def _known(parts: Sequence[Part]) -> str:
@@ -189,7 +189,7 @@ def _known(parts: Sequence[Part]) -> str:
 def _names(where: str, names: object) -> tuple[str, ...]:
     if isinstance(names, list | tuple) and len(names) <= 256 and all(map(_is_word, names)):
         return tuple(names)
-    raise ValueError(f"{where}: {show(names)}, expected a list of at most 256 module names")
+    raise ValueError(f"{where}: {quoted(names)}, expected a list of at most 256 module names")
 
 
 def _is_word(name: object) -> bool:
@@ -200,17 +200,17 @@ def _pattern(ranks: object) -> tuple[tuple[str, int], ...]:
     try:
         pairs = tuple(dict(ranks).items())  # type: ignore[call-overload]
     except (TypeError, ValueError):
-        raise ValueError(f"rank_pattern: {show(ranks)}, expected module names with their ranks") from None
+        raise ValueError(f"rank_pattern: {quoted(ranks)}, expected module names with their ranks") from None
     _names("rank_pattern", [name for name, _ in pairs])
     for name, rank in pairs:
-        _check_rank(f"rank_pattern[{show(name)}]", rank)
+        _check_rank(f"rank_pattern[{quoted(name)}]", rank)
     return pairs
 
 
 def _check_rank(name: str, rank: object) -> None:
     low, high = RANK_LIMITS
     if isinstance(rank, bool) or not isinstance(rank, int) or not low <= rank <= high:
-        raise ValueError(f"{name}: {show(rank)}, expected an integer from {low} to {high}")
+        raise ValueError(f"{name}: {quoted(rank)}, expected an integer from {low} to {high}")
 
 
 def regular_expression(names: Sequence[str]) -> str:

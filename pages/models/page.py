@@ -7,9 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from lora_core.experiment import Experiment, ScalingRule
-from lora_core.figures.models import drawing as figures
-from lora_core.figures.models.drawing import gigabytes, short
-from lora_core.formatting import percent_text
+from lora_core.figures.models import drawing, numbers
+from lora_core.formatting import bytes_text, count_text, percent_text
 from lora_core.models import (
     OPTIMIZERS,
     PRECISIONS,
@@ -32,9 +31,9 @@ OPTIMIZER_NAMES = {words: name for name, words in OPTIMIZERS.items()}
 
 # Drawn once for equal numbers: Plotly checks every property it is given, which takes longer than counting.
 _share, _ranks, _memory = (
-    lru_cache(maxsize=128)(draw) for draw in (figures.draw_share, figures.draw_ranks, figures.draw_memory)
+    lru_cache(maxsize=128)(draw) for draw in (drawing.draw_share, drawing.draw_ranks, drawing.draw_memory)
 )
-_rank_info = lru_cache(maxsize=128)(figures.rank_info)
+_rank_info = lru_cache(maxsize=128)(numbers.rank_info)
 
 
 def show(experiment: Experiment) -> None:
@@ -43,7 +42,7 @@ def show(experiment: Experiment) -> None:
     top = st.container(key="verdict")
     choice = choose(experiment)
     shape, adapter = choice.model.shape, choice.adapter
-    remarks, numbers = st.container(), st.container(horizontal=True)
+    remarks, metrics = st.container(), st.container(horizontal=True)
     left, right = st.columns([0.55, 0.45])
     with left:
         _draw_share(shape, adapter)
@@ -59,7 +58,7 @@ def show(experiment: Experiment) -> None:
     _draw_table(shape, adapter, info, memories)
     draw_published()
     top.markdown(f"### {verdict(choice.model.name, shape, adapter, memories)}")
-    with numbers:
+    with metrics:
         _draw_numbers(choice, memories)
     with said:
         wrong = complaints()
@@ -75,25 +74,25 @@ def _draw_numbers(choice: Chosen, memories: tuple[Memory, Memory, Memory]) -> No
     count, (full, lora, qlora) = shape.count(adapter), memories
     file, weights = adapter_file_bytes(shape, adapter), 2 * shape.total()
     for label, value, note in (
-        ("Trained numbers", short(count.trainable), f"{count.trainable:,}"),
+        ("Trained numbers", count_text(count.trainable), f"{count.trainable:,}"),
         ("Trainable share", percent_text(count.share), f"of {count.full:,}"),
-        ("LoRA, to train", gigabytes(lora.total), f"full: {gigabytes(full.total)}"),
-        ("QLoRA, to train", gigabytes(qlora.total), "weights in 4 bits"),
-        ("Adapter file", gigabytes(file), f"the model: {gigabytes(weights)}"),
+        ("LoRA, to train", bytes_text(lora.total), f"full: {bytes_text(full.total)}"),
+        ("QLoRA, to train", bytes_text(qlora.total), "weights in 4 bits"),
+        ("Adapter file", bytes_text(file), f"the model: {bytes_text(weights)}"),
     ):
         st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True, width=160)
 
 
 def _draw_share(shape: ModelShape, adapter: Adapter) -> None:
-    info = figures.share_info(shape, adapter)
+    info = numbers.share_info(shape, adapter)
     st.caption("Where the trained numbers are.")
-    words = figures.share_text(info)
+    words = numbers.share_text(info)
     steady_chart(_share(info), key="model_share_picture", alt=words, height=HEIGHT)
 
 
-def _draw_ranks(info: figures.RankInfo) -> None:
+def _draw_ranks(info: numbers.RankInfo) -> None:
     st.caption("What another rank would train.")
-    words = figures.rank_text(info)
+    words = numbers.rank_text(info)
     steady_chart(_ranks(info), key="model_ranks_picture", alt=words, height=HEIGHT)
 
 
@@ -108,7 +107,7 @@ def _draw_memory(shape: ModelShape, adapter: Adapter) -> tuple[Memory, Memory, M
             width=230, help="The state it keeps for every trained number.",
         )  # fmt: skip
     memories = compare_memory(shape, adapter, PRECISION_NAMES[precision], OPTIMIZER_NAMES[optimizer])
-    words = figures.memory_text(memories)
+    words = numbers.memory_text(memories)
     steady_chart(_memory(memories), key="model_memory_picture", alt=words, height=300)
     st.caption(f"{frozen_note(memories[1])} {measured_note()}")
     return memories
@@ -128,18 +127,18 @@ def _draw_code(shape: ModelShape, adapter: Adapter, experiment: Experiment) -> N
 
 
 def _draw_table(
-    shape: ModelShape, adapter: Adapter, info: figures.RankInfo, memories: tuple[Memory, ...]
+    shape: ModelShape, adapter: Adapter, info: numbers.RankInfo, memories: tuple[Memory, ...]
 ) -> None:
     """What the bars of the share show, in numbers; and, asked for, the two other pictures."""
-    table = pd.DataFrame(module_table(figures.table_rows(shape, adapter)))
+    table = pd.DataFrame(module_table(numbers.table_rows(shape, adapter)))
     st.table(table, border="horizontal", hide_index=True)
     if st.toggle("Charts as tables", key="model_tables", bind="query-params"):
         shares = {curve.label: [f"{share:.3g} %" for share in curve.share] for curve in info.curves}
         st.table(pd.DataFrame({"Rank": info.ranks, **shares}), border="horizontal", hide_index=True)
         bars = [
             {"": memory.name}
-            | {words: gigabytes(getattr(memory, name)) for name, (words, _) in figures.SEGMENTS.items()}
-            | {"sum": gigabytes(memory.total)}
+            | {words: bytes_text(getattr(memory, name)) for name, (words, _) in numbers.SEGMENTS.items()}
+            | {"sum": bytes_text(memory.total)}
             for memory in memories
         ]
         st.table(pd.DataFrame(bars), border="horizontal", hide_index=True)

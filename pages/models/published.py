@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 import streamlit as st
 
-from lora_core.figures.models.drawing import gigabytes
+from lora_core.formatting import bytes_text
 from lora_core.models import CATALOGUE, PEAKS, PUBLISHED, SIZES, TARGET_PRESETS, Adapter, Peak, adapter_memory
 from pages.models.words import peak_words
 
@@ -79,7 +79,7 @@ def _draw_peaks() -> None:
             "Model": peak.model,
             "What": peak_words(peak),
             "Measured": f"{peak.gigabytes} GB",
-            "Counted here, without activations": gigabytes(_counted(peak)),
+            "Counted here, without activations": bytes_text(_counted(peak)),
         }
         for peak in PEAKS
     ]
@@ -94,7 +94,7 @@ def _draw_sizes() -> None:
             "Model": size.model,
             "What": size.what + (f", r = {size.rank}, q, v" if size.rank else ""),
             "Published": size.published,
-            "Counted here": gigabytes(size.counted()),
+            "Counted here": bytes_text(size.counted()),
             "Why they differ": f"{size.reason}." if size.reason else "",
         }
         for size in SIZES

@@ -8,24 +8,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lora_core.experiment import Experiment, ScalingRule
-from lora_core.figures.models.drawing import gigabytes, short
-from lora_core.formatting import percent_text, times_text
+from lora_core.formatting import bytes_text, count_text, percent_text, times_text
 from lora_core.models import LEFT_OUT, PEAKS, TARGET_PRESETS, Adapter, Bias, Memory, ModelShape, Peak, Row
 
 
 def verdict(name: str, shape: ModelShape, adapter: Adapter, memories: Sequence[Memory]) -> str:
     """The page in one sentence; `memories` as `compare_memory` gives them."""
     count, (full, lora, _) = shape.count(adapter), memories
+    trains, all_of_it = count_text(count.trainable), count_text(count.full)
     if count.share <= 1:
-        trained = (
-            f"trains {short(count.trainable)} of {short(count.full)} numbers ({percent_text(count.share)})"
-        )
+        trained = f"trains {trains} of {all_of_it} numbers ({percent_text(count.share)})"
     else:
-        trained = (
-            f"trains {short(count.trainable)} numbers, {times_text(count.share)} the {short(count.full)} of "
-            "full fine-tuning"
-        )
-    needs, instead = gigabytes(lora.total), gigabytes(full.total)
+        trained = f"trains {trains} numbers, {times_text(count.share)} the {all_of_it} of full fine-tuning"
+    needs, instead = bytes_text(lora.total), bytes_text(full.total)
     memory = (
         f"needs {needs} instead of {instead} to train" if lora.total < full.total
         else f"needs {needs} to train, no less than full fine-tuning's {instead}"
@@ -68,7 +63,7 @@ def code_notes(experiment: Experiment, adapter: Adapter) -> list[str]:
 def frozen_note(memory: Memory) -> str:
     """How much of LoRA's memory is not decided by the rank at all."""
     return (
-        f"{percent_text(memory.frozen / memory.total)} of LoRA's {gigabytes(memory.total)} are frozen "
+        f"{percent_text(memory.frozen / memory.total)} of LoRA's {bytes_text(memory.total)} are frozen "
         f"weights, which no rank changes; {LEFT_OUT}."
     )
 

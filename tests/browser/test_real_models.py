@@ -9,7 +9,7 @@ from statistics import quantiles
 import pytest
 from playwright.sync_api import Page, expect
 
-from lora_core.figures.models.drawing import short
+from lora_core.formatting import count_text
 from lora_core.models import CATALOGUE, ModelShape
 from tests.kit.browser import at_rest
 
@@ -63,7 +63,7 @@ def shows(page: Page, trainable: int) -> None:
     """Wait until numbers and picture say that this many numbers are trained."""
     expect(page.get_by_test_id("stMetric").first).to_contain_text(f"{trainable:,}", timeout=20_000)
     title = page.locator(".st-key-model_share_picture .gtitle")
-    expect(title).to_contain_text(f"Trained: {short(trainable)}", timeout=20_000)
+    expect(title).to_contain_text(f"Trained: {count_text(trainable)}", timeout=20_000)
 
 
 def paste(page: Page, text: str) -> None:

@@ -10,42 +10,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.models.numbers import (
-    CHARTED_RANKS,
-    SEGMENTS,
-    RankCurve,
-    RankInfo,
-    ShareBar,
-    ShareInfo,
-    gigabytes,
-    memory_text,
-    rank_info,
-    rank_text,
-    share_info,
-    share_text,
-    short,
-    table_rows,
-)
+from lora_core.figures.models.numbers import SEGMENTS, RankInfo, ShareInfo
+from lora_core.formatting import bytes_text
 from lora_core.models import Memory
-
-__all__ = [
-    "CHARTED_RANKS",
-    "RankCurve",
-    "RankInfo",
-    "ShareBar",
-    "ShareInfo",
-    "draw_memory",
-    "draw_ranks",
-    "draw_share",
-    "gigabytes",
-    "memory_text",
-    "rank_info",
-    "rank_text",
-    "share_info",
-    "share_text",
-    "short",
-    "table_rows",
-]
 
 
 def draw_share(info: ShareInfo) -> go.Figure:
@@ -135,7 +102,7 @@ def draw_memory(memories: Sequence[Memory]) -> go.Figure:
         )
     for memory in memories:
         end = {"x": memory.total / 1e9, "xanchor": "left", "xshift": 6}
-        figure.add_annotation(y=memory.name, text=gigabytes(memory.total), showarrow=False, **end)
+        figure.add_annotation(y=memory.name, text=bytes_text(memory.total), showarrow=False, **end)
     widest = max((memory.total for memory in memories), default=1) / 1e9
     figure.update_xaxes(title="GB, without activations", range=[0, 1.3 * widest])
     figure.update_yaxes(autorange="reversed")

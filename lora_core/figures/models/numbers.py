@@ -41,7 +41,7 @@ class ShareInfo:
 
     @property
     def title(self) -> str:
-        return f"Trained: {short(self.trained)}, {100 * self.share:.3g} % of full fine-tuning"
+        return f"Trained: {count_text(self.trained)}, {100 * self.share:.3g} % of full fine-tuning"
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,6 @@ class RankInfo:
     share: float
     ceiling: float
     break_even: float  # the rank from which LoRA trains more numbers than its matrices hold
-
-
-short, gigabytes = count_text, bytes_text
 
 
 def table_rows(shape: ModelShape, adapter: Adapter) -> list[dict[str, Any]]:
@@ -124,7 +121,7 @@ def _pieces(row: Row) -> list[ShareBar]:
     return [piece for piece in pieces if piece.trained]
 
 
-def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = CHARTED_RANKS) -> RankInfo:
+def rank_info(shape: ModelShape, adapter: Adapter) -> RankInfo:
     """The share over ranks: of this configuration, and of every preset at one rank for all modules.
 
     A rank that `rank_pattern` gives a module stays as it is while the others move. What is trained is a
@@ -134,7 +131,7 @@ def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = CHARTE
 
     def shares(one: Adapter) -> tuple[float, ...]:
         first, second = (shape.count(replace(one, rank=rank)).trainable for rank in (1, 2))
-        return tuple(100 * ((first + (rank - 1) * (second - first)) / full) for rank in ranks)
+        return tuple(100 * ((first + (rank - 1) * (second - first)) / full) for rank in CHARTED_RANKS)
 
     curves = [RankCurve(words, shares(Adapter(targets=name))) for name, words in TARGET_PRESETS.items()]
     curves.append(RankCurve("this configuration", shares(adapter), current=True))
@@ -142,7 +139,7 @@ def rank_info(shape: ModelShape, adapter: Adapter, ranks: Sequence[int] = CHARTE
     weights = sum(part.count * part.weight for part in hit)
     sides = sum(part.count * (part.in_features + part.out_features) for part in hit)
     share = 100 * shape.count(adapter).share
-    return RankInfo(tuple(ranks), tuple(curves), adapter.rank, share, 100 * weights / full, weights / sides)
+    return RankInfo(CHARTED_RANKS, tuple(curves), adapter.rank, share, 100 * weights / full, weights / sides)
 
 
 def share_text(info: ShareInfo) -> str:
@@ -164,8 +161,8 @@ def rank_text(info: RankInfo) -> str:
 def memory_text(memories: Sequence[Memory]) -> str:
     """The bars in words."""
     bars = "; ".join(
-        f"{m.name} {gigabytes(m.total)} ("
-        + ", ".join(f"{words} {gigabytes(getattr(m, field))}" for field, (words, _) in SEGMENTS.items())
+        f"{m.name} {bytes_text(m.total)} ("
+        + ", ".join(f"{words} {bytes_text(getattr(m, field))}" for field, (words, _) in SEGMENTS.items())
         + ")"
         for m in memories
     )

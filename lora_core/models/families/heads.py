@@ -7,7 +7,8 @@ total, and it is what people train in full beside an adapter (PEFT's `modules_to
 from dataclasses import replace
 from enum import StrEnum
 
-from lora_core.models.config import Fields, show
+from lora_core.fields import quoted
+from lora_core.models.config import Fields
 from lora_core.models.parts import Family, Part, linear
 
 
@@ -43,16 +44,16 @@ def read_head(fields: Fields, head: str | None, offered: tuple[Head, ...]) -> He
     known = ", ".join(offered)
     if head is not None:
         if head not in offered:
-            raise ValueError(f"head: {show(head)}, expected one of {known} for this family")
+            raise ValueError(f"head: {quoted(head)}, expected one of {known} for this family")
         return Head(head)
     classes = fields.get("architectures")
     if classes is None or classes == []:
         return offered[0]
     if not isinstance(classes, list) or not isinstance(classes[0], str):
-        raise ValueError(f"architectures: {show(classes)}, expected a list of class names")
+        raise ValueError(f"architectures: {quoted(classes)}, expected a list of class names")
     found = next((kind for ending, kind in ENDINGS.items() if classes[0].endswith(ending)), None)
     if found is None or found not in offered:
-        raise ValueError(f"architectures: {show(classes[0])}, expected a class with a head of {known}")
+        raise ValueError(f"architectures: {quoted(classes[0])}, expected a class with a head of {known}")
     return found
 
 

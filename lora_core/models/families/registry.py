@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from lora_core.models.config import Fields, show
+from lora_core.fields import quoted
+from lora_core.models.config import Fields
 from lora_core.models.families.bart import bart
 from lora_core.models.families.decoders import decoder
 from lora_core.models.families.early import (
@@ -147,11 +148,11 @@ def _checked(fields: Fields) -> str:
         experts = "model_type", model_type
     if experts is not None:
         raise ValueError(
-            f"{experts[0]}: {show(experts[1])}, expected a dense model, not a mixture of experts"
+            f"{experts[0]}: {quoted(experts[1])}, expected a dense model, not a mixture of experts"
         )
     return model_type
 
 
 def _unknown(model_type: object) -> ValueError:
     some = f"one of {len(FAMILIES)} families such as llama, qwen3, gpt2, bert, t5"
-    return ValueError(f"model_type: {show(model_type)}, expected {some}")
+    return ValueError(f"model_type: {quoted(model_type)}, expected {some}")
