@@ -6,13 +6,15 @@ still gets wrong) and P = X X^+ R (what a linear map can repair of it),
     floor(r) = ( ||R - P||_F^2 + sum_{i>r} sigma_i(P)^2 ) / (n * out),   reached by   delta = X^+ [P]_r
 
 with [P]_r the singular value decomposition cut after r terms. A trained bias is worth centring X and R first.
-Eckart and Young 1936; Izenman 1975 (reduced-rank regression). All of it in float64.
+Eckart and Young 1936; Izenman 1975 (reduced-rank regression). All of it in float64. `ideal_delta` and
+`best_bias_shift` are for scripts and tests: a change that attains a floor proves it.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lora_core.fields import quoted
 from lora_core.geometry import checked_matrix, checked_rank, numerical_rank, truncate
 
 # Inputs conditioned better than this go through QR, the rest through an SVD with a rank tolerance.
@@ -59,7 +61,7 @@ def knee(floors: np.ndarray, tolerance: float = TOLERANCE) -> int:
     between 0 and 1.
     """
     if not 0.0 <= tolerance <= 1.0:
-        raise ValueError(f"tolerance must be between 0 and 1, got {tolerance!r}")
+        raise ValueError(f"tolerance must be between 0 and 1, got {quoted(tolerance)}")
     return int(np.argmax(floors <= floors[-1] + tolerance * floors[0]))
 
 

@@ -166,7 +166,6 @@ def test_all_parts_have_the_runs_losses_and_no_part_the_bases(name):
     history = found.lora
     assert whole.loss == pytest.approx(history.loss[-1], rel=1e-10)
     assert whole.test_loss == pytest.approx(history.test_loss[-1], rel=1e-10)
-    assert whole.accuracy == (None if history.accuracy is None else history.accuracy[-1])
     assert whole.test_accuracy == (None if history.test_accuracy is None else history.test_accuracy[-1])
     assert whole.norm == pytest.approx(float(delta(found).norm()), rel=1e-10)
     moved = (found.problem.X @ delta(found)).square().mean().sqrt()

@@ -2,7 +2,7 @@
 
 It draws the same random numbers in the same order as ``lora_core.data`` and trains with the plain float64
 autograd loop. Nothing is imported from here, so the two are kept in step by ``tests/test_export.py``, which
-runs the scripts. They hold only what this experiment needs: no options, no branches, at most ``MOST_LINES``.
+runs the scripts. They hold only what this experiment needs: no options, no branches, at most 60 lines.
 """
 
 from itertools import pairwise
@@ -10,8 +10,6 @@ from itertools import pairwise
 from lora_core.adapters.peft_terms import LAYER, peft_terms
 from lora_core.experiment import Experiment, Init, Optimizer, ScalingRule, Task
 from lora_core.export.data_lines import data_lines
-
-MOST_LINES = 60
 
 PRINTED = 20
 """A script prints about so many lines of losses."""

@@ -1,8 +1,8 @@
 """Many adapters trained as one: a step of a whole stack of them costs a few wide products.
 
-All adapters of one experiment share G's triangle (see ``engine``). Ranks are padded with zero rows, which no
-gradient moves: dL/dA = X^T E B^T is zero where B's row is, and dL/dB = A^T X^T E where A's column is. How
-many are stacked is bounded by the memory they take.
+All adapters of one experiment share the sample's triangle S (see ``engine``). Ranks are padded with zero
+rows, which no gradient moves: dL/dA = X^T E B^T is zero where B's row is, and dL/dB = A^T X^T E where A's
+column is. How many are stacked is bounded by the memory they take.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -162,7 +162,7 @@ class Trainer:
         stack = BatchedAdapters(self.sample, starts, self.experiment.optimizer, torch.float32)
         losses = yield from self._train(stack)
         down, up = stack.down.double(), stack.up.double()
-        made = [(*start.read(w, v)[:2], start.scaling) for start, w, v in zip(starts, down, up, strict=True)]
+        made = [(*start.read(d, u)[:2], start.scaling) for start, d, u in zip(starts, down, up, strict=True)]
         return losses, _finite(losses, held_out_losses(self.held_out, down, up)), made
 
     def _train(self, stack: BatchedAdapters | BatchedFull) -> Generator[None, None, np.ndarray]:

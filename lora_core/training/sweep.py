@@ -2,8 +2,8 @@
 
 A sweep trains in float32: its curves agree with ``run`` to about 1e-3 at sensible rates; a chosen rank is
 trained again, in float64, as a run. Last losses are evaluated in float64, so that none falls below its floor
-by more than rounding. ``train_sweep`` yields partial results about every ``TURN`` seconds, also within a
-stack; how often they are taken changes no bit of the result.
+by more than rounding. ``train_sweep`` yields partial results about every ``PARTIAL_EVERY`` seconds, also
+within a stack; how often they are taken changes no bit of the result.
 """
 
 import time
@@ -17,7 +17,7 @@ from lora_core.data import make_problem
 from lora_core.experiment import LIMITS, Experiment
 from lora_core.training.batched import Adapter, Trainer, blocks
 
-TURN = 0.03
+PARTIAL_EVERY = 0.03
 """Seconds between two partial results of a sweep; one update if that takes longer."""
 
 _Found = TypeVar("_Found")
@@ -91,7 +91,7 @@ def train_sweep(
 ) -> Iterator[Sweep]:
     """The same sweep as it grows, entries not yet trained NaN. The last one is ``sweep``'s.
 
-    Yields after each stack of adapters and, within one, about every ``TURN`` seconds.
+    Yields after each stack of adapters and, within one, about every ``PARTIAL_EVERY`` seconds.
     """
     all_ranks = _values("rank", range(1, experiment.full_rank + 1) if ranks is None else ranks)
     rates = _values("learning_rate", [experiment.learning_rate] if learning_rates is None else learning_rates)
@@ -149,7 +149,7 @@ class _Record:
         each = _work(experiment) + sum(_work(experiment, rank) for rank in ranks)
         self.work = each * len(rates) * len(seeds) * (experiment.epochs + 1)
         self.worked = 0.0
-        self.due = time.monotonic() + TURN
+        self.due = time.monotonic() + PARTIAL_EVERY
 
     def add(
         self, s: int, block: list[tuple[int, int]], losses: np.ndarray, tests: np.ndarray, made: list[Adapter]
@@ -173,7 +173,7 @@ class _Record:
         """Yield a partial result if one is due."""
         if time.monotonic() >= self.due:
             yield self.seen()
-            self.due = time.monotonic() + TURN
+            self.due = time.monotonic() + PARTIAL_EVERY
 
     def paced(self, steps: Generator[None, None, _Found], work: float) -> Generator[Sweep, None, _Found]:
         """Exhaust ``steps``, each of so much ``work``, yielding partial results; returns their result."""

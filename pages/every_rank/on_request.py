@@ -1,4 +1,4 @@
-"""What takes several sweeps and is computed when it is asked for: the band of seeds, the map of rates."""
+"""Charts that take several sweeps, computed on request: the band of seeds, the map of rates."""
 
 import streamlit as st
 
@@ -17,9 +17,8 @@ _LEAVE = "leave for the playground"
 def leave_for_cell() -> None:
     """After a click on the map: on to the playground, which finds the cell's fields in its controls."""
     if st.session_state.pop(_LEAVE, False):
-        st.switch_page(
-            "app.py", query_params={}
-        )  # {}: without it, what is bound to the link may not be cleared
+        # Without {} Streamlit refuses to clear parameters that are bound to a widget (seen in 1.67.0).
+        st.switch_page("app.py", query_params={})
 
 
 def draw_seeds(experiment: Experiment, tolerance: float) -> None:

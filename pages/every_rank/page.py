@@ -30,7 +30,7 @@ HEIGHT = 330
 
 
 class Drawn(NamedTuple):
-    """What of the page no rank changes; the charts as they are sent."""
+    """The parts of the page that no rank changes; charts as they are sent."""
 
     info: RanksInfo
     cut: Floats

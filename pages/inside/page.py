@@ -1,7 +1,7 @@
 """The page inside the layer: its sections, and the number of updates that they all look at.
 
-That number, see ``epoch``, is also in the link. A run that takes long is opened while it is trained: the maps
-follow what is done so far, the other sections come at the end.
+That number, see ``ui/chosen_epoch``, is also in the link. A run that takes long is opened while it is
+trained: the maps follow what is done so far, the other sections come at the end.
 """
 
 import time
@@ -31,10 +31,10 @@ LATEST = 2.0
 """Seconds after which the other sections follow even if the browser has not said that it painted the maps."""
 SHARE = 0.25
 """Of the time of a run that grows, what its maps may take."""
-MACHINE, _OPENED, _GROWN = "time machine", "time machine opened", "matrices of a run that grows"
+MACHINE, _OPENED, _PARTIAL = "time machine", "time machine opened", "matrices of a run that grows"
 
 
-class Grown(NamedTuple):
+class PartialMaps(NamedTuple):
     """A run as far as it was when its maps were made, the maps, and when they may follow it again."""
 
     run: Run
@@ -62,11 +62,11 @@ def _draw(experiment: Experiment) -> None:
     if run is None:
         with news:
             growing = _grow(experiment)
-        grown = _grown_maps(growing)
-        _draw_machine(grown.run, grown.info)
+        maps = _partial_maps(growing)
+        _draw_machine(maps.run, maps.info)
         return
     info = _matrices(experiment, run)
-    st.session_state.pop(_GROWN, None)
+    st.session_state.pop(_PARTIAL, None)
     _keep_link(info)
     fresh = MACHINE not in st.session_state
     at = _draw_machine(run, info)
@@ -104,22 +104,22 @@ def _grow(experiment: Experiment) -> Run:
     return run
 
 
-def _grown_maps(run: Run) -> Grown:
+def _partial_maps(run: Run) -> PartialMaps:
     """The maps of a run that grows, a little behind it where they take long to make."""
-    grown: Grown | None = st.session_state.get(_GROWN)
+    maps: PartialMaps | None = st.session_state.get(_PARTIAL)
     start = time.monotonic()
-    if grown is None or grown.run.experiment != run.experiment or start > grown.again:
+    if maps is None or maps.run.experiment != run.experiment or start > maps.again:
         info = matrices_info(run)
         seconds = time.monotonic() - start
-        grown = st.session_state[_GROWN] = Grown(run, info, time.monotonic() + seconds / SHARE)
-    return grown
+        maps = st.session_state[_PARTIAL] = PartialMaps(run, info, time.monotonic() + seconds / SHARE)
+    return maps
 
 
 def _draw_machine(run: Run, info: MatricesInfo) -> int:
     """The time machine; returns the number of updates that the rest of the page looks at."""
     at = nearest(info.updates, chosen_epoch())
     opened = st.session_state.get(_OPENED)
-    # The message says where to open, so it may change only with the run, or when the component is new.
+    # The message says where to open, so it changes only with the run, or when the component is new.
     if MACHINE not in st.session_state or opened is None or opened[0] != run.fingerprint:
         opened = st.session_state[_OPENED] = (run.fingerprint, at)
     st.subheader("The matrices after any number of updates", anchor=False)

@@ -2,7 +2,7 @@
 
 All sessions share the cores, so a heavy computation acquires a slot. A full queue, or a wait that exceeds its
 limit, raises ``BusyError``; the page then shows a notice and asks again by itself. The limits are set in the
-server's environment: lower for a public demo than for a single room.
+server's environment; a public demo wants lower ones than one audience.
 """
 
 import heapq
@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from lora_core.fields import quoted
+
 PATIENCE = 3.0
 """Seconds that a page waits for a slot before it shows the notice: with many sessions, drawing the notice and
 asking again costs more than waiting."""
@@ -26,14 +28,14 @@ _LOOK = 0.2
 """Seconds between two checks whether Streamlit wants the waiting script to end."""
 
 
-def setting(name: str, default: int, least: int = 1) -> int:
+def setting(name: str, default: int) -> int:
     """A whole number from the environment variable ``LORA_<name>``.
 
-    :raises ValueError: the text is no whole number, or less than ``least``.
+    :raises ValueError: the text is no whole number, or 0.
     """
     text = os.environ.get(f"LORA_{name}", str(default))
-    if not (text.isascii() and text.isdigit() and int(text) >= least):
-        raise ValueError(f"LORA_{name} is {text[:40]!r}: it must be a whole number from {least:,}.")
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise ValueError(f"LORA_{name} is {quoted(text)}: it must be a whole number from 1.")
     return int(text)
 
 
@@ -117,7 +119,7 @@ def wait(attempt: Callable[[float], bool], patience: float, queue: ComputeQueue)
     """
     end = time.monotonic() + patience
     while not attempt(min(_LOOK, max(0.0, end - time.monotonic()))):
-        _ = "slot" in st.session_state  # any access to the session lets Streamlit raise its RerunException
+        _ = "slot" in st.session_state  # Streamlit ends a script only where it is called, as here (1.67.0)
         if time.monotonic() >= end:
             raise BusyError(len(queue))
 

@@ -21,7 +21,7 @@ from pages.runtime.runs import RUNS, advance_run, finished_run, warm_up
 from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
 from pages.stage.acts import perform, remember_guess
 from pages.stage.keys import stage_keys
-from pages.stage.setup import draw_talk, facts_of, prefetch
+from pages.stage.setup import draw_talk, numbers_of, prefetch
 from pages.stage.state import Stage, current, guess_key, middle, settle, write_link
 from pages.ui.link import name_of
 from pages.ui.text import plain
@@ -37,7 +37,7 @@ def show(experiment: Experiment) -> None:
     preload()
     warm_up()
     scene = stage.scene
-    facts = facts_of(scene)
+    facts = numbers_of(scene)
     with st.container(key="stage_question"):
         place = f"{stage.place + 1}/{len(stage.talk.scenes)}"
         st.markdown(f"## :gray[{place}] {plain(facts.filled(scene.question))}")

@@ -21,7 +21,7 @@ from pages.ui.text import harmless, plain
 _UPLOAD, _HIDDEN = "talk file", "stage hidden"
 
 
-def facts_of(scene: Scene) -> SceneNumbers:
+def numbers_of(scene: Scene) -> SceneNumbers:
     """The scene's numbers, trained now if needed.
 
     When the server is busy the script ends here: it shows a notice and reruns by itself.
@@ -51,8 +51,8 @@ def checked_talk(text: str) -> Talk:
 def prefetch(stage: Stage) -> None:
     """Train the other scenes, the next ones first, so that a change of scene costs only its drawing.
 
-    Each ``pause.empty()`` lets Streamlit end the script for a newer rerun, so a key press waits for one scene
-    at most.
+    At each ``pause.empty()`` Streamlit may end the script for a newer rerun (it looks for one only where a
+    script calls it, in 1.67.0), so a key press waits for one scene at most.
     """
     scenes, place = stage.talk.scenes, stage.place
     pause = st.empty()

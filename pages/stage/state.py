@@ -90,7 +90,7 @@ def arrive(title: str) -> None:
     link is only written, since the browser may still send the one of the scene before.
     """
     stage, link = current(), st.query_params.get("scene", "")
-    _take_guess_by_hand(stage)
+    _take_guess_from_widget(stage)
     bare = not any(name in st.query_params for name in CONTROLS)
     if arriving(title):
         found = _take_link(stage, link)
@@ -146,7 +146,7 @@ def middle(guess: Guess) -> float:
     return guess.options[len(guess.options) // 2]
 
 
-def _take_guess_by_hand(stage: Stage) -> None:
+def _take_guess_from_widget(stage: Stage) -> None:
     """Take the guess from its widget, unless a key was pressed: the widget's value is older than the key."""
     moved, stage.moved = stage.moved, False
     if not moved or stage.keyed:

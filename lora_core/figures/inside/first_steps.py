@@ -40,7 +40,7 @@ def start_info(experiment: Experiment, problem: Problem) -> StartInfo:
     start = start_of(experiment, problem)
     R = problem.residual()
     stack = BatchedAdapters(
-        _whole(problem.X, R, experiment.train_bias), [start], experiment.optimizer, torch.float64
+        _unreduced(problem.X, R, experiment.train_bias), [start], experiment.optimizer, torch.float64
     )
     norms: dict[str, list[list[float]]] = {"A": [], "B": []}
     for update in range(min(STEPS, experiment.epochs) + 1):
@@ -57,7 +57,7 @@ def start_info(experiment: Experiment, problem: Problem) -> StartInfo:
     )
 
 
-def _whole(X: Tensor, R: Tensor, train_bias: bool) -> ReducedSample:
+def _unreduced(X: Tensor, R: Tensor, train_bias: bool) -> ReducedSample:
     """A sample as it is: for a few updates, reducing it first costs more than it saves."""
     if train_bias:
         X = torch.cat([X, X.new_ones(len(X), 1)], dim=1)

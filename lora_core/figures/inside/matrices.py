@@ -129,9 +129,9 @@ def nearest(updates: Sequence[int], wanted: int | None) -> int:
     return updates[-1] if wanted is None else min(updates, key=lambda update: abs(update - wanted))
 
 
-def block_size(size: int, most: int = MOST_CELLS) -> int:
-    """Entries in a row that share a cell, so that at most ``most`` cells are drawn."""
-    return -(-size // most)
+def block_size(size: int) -> int:
+    """Entries in a row that share a cell, so that at most ``MOST_CELLS`` cells are drawn."""
+    return -(-size // MOST_CELLS)
 
 
 def block_mean(matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:

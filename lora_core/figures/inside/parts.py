@@ -84,12 +84,11 @@ def svd_parts(A: Tensor, B: Tensor, scaling: float) -> Parts:
 
 @dataclass(frozen=True, eq=False)
 class Effect:
-    """What a change of weights does: losses, accuracies (digits, else None), its norm, and ``moved``, the
-    root mean square of how far it moves an output, over the training sample."""
+    """What a change of weights does: losses, held-out accuracy (digits, else None), its norm, and ``moved``,
+    the root mean square of how far it moves an output, over the training sample."""
 
     loss: float
     test_loss: float
-    accuracy: float | None
     test_accuracy: float | None
     norm: float
     moved: float
@@ -128,10 +127,10 @@ def effect(
 ) -> Effect:
     """The base with the parts behind these switches, and ``bias`` (out) added to its own."""
     left, right = parts.factors(on)
-    loss, accuracy, moved = samples[0].losses(left, right, bias)
+    loss, _, moved = samples[0].losses(left, right, bias)
     test_loss, test_accuracy, _ = samples[1].losses(left, right, bias)
     norm = float(product_spectrum(left, right).norm()) if left.shape[1] else 0.0
-    return Effect(loss, test_loss, accuracy, test_accuracy, norm, moved)
+    return Effect(loss, test_loss, test_accuracy, norm, moved)
 
 
 def is_right(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -153,11 +152,11 @@ class OutputsInfo:
 
 @torch.no_grad()
 def outputs_info(
-    problem: Problem, index: int, whole: Tensor, kept: Tensor, bias: Tensor | None
+    problem: Problem, index: int, change: Tensor, kept: Tensor, bias: Tensor | None
 ) -> OutputsInfo:
-    """Outputs of held-out input ``index`` with the ``kept`` part of the ``whole`` change (in, out)."""
+    """Outputs of held-out input ``index`` with the ``kept`` part of a ``change`` (in, out)."""
     x, target = problem.X_test[index], problem.Y_test[index]
-    base, moved = problem.base(x), x @ whole
+    base, moved = problem.base(x), x @ change
     tuned = base + x @ kept + (0 if bias is None else bias)
     place = torch.sort(torch.argsort(moved.abs(), descending=True, stable=True)[:MOST_OUTPUTS]).values
     chosen = [each[place].numpy() for each in (base, tuned, target)]

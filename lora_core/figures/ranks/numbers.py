@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from lora_core.accounting import full_cost, lora_cost
 from lora_core.data import Problem
 from lora_core.experiment import Experiment
+from lora_core.findings.verdict import LEFT
 from lora_core.formatting import loss_text, percent_text, times_text
 from lora_core.theory import floor_at, knee
 from lora_core.training.sweep import Sweep
 
 Floats = NDArray[np.float64]
-
-NOT_THERE = 0.05
-"""The optimizer left more than this share of what the rank could have gained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +97,7 @@ def rank_words(info: RanksInfo, place: int, tolerance: float) -> str:
     at, least = loss_text(final), loss_text(floor)
     if not np.isfinite(final):
         return f"Rank {rank} diverged: the learning rate is too high for it."
-    if final - floor > NOT_THERE * max(info.losses[place, 0] - floor, 0.0):
+    if final - floor > LEFT * max(info.losses[place, 0] - floor, 0.0):
         where = f"Rank {rank} ends at {at} and could reach {least}"
         return f"{where}: the optimizer is in the way, not the rank."
     if rank < enough:
