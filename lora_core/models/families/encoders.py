@@ -8,15 +8,7 @@ transform and the embedding turned round, with a bias of its own. Read off the c
 
 from dataclasses import replace
 
-from lora_core.models.config import (
-    HIDDEN_WIDTH,
-    LAYERS,
-    POSITIONS,
-    TYPES,
-    VOCABULARY,
-    WIDTH,
-    Fields,
-)
+from lora_core.models.config import HIDDEN_WIDTH, LAYERS, POSITIONS, TYPES, VOCABULARY, WIDTH, Fields
 from lora_core.models.families.heads import Head, top
 from lora_core.models.parts import Family, Kind, Part, embedding, linear, norm
 
@@ -125,11 +117,8 @@ def distilbert(fields: Fields, head: Head) -> list[Part]:
             norm("vocab_layer_norm", hidden, bias=True),
             replace(linear("vocab_projector", hidden, vocabulary, 1, H, bias=True), tied=tied),
         ]
-    positions = fields.integer("max_position_embeddings", POSITIONS)
     return [
-        embedding(f"{root}embeddings.word_embeddings", vocabulary, hidden),
-        embedding(f"{root}embeddings.position_embeddings", positions, hidden),
-        norm(f"{root}embeddings.LayerNorm", hidden, bias=True),
+        *bert_embeddings(fields.with_("type_vocab_size", 0), f"{root}embeddings.", hidden),
         *(
             linear(f"{layer}attention.{name}", hidden, hidden, layers, A, bias=True, role=role)
             for name, role in roles.items()
@@ -155,14 +144,12 @@ def deberta_v2(fields: Fields, head: Head) -> list[Part]:
         raise ValueError("share_att_key: false, expected true where relative_attention is true")
     absolute = fields.flag("position_biased_input", True)
     tied = fields.flag("tie_word_embeddings", True)
-    pooler = (
-        [linear("pooler.dense", hidden, hidden, 1, REST, bias=True)] if head is Head.CLASSIFICATION else []
-    )
+    pooled = head is Head.CLASSIFICATION
     return [
         *bert_embeddings(fields, f"{root}embeddings.", hidden, positions=absolute, types=0),
         *bert_layers(fields, f"{root}encoder.layer.*.", DEBERTA_NAMES),
         *_deberta_encoder(fields, f"{root}encoder.", hidden),
-        *pooler,
+        *([linear("pooler.dense", hidden, hidden, 1, REST, bias=True)] if pooled else []),
         *(_predictions(fields, "cls.predictions.", hidden, tied) if head is Head.LM else []),
         *top(fields, head, hidden, sequence="classifier", tokens="classifier", sequence_bias=True),
     ]
