@@ -1,8 +1,4 @@
-"""Counts and work against PEFT, against torch's own counter of operations, and against published numbers."""
-
-import warnings
-from collections.abc import Callable
-from typing import Literal
+"""Counts and work against torch's own counter of operations and published numbers; PEFT: test_layer.py."""
 
 import pytest
 import torch
@@ -10,32 +6,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
-
-Bias = Literal["none", "lora_only"]
-
-
-@pytest.fixture(scope="module")
-def peft_counts() -> Callable[[int, int, int, Bias], tuple[int, int]]:
-    """A function (in, out, rank, bias) -> what PEFT counts as (trainable, total)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from peft import LoraConfig, get_peft_model
-
-    def count(in_features: int, out_features: int, rank: int, bias: Bias) -> tuple[int, int]:
-        config = LoraConfig(r=rank, target_modules=["0"], bias=bias)
-        model = get_peft_model(nn.Sequential(nn.Linear(in_features, out_features)), config)
-        return model.get_nb_trainable_parameters()
-
-    return count
-
-
-@pytest.mark.parametrize("bias", ["none", "lora_only"])
-@pytest.mark.parametrize("shape", [(64, 10, 4), (64, 10, 32), (2, 2, 1), (16, 48, 7)])
-def test_counts_are_those_of_peft(
-    peft_counts: Callable[[int, int, int, Bias], tuple[int, int]], shape: tuple[int, int, int], bias: Bias
-) -> None:
-    cost = lora_cost(*shape, train_bias=bias == "lora_only")
-    assert (cost.trainable, cost.total) == peft_counts(*shape, bias)
 
 
 def test_rank_above_the_smaller_dimension_is_counted_as_stored() -> None:
