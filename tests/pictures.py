@@ -1,15 +1,14 @@
 """Make the README's pictures from the app as it is: ``python -m tests.pictures``."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
+
+from tests.kit.servers import free_port, healthy
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "pictures"
@@ -23,27 +22,23 @@ PICTURES = {
 
 
 def main() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", address.partition(":")[2]]
+    port = str(free_port())
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", port]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
-        wait_for(f"http://{address}/_stcore/health")
-        take_all(f"http://{address}")
+        wait_for(address)
+        take_all(address)
     finally:
         server.terminate()
         server.wait()
 
 
-def wait_for(url: str) -> None:
+def wait_for(address: str) -> None:
     for _ in range(300):
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-        else:
+        if healthy(address):
             return
+        time.sleep(0.1)
     raise SystemExit("the server did not start within 30 s")
 
 

@@ -7,12 +7,9 @@ there, which fails its test on any error in the console and on any request that 
 
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +24,8 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+
+from tests.kit.servers import free_port, healthy
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -221,22 +220,18 @@ def _tabs(contexts: Callable[..., BrowserContext]) -> Iterator[Open]:
 
 def _start(script: str, options: tuple[str, ...]) -> tuple[subprocess.Popen[bytes], str]:
     """Start `streamlit run script` from the project's root on a free port and wait until it is healthy."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port)]
     command += ["--server.address", "127.0.0.1", "--server.headless", "true", *options]
     base = next((options[i + 1] for i, name in enumerate(options) if name == "--server.baseUrlPath"), "")
     url = f"http://127.0.0.1:{port}/{base}".rstrip("/")
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(300):
-        try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
-                return process, url
-        except (urllib.error.URLError, OSError):
-            if process.poll() is not None:
-                pytest.fail(f"streamlit run {script} ended with code {process.returncode}")
-            time.sleep(0.1)
+        if healthy(url):
+            return process, url
+        if process.poll() is not None:
+            pytest.fail(f"streamlit run {script} ended with code {process.returncode}")
+        time.sleep(0.1)
     process.kill()
     process.wait()
     pytest.fail(f"streamlit run {script} did not become healthy within 30 s")

@@ -7,10 +7,9 @@ the app does not need itself.
 import asyncio
 import sys
 import time
-import urllib.error
-import urllib.request
 
 from lora_core import Experiment, run
+from tests.kit.servers import healthy
 from tests.load.visitor import Visitor
 
 
@@ -31,14 +30,6 @@ async def first_page(address: str, seconds: float = 120) -> str:
         if visitor.errors:
             raise RuntimeError(f"the page failed: {visitor.errors}")
         return visitor.run
-
-
-def healthy(address: str) -> bool:
-    try:
-        urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).close()
-    except (urllib.error.URLError, OSError):
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -3,16 +3,15 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.kit.servers import free_port, healthy
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +33,7 @@ class Server:
     """``with Server() as server``: the app at ``server.address``, in a process of its own."""
 
     def __init__(self, port: int = 0, **environment: str) -> None:
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._environment = os.environ | environment
 
@@ -101,17 +100,9 @@ class Server:
 
     def _wait(self) -> None:
         for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=1).close()
+            if healthy(self.address):
                 return
-            except (urllib.error.URLError, OSError):
-                if self._process.poll() is not None:
-                    raise RuntimeError(f"the server ended:\n{self.log()}") from None
-                time.sleep(0.1)
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the server ended:\n{self.log()}")
+            time.sleep(0.1)
         raise TimeoutError("the server was not healthy within 60 s")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
