@@ -79,6 +79,9 @@ def read_header(source: Source) -> Header:
     metadata = content.pop("__metadata__", {})
     if not (isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())):
         raise ValueError(f"{name}: the header's __metadata__ must map names to texts.")
+    texts = [*content, *metadata, *metadata.values()]
+    if strange := next((text for text in texts if not _is_unicode(text)), None):
+        raise ValueError(f"{name}: {named(strange)} is no Unicode: half of a letter stands alone in it.")
     first = _LENGTH + length
     entries = {key: _entry(name, key, value, first, size) for key, value in content.items()}
     _check_layout(name, entries, first, size)
@@ -108,6 +111,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         raise _TwiceError(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
     return found
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be written at all: JSON's escapes also give halves of a letter, which cannot."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _is_count(value: object) -> bool:
