@@ -1,13 +1,15 @@
 """Each corner of the verdict, from a run that is in it, with the numbers of that run in its sentence."""
 
+import re
 from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from lora_core import Experiment, run, train
+from lora_core import Experiment, make_problem, run, sweep, train
 from lora_core.findings.next_steps import next_steps
-from lora_core.findings.verdict import verdict
+from lora_core.findings.outcome import outcomes_of_sweep
+from lora_core.findings.verdict import verdict, verdict_on
 from lora_core.formatting import loss_text
 from tests.kit.runs import CORNERS, trained
 
@@ -29,6 +31,39 @@ def test_the_sentence_carries_the_numbers_of_the_run(kind: str) -> None:
         "no knee": (found.floors[4] - found.floors[-1], found.floors[4] - found.floors[5]),
     }[kind]
     assert all(loss_text(number) in said for number in numbers), said
+
+
+LINES = 95, 150
+"""Characters of the two lines on a wide screen."""
+
+
+@pytest.mark.parametrize("kind", CORNERS)
+def test_a_sweep_says_of_every_rank_what_its_run_says(kind: str) -> None:
+    ranks = (1, 3, 4, 8, 16, 48)
+    found = sweep(replace(CORNERS[kind], rank=1), ranks=ranks)
+    for rank, outcome in zip(ranks, outcomes_of_sweep(found, make_problem(found.experiment)), strict=True):
+        exact, swept = verdict(run(replace(CORNERS[kind], rank=rank))), verdict_on(outcome)
+        assert (swept.kind, swept.title) == (exact.kind, exact.title)
+        assert words_of(swept.detail) == words_of(exact.detail)
+        for one, other in zip(numbers_of(swept.detail), numbers_of(exact.detail), strict=True):
+            assert one == pytest.approx(other, rel=6e-3)  # trained in 32-bit numbers, shown with three digits
+
+
+def words_of(text: str) -> str:
+    return re.sub(r"[0-9][0-9.,e-]*", "#", text)
+
+
+def numbers_of(text: str) -> list[float]:
+    return [float(each.replace(",", "").rstrip(".")) for each in re.findall(r"[0-9][0-9.,e-]*", text)]
+
+
+@pytest.mark.parametrize("kind", CORNERS)
+def test_the_message_is_one_short_line_and_its_numbers_another(kind: str) -> None:
+    said = verdict(run(CORNERS[kind]))
+    assert len(said.title) <= LINES[0]
+    assert len(said.detail) <= LINES[1]
+    assert said.title.endswith(".")
+    assert said.detail.endswith(".")
 
 
 def test_divergence_overrules_the_rank_and_names_its_update() -> None:
@@ -85,9 +120,9 @@ def test_a_next_step_stays_within_the_limits() -> None:
 
 @pytest.mark.parametrize(("epochs", "words"), [(1, "1 update ends at"), (5, "5 updates end at")])
 def test_few_updates_are_too_few_and_one_of_them_ends_where_several_end(epochs: int, words: str) -> None:
-    kind, sentence = verdict(run(Experiment(epochs=epochs)))
-    assert kind == "too few"
-    assert words in sentence
+    said = verdict(run(Experiment(epochs=epochs)))
+    assert said.kind == "too few"
+    assert words in said.detail
 
 
 @pytest.mark.parametrize(("epochs", "rate"), [(3, 0.5), (3, 1.0), (10, 1.0)])
