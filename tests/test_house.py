@@ -17,7 +17,7 @@ FLOORS = (
     "lora_core.training",
     ("lora_core.data", "lora_core.layer", "lora_core.theory", "lora_core.geometry", "lora_core.accounting",
      "lora_core.formatting", "lora_core.reproducible"),
-    ("lora_core.presets", "lora_core.experiment", "lora_core.fields"),
+    ("lora_core.presets", "lora_core.choices", "lora_core.experiment", "lora_core.fields"),
 )  # fmt: skip
 """From the top to the ground, under the pages' own: a floor imports from itself and from those below."""
 

@@ -26,6 +26,10 @@ INK_ON_DARK: Final = "#FAFAFA"
 BLACK: Final = "#000000"
 WHITE: Final = "#FFFFFF"
 CLEAR: Final = "rgba(0,0,0,0)"
+FULL_TEXT: Final = "#B34E00"
+"""Full fine-tuning's name, which as text needs a contrast of 4.5:1."""
+ON_LORA: Final = "#FEFEFE"
+"""Text on LoRA's colour."""
 FAINT: Final = "rgba(128,128,128,0.12)"
 """The lower end of a scale: a cell that holds nothing is still seen, in both themes."""
 GAP: Final = "rgba(0,114,178,0.18)"
@@ -39,6 +43,8 @@ DARK: Final[dict[str, str]] = {
     PINS[0]: "#7BE3A0",
     PINS[1]: "#E3B5F5",
     PINS[2]: "#FFF2A8",
+    FULL_TEXT: "#F2854A",
+    ON_LORA: "#0E1117",
     INK: INK_ON_DARK,
 }
 """Colour -> the same meaning on a dark page."""

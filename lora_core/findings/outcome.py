@@ -70,17 +70,16 @@ class Outcome:
 
 def outcome_of_run(run: Run) -> Outcome:
     """The outcome of a run, complete or still growing."""
-    endings = []
-    for curves in (run.lora, run.full):
-        accuracy = curves.test_accuracy
-        endings.append(
-            Ending(
-                curves.loss, float(curves.test_loss[-1]), float(curves.test_loss.min()),
-                None if accuracy is None else (float(accuracy[0]), float(accuracy[-1])), curves.diverged_at,
-            )
-        )  # fmt: skip
-    floors = run.floors if run.complete or run.problem.floors_known else None
-    return Outcome(run.experiment, *endings, floors, run.dead, run.complete)
+    lora, full = (
+        Ending(
+            curves.loss, float(curves.test_loss[-1]), float(curves.test_loss.min()),
+            None if curves.test_accuracy is None
+            else (float(curves.test_accuracy[0]), float(curves.test_accuracy[-1])),
+            curves.diverged_at,
+        ) for curves in (run.lora, run.full)
+    )  # fmt: skip
+    floors = run.floors if run.complete else run.known_floors
+    return Outcome(run.experiment, lora, full, floors, run.dead, run.complete)
 
 
 def outcomes_of_sweep(sweep: Sweep, problem: Problem) -> list[Outcome]:
@@ -108,12 +107,13 @@ def _accuracies(sweep: Sweep, problem: Problem) -> list[tuple[float, float] | No
 
     A sweep keeps no trained bias: with one the share after training is not known here.
     """
-    if problem.labels_test is None or problem.train_bias:
+    labels = problem.labels_test
+    if labels is None or problem.train_bias:
         return [None] * len(sweep.ranks)
     base = problem.base(problem.X_test)
 
     def right(outputs: torch.Tensor) -> float:
-        return float((outputs.argmax(1) == problem.labels_test).double().mean())
+        return float(outputs.argmax(1).eq(labels).double().mean())
 
     before = right(base)
     adapters = (sweep.adapters[rank] for rank in sweep.ranks)

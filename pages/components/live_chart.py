@@ -31,6 +31,7 @@ def live_chart(
     height: int = 420,
     log: bool = True,
     zoom: str = "",
+    rank: int | None = None,
     alt: str | None = None,
     on_epoch: Callable[[int], None] | None = None,
     places: Sequence[int] | None = None,
@@ -42,10 +43,11 @@ def live_chart(
     (then with an `alt` text). `run_id` names the run shown and `epochs` the updates of the complete run;
     `streaming` is (updates done, updates in all) while it is being trained. `height` is the whole
     component's, in CSS pixels. `log` is the axis at first sight. A zoom is kept for as long as `zoom` stays
-    the same string. `on_epoch` is called with the number of updates at which a hand let
-    go of the scrub bar or a playback came to rest, which costs a rerun each time. A run that is looked at
-    every few updates gives in `places` the number of updates of each point, and `column` is the read-out's
-    word for its curves.
+    the same string. With the `rank` of the run the chart follows a rank that a hand holds on the page, and
+    labels floors by their values alone, in a place of constant width. `on_epoch` is called with the number of
+    updates at which a hand let go of the scrub bar or a playback came to rest, which costs a rerun each time.
+    A run that is looked at every few updates gives in `places` the number of updates of each point, and
+    `column` is the read-out's word for its curves.
     """
     if isinstance(figure, LossInfo):
         alt = alt_text(figure) if alt is None else alt
@@ -60,6 +62,7 @@ def live_chart(
         "log": log,
         "zoom": zoom,
         "alt": alt,
+        "rank": rank,
         "report": on_epoch is not None,
         "places": None if places is None else list(places),
         "column": column,

@@ -63,18 +63,17 @@ def draw_pins(experiment: Experiment) -> None:
         reason = f"{MOST_PINS} runs are pinned: unpin one first."
     elif experiment in kept:
         reason = "This run is pinned already."
-    with st.container(horizontal=True):
+    st.button(
+        "Pin this run", icon=":material/keep:", help=reason or "Keep this curve to compare with.",
+        disabled=reason is not None, on_click=_change, args=([*kept, experiment],),
+    )  # fmt: skip
+    for index, pin in enumerate(kept):
         st.button(
-            "Pin this run", icon=":material/keep:", help=reason or "Keep this curve to compare with.",
-            disabled=reason is not None, on_click=_change, args=([*kept, experiment],),
+            f"Unpin {name_of(pin, experiment)}", key=f"unpin {index}", icon=":material/keep_off:",
+            on_click=_change, args=([each for each in kept if each != pin],),
         )  # fmt: skip
-        for index, pin in enumerate(kept):
-            st.button(
-                f"Unpin {name_of(pin, experiment)}", key=f"unpin {index}", icon=":material/keep_off:",
-                on_click=_change, args=([each for each in kept if each != pin],),
-            )  # fmt: skip
-        if len(kept) > 1:
-            st.button("Clear pins", icon=":material/clear_all:", on_click=_change, args=([],))
+    if len(kept) > 1:
+        st.button("Clear pins", icon=":material/clear_all:", on_click=_change, args=([],))
 
 
 @run_to_completion

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from lora_core.choices import rank_choices
 from lora_core.data import Problem, make_problem
 from lora_core.experiment import DATA_FIELDS, Experiment
 from lora_core.training.sweep import Sweep, train_sweep
@@ -41,6 +42,12 @@ def ranks_plan(experiment: Experiment) -> Plan:
     ranks = tuple(range(1, full + 1)) if full <= ALL_RANKS else tuple(r for r in SOME_RANKS if r <= full)
     rate, seed = (experiment.learning_rate,), (experiment.seed,)
     return Plan(replace(experiment, rank=1), ranks, rate, seed)
+
+
+def slider_plan(experiment: Experiment) -> Plan:
+    """The ranks that a slider offers for the layer: a fraction of all ranks, and what a hand can choose."""
+    rate, seed = (experiment.learning_rate,), (experiment.seed,)
+    return Plan(replace(experiment, rank=1), rank_choices(experiment.full_rank), rate, seed)
 
 
 def seeds_plan(experiment: Experiment) -> Plan:

@@ -53,7 +53,8 @@ def begin(title: str) -> Experiment:
         st.session_state[_PAGE], st.session_state[_WORDS] = title, words
         with links:
             _draw_links(words)
-        draw_scenes()
+        if title != "Playground":  # which has room for them beside the picture
+            draw_scenes()
         _draw_tools(lambda: set_fields(DEFAULT), link_to(experiment, pins=st.query_params.get("pins", "")))
         one_entry_a_page()
     _draw_complaints(st.session_state.pop(_COMPLAINTS, []))

@@ -117,12 +117,10 @@ def loss_info(
 
 
 def _floors(floors: Series | None, rank: int) -> tuple[Floor, ...]:
-    """The floors to show, one where both lie together; a rank above the last reaches what the last does."""
+    """The floors to show; a rank above the last reaches what the last does."""
     if floors is None:
         return ()
     own, least = float(floors[min(rank, len(floors) - 1)]), float(floors[-1])
-    if own <= least * (1 + 1e-9):
-        return (Floor("lora", f"floor, rank {rank} and full", own),)
     return Floor("lora", f"floor, rank {rank}", own), Floor("full", "floor, full", least)
 
 

@@ -118,6 +118,18 @@ def trained_axis_info(sweep: Sweep, problem: Problem) -> SharedAxisInfo:
     )
 
 
+def axis_alt(info: SharedAxisInfo) -> str:
+    """The upper panel in words."""
+    words = f"Error at the end of training, by rank. Full fine-tuning ends at {loss_text(info.full_final)}."
+    if info.floors is not None:
+        words += f" The floor is {loss_text(info.floors[0])} at rank {info.ranks[0]} and "
+        words += f"{loss_text(info.floors[-1])} at rank {info.ranks[-1]}."
+    if info.final is not None:
+        words += f" Rank {info.ranks[0]} ends at {loss_text(info.final[0])}, rank {info.ranks[-1]} at "
+        words += f"{loss_text(info.final[-1])}."
+    return words
+
+
 def loss_span(info: SharedAxisInfo) -> tuple[float, float]:
     """Least and greatest error of the upper panel's log axis; what lies lower is drawn at its foot."""
     ends = [info.base, info.full_final, *([] if info.final is None else info.final)]

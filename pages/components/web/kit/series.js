@@ -64,11 +64,20 @@ export function available(figure) {
 /**
  * Four significant digits, the same characters as `format_loss` in lora_core/figures/loss/numbers.py.
  * @param {number} value  finite
+ * @param {number} [digits]
  */
-export function formatLoss(value) {
+export function formatLoss(value, digits = 4) {
   if (value === 0) return "0";
-  const [mantissa, exponent] = value.toExponential(3).split("e");
+  const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
   const power = Number(exponent);
-  if (power >= -4 && power <= 5) return value.toFixed(Math.max(0, 3 - power));
+  if (power >= -4 && power <= 5) return value.toFixed(Math.max(0, digits - 1 - power));
   return `${mantissa}e${power}`;
+}
+
+/**
+ * A number on an axis: at most three digits, and no power of ten while it can be read without.
+ * @param {number} value
+ */
+export function formatShort(value) {
+  return value !== 0 && Math.abs(value) < 1e-4 ? value.toExponential(0) : String(Number(value.toPrecision(3)));
 }

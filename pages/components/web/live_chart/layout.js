@@ -24,8 +24,10 @@ export function layout(payload, theme, kind, zoom, { width, height }) {
   const { axis, ...look } = themedLayout(theme);
   const { size } = theme;
   const home = figure.layout.meta.axes[kind];
-  const floors = placedFloors(payload, kind, width < NARROW);
-  const margin = { l: size * 4.6, r: labelRoom(floors, theme), t: size * 2.2, b: size * 3.4 };
+  const short = payload.rank != null;
+  const floors = placedFloors(payload, kind, short ? "floor " : width < NARROW ? "" : null);
+  const side = short ? textWidth("floor 0.00000", theme) + 16 : labelRoom(floors, theme);
+  const margin = { l: size * (short ? 3.4 : 4.6), r: side, t: size * 2.2, b: size * 3.4 };
   const range = zoom.y ?? (kind === "log" ? home.range.map(Math.log10) : home.range);
   const decades = range[1] - range[0];
   const room = height - margin.t - margin.b;
@@ -75,7 +77,7 @@ export function pictureLayout(shown, payload, theme, kind, { width, height }) {
   const plain = { ...theme, font: "Arial, sans-serif", size: 16 };
   const font = { family: plain.font, size: plain.size, color: theme.muted };
   const picture = structuredClone(shown);
-  const floors = placedFloors(payload, kind, false);
+  const floors = placedFloors(payload, kind, null);
   const margin = { l: 90, r: labelRoom(floors, plain), t: 80, b: 70 };
   for (const axis of [picture.xaxis, picture.yaxis]) axis.title.font = font;
   const span = { range: picture.yaxis.range, height: height - margin.t - margin.b };
@@ -100,15 +102,15 @@ export function coarse() {
  * Lines and labels of the floors on this axis. Python placed them for the log axis, where a zero lies at the foot.
  * @param {Payload} payload
  * @param {Kind} kind
- * @param {boolean} narrow
+ * @param {string|null} word  before the floor's value, which then stands without its name; null: with it
  * @returns {Floor[]}
  */
-function placedFloors(payload, kind, narrow) {
+function placedFloors(payload, kind, word) {
   const { shapes = [], annotations = [], meta } = payload.figure.layout;
   return shapes.map((shape, index) => {
     const value = meta.floors[index];
     const { text } = annotations[index];
-    const annotation = { ...annotations[index], text: narrow ? text.slice(text.lastIndexOf(":") + 2) : text };
+    const annotation = { ...annotations[index], text: word === null ? text : word + text.slice(text.lastIndexOf(":") + 2) };
     if (kind === "log") return { value, shape, annotation };
     const line = { ...shape, yref: "y", y0: value, y1: value };
     return { value, shape: line, annotation: { ...annotation, yref: "y", y: value } };

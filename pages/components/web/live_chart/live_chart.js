@@ -6,7 +6,9 @@ import { Chart } from "./chart.js";
 import { element, stylesheet } from "../kit/dom.js";
 import { listenForSpace } from "../kit/keys.js";
 import { mounting } from "../kit/mount.js";
+import { hand } from "../kit/hand.js";
 import { Player } from "../playback/player.js";
+import { Preview } from "./preview.js";
 import { Readout } from "./readout.js";
 import { available, sameBytes, unpack } from "../kit/series.js";
 import { readTheme } from "../kit/theme.js";
@@ -43,6 +45,8 @@ class LiveChart {
     const body = element("div", { class: "body" }, this.readout.root, this.chart.root, this.transport.root);
     this.root = element("div", { class: "live-chart", "data-testid": "live-chart" }, body);
     this.root.style.visibility = "hidden"; // until the first drawing
+    this.preview = new Preview(this.chart, this.readout);
+    hand.listen(() => this.follow(), signal);
     parent.appendChild(this.root);
     listenForSpace(() => !this.transport.play.disabled && this.player.toggle(), signal);
     document.addEventListener("fullscreenchange", () => this.dress(), { signal });
@@ -82,6 +86,17 @@ class LiveChart {
     this.readout.load(this.chart.traces, this.payload);
     this.hover(null);
     this.readout.show(this.player.epoch);
+    this.preview.show();
+    if (this.payload.rank != null) hand.draw(this.payload.rank);
+  }
+
+  /** Show the rank that a hand holds, if it is not the run's. */
+  follow() {
+    const before = this.preview.on;
+    this.preview.show();
+    if (!before && !this.preview.on) return;
+    this.chart.overlay.reveal(this.player.head);
+    this.readout.show(this.hovered ?? this.player.epoch);
   }
 
   /** Put the chart into the theme and the size of the moment, if they are not those of its last drawing. */

@@ -21,6 +21,7 @@ export class Overlay {
   place(axes, traces, theme) {
     this.axes = axes;
     this.curves = traces.filter((trace) => trace.meta.kind !== "mark");
+    this.held = null;
     const { style } = /** @type {any} */ (this.root);
     Object.assign(style, { left: `${axes.x._offset}px`, top: `${axes.y._offset}px` });
     this.root.setAttribute("width", axes.x._length);
@@ -35,6 +36,14 @@ export class Overlay {
   }
 
   /**
+   * Let LoRA's dots lie on other curves than those that were drawn.
+   * @param {{loss: ArrayLike<number>, test: ArrayLike<number>}|null} curves
+   */
+  hold(curves) {
+    this.held = curves;
+  }
+
+  /**
    * Cursor and dots at the (fractional) update `head`; those outside the axes are hidden.
    * @param {number} head
    */
@@ -44,7 +53,8 @@ export class Overlay {
     const inside = within(across, x._length);
     put(this.cursor, inside, `translate(${across})`);
     this.curves.forEach((trace, index) => {
-      const height = heightAt(trace.y, head, y);
+      const held = this.held && trace.meta.curve === 0 && trace.meta.play;
+      const height = heightAt(held ? this.held[trace.meta.kind] : trace.y, head, y);
       put(this.dots.children[index], inside && within(height, y._length), `translate(${across},${height})`);
     });
   }
@@ -79,6 +89,6 @@ function within(place, length) {
 function heightAt(values, head, axis) {
   const before = Math.floor(head);
   const share = head - before;
-  const low = axis.c2p(values[before]);
+  const low = values[before] === undefined ? NaN : axis.c2p(values[before]);
   return share ? low + (axis.c2p(values[before + 1]) - low) * share : low;
 }

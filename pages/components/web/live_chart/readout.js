@@ -29,6 +29,7 @@ export class Readout {
     const others = curves.filter(({ meta }) => !meta.play);
     this.digits = String(places?.at(-1) ?? epochs).length;
     this.cells = [];
+    this.names = [];
     this.root.replaceChildren(this.table(this.caption, present, tests));
     if (others.length) {
       this.root.append(this.table(element("th", { scope: "col" }, "to compare with"), others, tests));
@@ -46,6 +47,7 @@ export class Readout {
     if (heldOut) head.append(column("held-out", "dot"));
     const rows = curves.map((curve) => {
       const name = element("th", { scope: "row", title: curve.name }, swatch(curve.line), curve.name);
+      this.names.push({ curve, node: name.lastChild });
       const row = element("tr", {}, name, this.cell(curve, this.column));
       if (heldOut) row.append(this.cell(tests.get(curve.meta.curve), "held-out"));
       return row;
@@ -60,8 +62,28 @@ export class Readout {
   cell(trace, name) {
     const cell = element("td", { "data-column": name });
     const ended = trace && this.diverged.has(trace.meta.curve) ? "diverged" : "–";
-    if (trace) this.cells.push({ cell, values: trace.y, ended });
+    if (trace) this.cells.push({ cell, trace, values: trace.y, ended });
     return cell;
+  }
+
+  /**
+   * Let LoRA's row speak of another rank than the one that was drawn.
+   * @param {string} name
+   * @param {ArrayLike<number>} loss
+   * @param {ArrayLike<number>} test
+   */
+  hold(name, loss, test) {
+    for (const each of this.cells) {
+      const { play, curve, kind } = each.trace.meta;
+      if (play && curve === 0) each.values = kind === "test" ? test : loss;
+    }
+    const row = this.names.find(({ curve }) => curve.meta.play && curve.meta.curve === 0);
+    if (row) row.node.nodeValue = name;
+  }
+
+  release() {
+    for (const each of this.cells) each.values = each.trace.y;
+    for (const { curve, node } of this.names) node.nodeValue = curve.name;
   }
 
   /** @param {number} epoch */

@@ -1,0 +1,118 @@
+"""One axis of ranks with the control that moves the whole page: what each rank buys, and what it costs.
+
+A Streamlit component that owns one persistent element. What every rank came to is sent once for an
+experiment; the rank then moves in the browser, on this control or on the sidebar's, and only letting go of it
+tells the server. If a hand comes near before every rank is trained, the component asks for it.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from lora_core.experiment import Experiment
+from lora_core.figures import palette
+from lora_core.figures.ranks.digits import DigitsInfo
+from lora_core.figures.ranks.shared_axis import SharedAxisInfo, axis_alt, shared_axis_message
+from pages.components.message import encode
+from pages.components.serving import component
+from pages.runtime.callbacks import component_value, run_to_completion
+
+COLORS = {
+    "lora": palette.LORA,
+    "full": palette.FULL,
+    "base": palette.BASE,
+    "ink-lora": palette.LORA,
+    "ink-full": palette.FULL_TEXT,
+    "on-lora": palette.ON_LORA,
+}
+"""Name of a colour in the component's style -> the colour, which has a twin on a dark page."""
+
+
+def axis_message(info: SharedAxisInfo, *, state: str, note: str, digits: DigitsInfo | None = None) -> bytes:
+    """All that the axis shows, at every rank: the same whatever the rank, so worth keeping.
+
+    ``state`` is ``trained``, ``untrained`` (and may be asked for) or ``large`` (and may not); ``note`` says
+    so in words. ``digits`` are the pictures whose readings ``info`` holds, if it is of digits.
+    """
+    message: dict[str, Any] = {
+        **shared_axis_message(info),
+        "experiment": hashlib.sha256(repr(info.experiment).encode()).hexdigest()[:16],
+        "state": state,
+        "note": note,
+        "alt": axis_alt(info),
+        "colors": COLORS,
+        "dark": palette.DARK,
+    }
+    if digits is not None:
+        pictures = (digits.pictures * 255).round().astype(int).reshape(-1).tolist()
+        message["digits"] = {"pictures": pictures, "labels": digits.labels.tolist()}
+    return encode({**message, "run": hashlib.sha256(encode(message)).hexdigest()[:16]})
+
+
+def rank_axis(
+    message: bytes, *, key: str, on_rank: Callable[[int], None], on_near: Callable[[], None]
+) -> None:
+    """Show what `axis_message` packed.
+
+    ``on_rank`` gets the rank at which a hand let go; ``on_near`` is called when one comes near a control and
+    the message's state is ``untrained``.
+    """
+
+    @run_to_completion
+    def chosen() -> None:
+        rank = component_value(key, "rank")
+        if isinstance(rank, int):
+            on_rank(rank)
+
+    @run_to_completion
+    def near() -> None:
+        if component_value(key, "near"):
+            on_near()
+
+    _axis()(key=key, data=message, on_rank_change=chosen, on_near_change=near)
+
+
+def five_numbers_line(
+    names: Sequence[str], meanings: Sequence[str], numbers: Sequence[tuple[str, str]], *, rank: int,
+    final: float | None, key: str,
+) -> None:  # fmt: skip
+    """The numbers of the run shown, value and note of each; they follow a rank that a hand holds."""
+    data = {
+        "names": list(names),
+        "meanings": list(meanings),
+        "numbers": [list(each) for each in numbers],
+        "rank": rank,
+        "final": final,
+    }
+    _numbers()(key=key, data=data)
+
+
+def sketch(experiment: Experiment, *, key: str) -> None:
+    """What LoRA is, drawn: the frozen layer, and A and B as thin as the rank."""
+    data = {
+        "rank": experiment.rank,
+        "inputs": experiment.in_features,
+        "outputs": experiment.out_features,
+        "colors": COLORS,
+        "dark": palette.DARK,
+    }
+    _sketch()(key=key, data=data)
+
+
+@lru_cache(maxsize=1)
+def _axis() -> Any:
+    """Register the component, once a process and inside its first script run."""
+    return component("rank_axis", "rank_axis/rank_axis.js")
+
+
+@lru_cache(maxsize=1)
+def _numbers() -> Any:
+    """Register the component, once a process and inside its first script run."""
+    return component("five_numbers", "playground/numbers.js")
+
+
+@lru_cache(maxsize=1)
+def _sketch() -> Any:
+    """Register the component, once a process and inside its first script run."""
+    return component("lora_sketch", "playground/sketch.js")

@@ -1,0 +1,133 @@
+/**
+ * The rank that a hand holds, on the live chart: its curve, floor, dots and numbers, out of a sweep, in the place of
+ * those of the run that was drawn. One path and a few attributes a move; Plotly draws nothing.
+ */
+
+import { svg } from "../kit/dom.js";
+import { hand } from "../kit/hand.js";
+import { formatLoss } from "../kit/series.js";
+
+const LORA = 0; // place of LoRA's curve, and of its floor, in what is drawn
+
+export class Preview {
+  /**
+   * @param {import("./chart.js").Chart} chart
+   * @param {import("./readout.js").Readout} readout
+   */
+  constructor(chart, readout) {
+    Object.assign(this, { chart, readout, on: false });
+    this.path = svg("path", { class: "held-curve" });
+    this.floor = svg("line", { class: "held-floor", x1: 0 });
+    this.label = svg("text", { class: "held-label" });
+    const played = svg("g", { "clip-path": `url(#${chart.clipName})` }, this.path);
+    this.inside = svg("svg", { class: "overlay held", "aria-hidden": "true" }, this.floor, played);
+    this.beside = svg("svg", { class: "overlay", "aria-hidden": "true" }, this.label);
+    chart.div.after(this.inside, this.beside); // below the dots
+    this.clear();
+  }
+
+  /** Put it on or take it off, and follow the rank. */
+  show() {
+    const { chart } = this;
+    const { payload } = chart;
+    const differs = payload?.rank != null && chart.axes && hand.differs(payload.rank);
+    const trained = differs ? hand.trained : null;
+    if (!trained && !this.on) return;
+    if (!trained) return this.clear();
+    const { place } = hand;
+    const curve = trained.curves[place];
+    const last = chart.div._fullLayout ? payload.epochs : 0;
+    this.on = true;
+    this.lay();
+    this.path.setAttribute("d", this.draw(curve));
+    this.place(hand.ranks.floors?.[place] ?? NaN);
+    this.own(false);
+    chart.overlay.hold({ loss: curve, test: ends(last, trained.tests[place]) });
+    this.readout.hold(`LoRA, rank ${hand.held}`, curve, ends(last, trained.tests[place]));
+    chart.root.parentElement?.parentElement?.setAttribute("data-held", String(hand.held));
+  }
+
+  /** Lie exactly over the axes. */
+  lay() {
+    const { x, y } = this.chart.axes;
+    for (const node of [this.inside, this.beside]) {
+      Object.assign(/** @type {any} */ (node).style, { left: `${x._offset}px`, top: `${y._offset}px`, display: "" });
+      node.setAttribute("width", x._length);
+      node.setAttribute("height", y._length);
+    }
+    const { color } = this.chart.traces.find(({ meta }) => meta.curve === LORA).line;
+    for (const node of [this.path, this.floor]) node.setAttribute("stroke", color);
+    this.label.setAttribute("fill", color);
+    this.floor.setAttribute("x2", x._length);
+    this.label.setAttribute("x", x._length + 9);
+  }
+
+  /** @param {ArrayLike<number>} values  up to the first that is not a number */
+  draw(values) {
+    const { x, y } = this.chart.axes;
+    let path = "";
+    for (let update = 0; update < values.length; update += 1) {
+      if (Number.isNaN(values[update])) break;
+      const down = Math.max(-50, heightOf(values[update], y));
+      path += `${update ? "L" : "M"}${x.c2p(update).toFixed(1)},${down.toFixed(1)}`;
+    }
+    return path;
+  }
+
+  /** @param {number} floor */
+  place(floor) {
+    const { y } = this.chart.axes;
+    const at = Number.isNaN(floor) ? -100 : heightOf(floor, y);
+    for (const name of ["y1", "y2"]) this.floor.setAttribute(name, String(at));
+    this.label.textContent = `floor ${formatLoss(floor, 3)}`;
+    const [, full] = this.chart.div.querySelectorAll(".annotation");
+    // Beside full fine-tuning's label, which stays where it is.
+    const other = this.chart.div.layout.shapes?.[1];
+    const its = other ? heightOf(other.yref === "paper" ? 0 : other.y0, y) : NaN;
+    const gap = 16;
+    const shifted = full && Math.abs(at - its) < gap ? its - gap : at;
+    this.label.setAttribute("y", String(shifted + 4));
+  }
+
+  /** @param {boolean} seen  whether the run's own curve and floor are */
+  own(seen) {
+    const { chart } = this;
+    const show = (node) => node && (node.style.visibility = seen ? "" : "hidden");
+    const groups = chart.div.querySelectorAll(".scatterlayer > .trace");
+    chart.traces.forEach(({ meta }, index) => meta.play && meta.curve === LORA && show(groups[index]));
+    if (!chart.div.layout?.shapes?.length) return;
+    show(chart.div.querySelector('.shapelayer [data-index="0"]'));
+    show(chart.div.querySelector('.annotation[data-index="0"]'));
+  }
+
+  clear() {
+    this.on = false;
+    for (const node of [this.inside, this.beside]) /** @type {any} */ (node).style.display = "none";
+    if (!this.chart.axes) return;
+    this.own(true);
+    this.chart.overlay.hold(null);
+    this.readout.release();
+    this.chart.root.parentElement?.parentElement?.removeAttribute("data-held");
+  }
+}
+
+/**
+ * What is known at the end alone, as a curve: at the last update.
+ * @param {number} last
+ * @param {number|null} value
+ */
+function ends(last, value) {
+  const values = [];
+  values[last] = value ?? NaN;
+  return values;
+}
+
+/**
+ * A zero lies at the foot of a log axis.
+ * @param {number} value
+ * @param {any} axis
+ */
+function heightOf(value, axis) {
+  if (axis.type === "log" && value <= 0) return axis._length;
+  return Math.min(axis._length, axis.c2p(axis.d2c(value)));
+}

@@ -1,0 +1,147 @@
+/**
+ * The control under the axis of ranks: a slider as wide as the axis, 44 pixels high, that tells of every move.
+ *
+ * A finger may also take hold of the panels above it, sideways; upwards it scrolls the page and changes nothing.
+ */
+
+import { element } from "../kit/dom.js";
+
+const SIDEWAYS = 8; // pixels that a finger goes before it holds the rank and no longer the page
+const REST = 350; // ms after the last key before the rank counts as chosen
+
+export class Control {
+  /**
+   * @param {HTMLElement} plots  the panels
+   * @param {{hold: (rank: number) => void, choose: (rank: number) => void, giveUp: () => void}} act
+   */
+  constructor(plots, act) {
+    this.act = act;
+    this.fill = element("div", { class: "fill" });
+    this.knob = element("div", { class: "knob" });
+    const look = { class: "slider", role: "slider", tabindex: "0", "aria-label": "Rank handle" };
+    this.slider = element("div", look, element("div", { class: "track" }, this.fill), this.knob);
+    this.word = element("span", { class: "word" }, "Rank");
+    this.less = button("−", "Rank down");
+    this.more = button("+", "Rank up");
+    this.note = element("p", { class: "note", "aria-live": "polite" });
+    this.root = element("div", { class: "control" }, this.word, this.less, this.slider, this.more);
+    this.follow(this.slider, 0);
+    this.follow(plots, SIDEWAYS);
+    this.slider.addEventListener("keydown", (event) => this.key(event));
+    this.less.addEventListener("click", () => this.step(-1));
+    this.more.addEventListener("click", () => this.step(1));
+  }
+
+  /**
+   * @param {import("./scale.js").RankScale} x
+   * @param {number} left  of the scale's own zero in the slider, in pixels
+   */
+  place(x, left) {
+    this.x = x;
+    this.left = left;
+    const { ranks } = x;
+    this.slider.setAttribute("aria-valuemin", String(ranks[0]));
+    this.slider.setAttribute("aria-valuemax", String(ranks[ranks.length - 1]));
+  }
+
+  /**
+   * @param {number} rank
+   * @param {string} words  that go with it
+   */
+  show(rank, words) {
+    this.rank = rank;
+    const across = this.x.at(rank) - this.left;
+    this.knob.style.transform = `translate(${across}px, -50%)`;
+    this.knob.textContent = String(rank);
+    this.fill.style.width = `${across}px`;
+    this.slider.setAttribute("aria-valuenow", String(rank));
+    this.slider.setAttribute("aria-valuetext", `rank ${rank}: ${words}`);
+  }
+
+  /**
+   * @param {HTMLElement} node
+   * @param {number} threshold  pixels sideways before a finger holds the rank
+   */
+  follow(node, threshold) {
+    /** @type {{id: number, x: number, holds: boolean}|null} */
+    let grip = null;
+    const rankAt = (event) => this.x.nearest(event.clientX - node.getBoundingClientRect().left + (threshold ? 0 : this.left));
+    const move = (event) => {
+      this.wanted = rankAt(event);
+      this.frame ||= requestAnimationFrame(() => {
+        this.frame = 0;
+        this.act.hold(this.wanted);
+      });
+    };
+    const end = () => {
+      grip = null;
+      cancelAnimationFrame(this.frame);
+      this.frame = 0;
+    };
+    node.addEventListener("pointerdown", (event) => {
+      if (event.button || !this.x) return;
+      grip = { id: event.pointerId, x: event.clientX, holds: !threshold || event.pointerType === "mouse" };
+      node.setPointerCapture(event.pointerId);
+      this.slider.focus({ preventScroll: true });
+      if (grip.holds) move(event);
+    });
+    node.addEventListener("pointermove", (event) => {
+      if (grip?.id !== event.pointerId) return;
+      grip.holds ||= Math.abs(event.clientX - grip.x) >= threshold;
+      if (grip.holds) move(event);
+    });
+    node.addEventListener("pointerup", (event) => {
+      if (grip?.id !== event.pointerId) return;
+      end();
+      this.act.hold(rankAt(event)); // a tap that never moved counts too
+      this.act.choose(rankAt(event));
+    });
+    node.addEventListener("pointercancel", (event) => {
+      if (grip?.id !== event.pointerId) return;
+      end();
+      this.act.giveUp();
+    });
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const count = this.x.ranks.length;
+    const by = {
+      ArrowRight: 1,
+      ArrowUp: 1,
+      ArrowLeft: -1,
+      ArrowDown: -1,
+      PageUp: 4,
+      PageDown: -4,
+      Home: -count,
+      End: count,
+    }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    this.step(by);
+  }
+
+  /** @param {number} by  places */
+  step(by) {
+    const { ranks } = this.x;
+    const above = ranks.findIndex((rank) => rank >= this.rank);
+    const from = above < 0 ? ranks.length : ranks[above] === this.rank || by > 0 ? above : above - 1 - by;
+    const between = above >= 0 && ranks[above] !== this.rank;
+    const to = between ? (by > 0 ? above : above - 1) : from + by;
+    const rank = ranks[Math.max(0, Math.min(ranks.length - 1, to))];
+    this.act.hold(rank);
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.act.choose(rank), REST);
+  }
+
+  destroy() {
+    clearTimeout(this.resting);
+    cancelAnimationFrame(this.frame);
+  }
+}
+
+/** @param {string} text @param {string} name */
+function button(text, name) {
+  return element("button", { type: "button", class: "step", "aria-label": name }, text);
+}

@@ -1,0 +1,123 @@
+/**
+ * One axis of ranks: what each buys, what it costs, and the control that moves the whole page.
+ *
+ * What every rank came to is sent once for an experiment, when a hand comes near; from then on a move asks neither
+ * Plotly nor the server. Letting go tells the server the rank.
+ */
+
+import { element, stylesheet } from "../kit/dom.js";
+import { hand } from "../kit/hand.js";
+import { mounting } from "../kit/mount.js";
+import { sameBytes, unpack } from "../kit/series.js";
+import { readTheme, themed } from "../kit/theme.js";
+import { Control } from "./control.js";
+import { Digits } from "./digits.js";
+import { Panels } from "./panels.js";
+import { SLIDER, Sidebar } from "./sidebar.js";
+
+const AGAIN = 2000; // ms before what was asked for is asked for once more
+
+/** @typedef {(name: string, value: unknown) => void} Tell */
+
+class RankAxis {
+  /** @param {HTMLElement} parent */
+  constructor(parent) {
+    this.listeners = new AbortController();
+    const { signal } = this.listeners;
+    this.panels = new Panels();
+    this.digits = new Digits();
+    this.control = new Control(this.panels.root, {
+      hold: (rank) => hand.hold(rank),
+      choose: (rank) => this.choose(rank),
+      giveUp: () => hand.giveUp(),
+    });
+    this.note = element("p", { class: "note" });
+    const parts = [this.digits.root, this.panels.root, this.control.root, this.note];
+    this.root = element("div", { class: "rank-axis", "data-testid": "rank-axis" }, ...parts);
+    parent.appendChild(this.root);
+    hand.listen(() => this.show(), signal);
+    this.sidebar = new Sidebar(signal);
+    for (const type of ["pointerover", "focusin", "touchstart", "pointerdown"]) {
+      document.addEventListener(type, (event) => this.near(event), { signal, passive: true, capture: true });
+    }
+    this.watcher = new ResizeObserver(() => this.draw());
+    this.watcher.observe(this.panels.root);
+  }
+
+  /** @param {{data: Uint8Array, setTriggerValue: Tell}} component */
+  async update({ data: bytes, setTriggerValue }) {
+    this.tell = setTriggerValue;
+    if (sameBytes(this.bytes, bytes)) return this.dress();
+    this.bytes = bytes;
+    const payload = await unpack(bytes);
+    if (this.bytes !== bytes) return; // overtaken by newer ones
+    this.payload = payload;
+    this.note.textContent = payload.note;
+    this.digits.load(payload.digits);
+    this.panels.buys.setAttribute("aria-label", payload.alt);
+    this.dress(true);
+    Object.assign(this.root.dataset, { state: payload.state, run: payload.run });
+    hand.load(this.payload);
+  }
+
+  /** @param {boolean} [anew]  draw even if the theme is the one of the last drawing */
+  dress(anew = false) {
+    const theme = readTheme(this.root);
+    if (!anew && JSON.stringify(theme) === JSON.stringify(this.theme)) return;
+    this.theme = theme;
+    const { colors, dark } = this.payload;
+    for (const [name, color] of Object.entries(colors)) {
+      this.root.style.setProperty(`--${name}`, themed(color, dark, theme));
+    }
+    this.draw();
+  }
+
+  draw() {
+    const { width, height } = this.panels.root.getBoundingClientRect();
+    if (!this.payload || !width || !height) return;
+    this.panels.draw(this.payload, Math.round(width), Math.round(height));
+    const slider = this.control.slider.getBoundingClientRect();
+    this.control.place(this.panels.x, slider.left - this.panels.root.getBoundingClientRect().left);
+    this.show();
+  }
+
+  show() {
+    const rank = hand.rank;
+    if (!this.panels.x || rank === null) return;
+    const place = this.payload.ranks.indexOf(rank);
+    this.panels.show(rank, place);
+    this.panels.costs.setAttribute("aria-label", this.payload.shareWords[place] ?? "Trainable share");
+    this.control.show(rank, this.payload.percents[place] ?? "");
+    this.digits.show(place);
+    this.root.dataset.rank = String(rank);
+  }
+
+  /** @param {number} rank  that the hand has let go at */
+  choose(rank) {
+    if (rank === hand.shown && (this.told ?? rank) === rank) return;
+    this.told = rank;
+    this.tell("rank", rank);
+  }
+
+  /**
+   * A hand comes near one of the controls: the server is asked for all ranks, once.
+   * @param {Event} event
+   */
+  near({ target }) {
+    if (this.payload?.state !== "untrained" || !(target instanceof Element)) return;
+    if (!target.closest(`${SLIDER}, .rank-axis`)) return;
+    const now = performance.now();
+    if (this.asked === this.payload.experiment && now - this.askedAt < AGAIN) return;
+    Object.assign(this, { asked: this.payload.experiment, askedAt: now });
+    this.tell("near", this.payload.experiment);
+  }
+
+  destroy() {
+    this.listeners.abort();
+    this.watcher.disconnect();
+    this.control.destroy();
+    this.root.remove();
+  }
+}
+
+export default mounting((parent) => new RankAxis(parent), stylesheet("rank_axis.css", import.meta.url));

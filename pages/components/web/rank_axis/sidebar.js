@@ -1,0 +1,62 @@
+/**
+ * The sidebar's own Rank slider: what it shows while it is dragged moves the page, and it shows what the other
+ * control holds.
+ *
+ * Streamlit sends nothing before the release, but writes the value under the hand into the thumb's
+ * `aria-valuetext`. What is shown here of another control's rank is the thumb's place and number alone, so that the
+ * two are never confused.
+ */
+
+import { hand } from "../kit/hand.js";
+
+export const SLIDER = ".st-key-rank";
+const INPUT = `${SLIDER} input[type=range]`;
+
+export class Sidebar {
+  /** @param {AbortSignal} signal */
+  constructor(signal) {
+    this.observer = new MutationObserver((changes) => this.changed(changes));
+    this.observer.observe(document.body, { subtree: true, attributes: true, attributeFilter: ["aria-valuetext"] });
+    signal.addEventListener("abort", () => this.observer.disconnect());
+    hand.listen(() => this.show(), signal);
+  }
+
+  /** @param {MutationRecord[]} changes */
+  changed(changes) {
+    const moved = changes.find(({ target }) => /** @type {Element} */ (target).matches(INPUT));
+    if (!moved) return;
+    const rank = Number(/** @type {Element} */ (moved.target).getAttribute("aria-valuetext"));
+    if (Number.isInteger(rank) && rank > 0) hand.hold(rank);
+  }
+
+  show() {
+    const input = /** @type {HTMLInputElement|null} */ (document.querySelector(INPUT));
+    const thumb = input?.closest("[data-rac]");
+    const number = thumb?.querySelector("[data-testid=stSliderThumbValue] p")?.firstChild;
+    const rank = hand.rank;
+    if (!thumb || !number || rank === null || !hand.ranks) return;
+    if (number.nodeValue !== String(rank)) number.nodeValue = String(rank);
+    const place = hand.ranks.ranks.indexOf(rank);
+    const last = Number(input.max);
+    if (place < 0 || last !== hand.ranks.ranks.length - 1) return; // a value between, or options on their way
+    const left = `${(100 * place) / last}%`;
+    const style = /** @type {HTMLElement} */ (thumb).style;
+    if (Math.abs(parseFloat(style.left) - parseFloat(left)) > 1e-3) style.left = left;
+    const track = /** @type {HTMLElement|null} */ (thumb.previousElementSibling);
+    if (track) this.fill(track, Number(input.value) === place ? null : left);
+  }
+
+  /**
+   * @param {HTMLElement} track
+   * @param {string|null} to  null: as Streamlit draws it
+   */
+  fill(track, to) {
+    if (to === null) {
+      track.style.removeProperty("background-image");
+      return;
+    }
+    track.style.removeProperty("background-image");
+    const own = getComputedStyle(track).backgroundImage;
+    track.style.backgroundImage = own.replace(/[\d.]+%/g, (each) => (each === "0%" || each === "100%" ? each : to));
+  }
+}

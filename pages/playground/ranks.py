@@ -1,0 +1,66 @@
+"""The axis of ranks beside the live chart, and where its curves come from.
+
+Every rank that the slider offers is trained once for an experiment, when a hand comes near the control, and
+never because another slider moves: a sweep for each visitor's move would starve the room. Those of the
+default and of the presets are trained after the first page is drawn.
+"""
+
+import numpy as np
+import streamlit as st
+
+from lora_core.figures.ranks.shared_axis import shared_axis_info, trained_axis_info
+from lora_core.presets import PRESETS
+from lora_core.training.run import Run
+from lora_core.training.sweep import Sweep
+from pages.components.rank_axis import axis_message, rank_axis
+from pages.runtime.sweeps import SWEEPS, Plan, is_quick, problem_of, slider_plan
+from pages.ui.controls import DEFAULT, set_field
+
+_WANTED = "experiment whose ranks a hand wants"
+NOTES = {
+    "trained": "Every rank is trained: drag, and all numbers follow.",
+    "untrained": "Every rank is trained as soon as a hand comes near.",
+    "large": "This layer is too large to train every rank at once: its rank is trained where you let go.",
+}
+
+
+def draw_rank_axis(run: Run) -> None:
+    """The axis of the run's experiment: trained if it is kept or wanted, else what is known without."""
+    plan = slider_plan(run.experiment)
+    sweep = SWEEPS.kept(plan)
+    if sweep is None and st.session_state.get(_WANTED) == plan and is_quick(plan):
+        sweep = SWEEPS.finished(plan)
+    if sweep is not None and sweep.complete:
+        message = _trained(plan, sweep)
+    else:
+        message = _untrained(run, "untrained" if run.complete and is_quick(plan) else "large")
+    rank_axis(
+        message, key="ranks", on_rank=lambda rank: set_field("rank", rank),
+        on_near=lambda: st.session_state.update({_WANTED: plan}),
+    )  # fmt: skip
+
+
+def train_ahead() -> None:
+    """Train the ranks of the default and of the presets, one after the other, where that takes a moment.
+
+    For the end of a page, when everything is drawn; a newer rerun of the session ends it in between.
+    """
+    for experiment in (DEFAULT, *(preset.experiment for preset in PRESETS.values())):
+        plan = slider_plan(experiment)
+        if (
+            is_quick(plan) and _WANTED not in st.session_state
+        ):  # a look at the session is where a rerun ends it
+            SWEEPS.finished(plan, patience=0.0)
+
+
+def _untrained(run: Run, state: str) -> bytes:
+    floors = run.known_floors
+    full = run.full.loss[-1] if run.full.diverged_at is None else np.nan
+    info = shared_axis_info(run.experiment, float(run.full.loss[0]), float(full), floors)
+    return axis_message(info, state=state, note=NOTES[state])
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _trained(plan: Plan, _sweep: Sweep) -> bytes:
+    info = trained_axis_info(_sweep, problem_of(plan.experiment))
+    return axis_message(info, state="trained", note=NOTES["trained"], digits=info.digits)
