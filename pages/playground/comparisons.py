@@ -1,22 +1,26 @@
 """What the live chart compares with: the run before this one, and the runs that a visitor pinned.
 
-Pins travel in the link as what sets each apart from the link's own experiment:
-``pins=rank:4~rank:8,learning_rate:0.03``.
+Pins travel in the link as what sets each apart from the default, whatever experiment the link itself is:
+``pins=rank:4~rank:8,learning_rate:0.03``. So a moved slider never rewrites them, which would carry the rank
+of that moment over a newer one in the address.
 """
 
 from dataclasses import replace
 
 import streamlit as st
 
-from lora_core.experiment import LIMITS, Experiment
+from lora_core.experiment import DATA_FIELDS, LIMITS, Experiment
 from lora_core.training.run import Run
 from pages.runtime.callbacks import run_to_completion
 from pages.runtime.runs import finished_run
+from pages.ui.beside import BEFORE as _BEFORE
+from pages.ui.beside import PINS as _PINS
+from pages.ui.beside import SHOWN as _SHOWN
 from pages.ui.chosen_epoch import forget_epoch
+from pages.ui.controls import DEFAULT
 from pages.ui.link import differences, name_of
 
 MOST_PINS = 3
-_SHOWN, _BEFORE, _PINS = "shown experiment", "experiment before", "pinned experiments"
 
 
 def remember(experiment: Experiment) -> None:
@@ -28,10 +32,8 @@ def remember(experiment: Experiment) -> None:
         forget_epoch()
     st.session_state[_SHOWN] = experiment
     if _PINS not in st.session_state:
-        st.session_state[_PINS] = _read(st.query_params.get("pins", ""), experiment)
-    written = "~".join(
-        ",".join(f"{name}:{value}" for name, value in differences(pin, experiment).items()) for pin in pins()
-    )
+        st.session_state[_PINS] = _read(st.query_params.get("pins", ""))
+    written = "~".join(_words(pin) for pin in pins())
     if written != st.query_params.get("pins", ""):
         st.query_params["pins"] = written
         if not written:
@@ -44,9 +46,11 @@ def pins() -> list[Experiment]:
 
 
 def ghost(experiment: Experiment) -> tuple[str, Run] | None:
-    """Name and run of the experiment before this one."""
+    """Name and run of the experiment before this one, where both have the same data: else none compares."""
     before = st.session_state.get(_BEFORE)
-    return None if before is None else _named("Before", before, experiment)
+    if before is None or any(getattr(before, name) != getattr(experiment, name) for name in DATA_FIELDS):
+        return None
+    return _named("Before", before, experiment)
 
 
 def pinned(experiment: Experiment) -> list[tuple[str, Run]]:
@@ -78,7 +82,7 @@ def draw_pins(experiment: Experiment) -> None:
 
 @run_to_completion
 def _change(kept: list[Experiment]) -> None:
-    st.session_state[_PINS] = kept
+    keep_pins(kept)
 
 
 def _named(word: str, other: Experiment, experiment: Experiment) -> tuple[str, Run] | None:
@@ -86,14 +90,25 @@ def _named(word: str, other: Experiment, experiment: Experiment) -> tuple[str, R
     return None if run is None else (f"{word}: {name_of(other, experiment)}", run)
 
 
-def _read(text: str, experiment: Experiment) -> list[Experiment]:
-    """The pins that a link carries, an empty part being its own experiment, less what cannot be read."""
+def keep_pins(kept: list[Experiment]) -> None:
+    """Pin these instead of what is pinned; for callbacks."""
+    st.session_state[_PINS] = kept[:MOST_PINS]
+
+
+def _words(pin: Experiment) -> str:
+    """A pin as a link writes it; its rank always, so that the default too has a word."""
+    apart = {"rank": str(pin.rank)} | differences(pin)
+    return ",".join(f"{name}:{value}" for name, value in apart.items())
+
+
+def _read(text: str) -> list[Experiment]:
+    """The pins that a link carries, less what cannot be read."""
     found: list[Experiment] = []
     for part in text.split("~")[:MOST_PINS] if text else ():
         pairs = [pair.partition(":") for pair in part.split(",") if pair]
         try:
             changes = {name: LIMITS[name].parse(value) for name, _, value in pairs}
-            found.append(replace(experiment, **changes))
+            found.append(replace(DEFAULT, **changes))
         except (KeyError, ValueError):
             continue
     return list(dict.fromkeys(found))

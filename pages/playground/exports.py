@@ -7,6 +7,7 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.training.run import Run
+from pages.playground.comparisons import MOST_PINS, keep_pins, pins
 from pages.runtime.callbacks import run_to_completion
 from pages.ui.controls import set_fields
 from pages.ui.text import harmless
@@ -34,15 +35,33 @@ def draw_exports(run: Run) -> None:
             on_click="ignore", disabled=not run.complete,
         )  # fmt: skip
         st.download_button(
-            "Experiment as JSON", lambda: json.dumps(run.experiment.to_dict(), indent=2), "experiment.json",
+            "Experiment as JSON", lambda: _written(run.experiment), "experiment.json",
             "application/json", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         with st.popover("Open an experiment", icon=":material/upload:"):
             st.file_uploader(
                 "Experiment (JSON)", "json", key="upload", on_change=_read_upload, max_upload_size=1
             )
-    if trouble:
-        st.warning(trouble, icon=":material/error:")
+            if trouble:
+                st.warning(trouble, icon=":material/error:")
+
+
+def _written(experiment: Experiment) -> str:
+    """The experiment as JSON, with what is pinned beside it."""
+    beside = {"pins": [pin.to_dict() for pin in pins()]} if pins() else {}
+    return json.dumps(experiment.to_dict() | beside, indent=2)
+
+
+def _parsed(text: bytes) -> tuple[Experiment, list[Experiment]]:
+    """The experiment of a file and its pins.
+
+    :raises ValueError: it is no JSON, or has a value outside its field's limit.
+    """
+    values = json.loads(text)
+    kept = values.pop("pins", []) if isinstance(values, dict) else []
+    if not isinstance(kept, list) or len(kept) > MOST_PINS:
+        raise ValueError(f"pins is no list of up to {MOST_PINS} experiments.")
+    return Experiment.from_dict(values), [Experiment.from_dict(each) for each in kept]
 
 
 @run_to_completion
@@ -52,10 +71,12 @@ def _read_upload() -> None:
     if file is None:
         return
     try:
-        experiment = Experiment.from_dict(json.loads(file.getvalue()[:100_000]))
+        experiment, kept = _parsed(file.getvalue()[:100_000])
     except (ValueError, RecursionError) as error:
         no_json = isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError)
         reason = "it is not JSON." if no_json else harmless(str(error), 300)
         st.session_state[_TROUBLE] = f"The file was not opened: `{reason}`"
         return
     set_fields(experiment)
+    if kept:
+        keep_pins(kept)

@@ -8,7 +8,10 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import streamlit as st
 
 from lora_core.experiment import Experiment
+from pages.components.copy_link import copy_link
 from pages.components.navigation import one_entry_a_page
+from pages.runtime.callbacks import run_to_completion
+from pages.ui.beside import forget_beside
 from pages.ui.controls import DEFAULT, draw_controls, set_fields
 from pages.ui.link import Link, address, link_to, read_link, words_of, words_of_controls
 from pages.ui.presets import draw_scenes
@@ -55,7 +58,7 @@ def begin(title: str) -> Experiment:
             _draw_links(words)
         if title != "Playground":  # which has room for them beside the picture
             draw_scenes()
-        _draw_tools(lambda: set_fields(DEFAULT), link_to(experiment, pins=st.query_params.get("pins", "")))
+        _draw_tools(_reset, link_to(experiment, pins=st.query_params.get("pins", "")))
         one_entry_a_page()
     _draw_complaints(st.session_state.pop(_COMPLAINTS, []))
     return experiment
@@ -160,6 +163,11 @@ def _rewrite_link(fields: dict[str, str], title: str) -> NoReturn:
 def _draw_tools(reset: Callable[[], None], link: str) -> None:
     with st.container(horizontal=True):
         st.button("Reset", icon=":material/restart_alt:", on_click=reset)
-        with st.popover("Copy link", icon=":material/link:"):
-            st.caption("Opens on this experiment, and so on this curve:")
-            st.code(link, language=None, wrap_lines=True)
+        copy_link(link, key="copy_link")
+
+
+@run_to_completion
+def _reset() -> None:
+    """The default in the controls, and nothing beside it."""
+    set_fields(DEFAULT)
+    forget_beside()
