@@ -11,10 +11,10 @@ from typing import Any
 
 import streamlit as st
 
+from lora_core.choices import rank_choices
 from lora_core.talk.scenes import Talk
 from pages.runtime.callbacks import component_value
 from pages.stage.state import HIDEABLE, STAGE, Stage, current
-from pages.ui.controls import RANKS
 
 KEYS_KEY = "stage_keys"
 """Key of the component that listens to the keyboard."""
@@ -81,7 +81,7 @@ def _move(stage: Stage, by: int) -> None:
     """Move the guess up or down, or to the next answer; after the reveal, move the rank."""
     scene = stage.scene
     if stage.is_revealed:
-        further = [rank for rank in RANKS if (rank - stage.shown.rank) * by > 0]
+        further = [rank for rank in rank_choices(stage.shown.full_rank) if (rank - stage.shown.rank) * by > 0]
         if further:
             stage.shown = replace(stage.shown, rank=min(further) if by > 0 else max(further))
     elif scene.guess is not None:

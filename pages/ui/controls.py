@@ -12,12 +12,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from lora_core.accounting import break_even_storage
+from lora_core.choices import RANKS, rank_choices
 from lora_core.experiment import LIMITS, Experiment, Shift, Task
 from lora_core.fields import Choice, Flag, FloatRange, IntRange
 from pages.runtime.callbacks import run_to_completion
 
 SIZES = (2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-RANKS = (*range(1, 17), 20, 24, 32, 48, 64, 96, 128)
 DEFAULT = Experiment()
 
 
@@ -86,7 +86,7 @@ CONTROLS: dict[str, Control] = {
 }  # fmt: skip
 """All fields of ``Experiment``, in the order of the sidebar."""
 
-IN_SIGHT = ("in_features", "out_features", "rank", "learning_rate")
+IN_SIGHT = ("rank", "learning_rate", "in_features", "out_features")
 GROUPS = {
     "Task": ("task", "true_rank", "shift", "decay", "noise", "samples", "seed"),
     "Adapter": ("alpha", "scaling_rule", "init", "train_bias"),
@@ -126,11 +126,10 @@ def draw_controls(linked: dict[str, Any]) -> Experiment:
     fields = {name: st.session_state.get(name, linked.get(name, getattr(DEFAULT, name))) for name in CONTROLS}
     for name in IN_SIGHT:
         fields[name] = _draw(name, fields)
-        if name == "rank":
-            with st.container():  # also without a note, so that the next elements keep their positions
-                note = rank_note(Experiment(**fields))
-                if note:
-                    st.caption(note)
+    with st.container():  # also without a note, so that the next elements keep their positions
+        note = rank_note(Experiment(**fields))
+        if note:
+            st.caption(note)
     for title, names in GROUPS.items():
         with st.expander(title):
             for name in names:
@@ -169,7 +168,7 @@ def _draw(name: str, fields: dict[str, Any]) -> Any:
         return st.number_input(
             control.label, limit.least, limit.greatest, value=default, step=1, help=help_text, **common
         )
-    options = sorted({*control.options, *st.session_state.get(_OFFERED, {}).get(name, ())})
+    options = _options(name, fields)
     slider: dict[str, Any] = {"label": control.label, "format_func": value_text, "help": help_text}
     if reason is None:
         return st.select_slider(options=options, value=default, **slider, **common)
