@@ -201,10 +201,10 @@ def test_a_floor_far_below_the_axis_lies_at_its_foot_with_its_own_value():
 
 def test_axes_are_titled_with_what_they_count(info):
     layout = draw_loss(info).layout
-    assert layout.xaxis.title.text == "Updates done (epochs)"
-    assert layout.yaxis.title.text == "Mean squared error (log scale)"
+    assert layout.xaxis.title.text == "Updates"
+    assert layout.yaxis.title.text == "Error (log scale)"
     assert list(layout.xaxis.range) == [0, 3]
-    assert layout.meta["axes"]["linear"]["title"] == "Mean squared error"
+    assert layout.meta["axes"]["linear"]["title"] == "Error"
     assert draw_loss(info, log=False).layout.yaxis.type == "linear"
 
 

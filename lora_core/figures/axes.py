@@ -22,7 +22,7 @@ def rank_axis(ranks: tuple[int, ...]) -> dict[str, object]:
     return {"title": title, "type": "log", "range": ends, "tickvals": ticks, "ticktext": [*map(str, ticks)]}
 
 
-def loss_axis(low: float, high: float, title: str = "Mean squared error (log scale)") -> dict[str, object]:
+def loss_axis(low: float, high: float, title: str = "Error (log scale)") -> dict[str, object]:
     """Plotly's log axis from ``low`` to ``high``."""
     ends = [float(np.log10(low)), float(np.log10(high))]
     decades = ends[1] - ends[0]

@@ -100,10 +100,10 @@ def _cells(info: RanksInfo) -> list[dict[str, Any]]:
         ("rank", None, "solid", [str(rank) for rank in info.ranks]),
         ("trained", lora, "solid", [loss_text(info.final[i]) for i in places]),
         ("floor", lora, "dash", [loss_text(info.floor(i)) for i in places]),
-        ("held-out", lora, "dot", [loss_text(info.test[i]) for i in places]),
+        ("new data", lora, "dot", [loss_text(info.test[i]) for i in places]),
         ("share of full", None, "solid", [percent_text(info.share(i)) for i in places]),
         ("full", full, "solid", loss_text(info.full_final)),
-        ("full, held-out", full, "dot", loss_text(info.full_test)),
+        ("full, new data", full, "dot", loss_text(info.full_test)),
         ("base", palette.BASE, "solid", loss_text(info.base)),
     ]
     return [{"name": name, "color": color, "dash": dash, "text": text} for name, color, dash, text in rows]

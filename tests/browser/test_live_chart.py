@@ -333,7 +333,7 @@ def test_log_and_linear_axis_hold_the_same_floor(page):
     page.wait_for_function("document.querySelector('.figure')._fullLayout.yaxis.type === 'linear'")
     after = page.evaluate(heights)
     assert after["line"] == pytest.approx(after["wanted"], abs=1)
-    assert page.locator(".figure .ytitle").text_content() == "Mean squared error"
+    assert page.locator(".figure .ytitle").text_content() == "Error"
     press_rank(page, "ArrowRight")
     assert page.evaluate(heights)["type"] == "linear"
 

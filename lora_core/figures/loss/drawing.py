@@ -27,7 +27,7 @@ from lora_core.figures.loss.numbers import (
 PLAYED: tuple[Role, ...] = ("lora", "full")
 """The curves of the present run, which a playback reveals; the others stand still to compare with."""
 
-AXIS_TITLES = {"log": "Mean squared error (log scale)", "linear": "Mean squared error"}
+AXIS_TITLES = {"log": "Error (log scale)", "linear": "Error"}
 
 
 def draw_loss(info: LossInfo, *, log: bool = True) -> go.Figure:
@@ -65,7 +65,7 @@ def loss_drawing(info: LossInfo, *, log: bool = True) -> dict[str, Any]:
             "axes": {each: {"range": ranges[each], "title": AXIS_TITLES[each]} for each in kinds},
             "floors": [value for _, value in floors],
         },
-        "xaxis": {"title": {"text": "Updates done (epochs)"}, "range": [0, info.epochs]},
+        "xaxis": {"title": {"text": "Updates"}, "range": [0, info.epochs]},
         "yaxis": {
             "title": {"text": AXIS_TITLES[kind]},
             "type": kind,

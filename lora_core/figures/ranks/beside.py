@@ -22,7 +22,7 @@ def draw_heat(info: RanksInfo, columns: int = 100) -> go.Figure:
         colorscale=SCALE, colorbar=_bar(info.losses), hoverongaps=False,
         hovertemplate="%{text}, %{x} updates<extra></extra>",
     )  # fmt: skip
-    return figure.update_layout(margin=MARGIN, xaxis={"title": {"text": "Updates done (epochs)"}}, yaxis=axis)
+    return figure.update_layout(margin=MARGIN, xaxis={"title": {"text": "Updates"}}, yaxis=axis)
 
 
 def draw_spectrum(info: SpectrumInfo) -> go.Figure:

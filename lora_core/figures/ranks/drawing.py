@@ -23,7 +23,7 @@ def draw_ranks(info: RanksInfo, tolerance: float) -> go.Figure:
     _name_ends(figure, info)
     return figure.update_layout(
         xaxis={"domain": [0, 0.47]},
-        xaxis2={"title": {"text": "Updates done (epochs)"}, "domain": [0.53, 1], "anchor": "y2",
+        xaxis2={"title": {"text": "Updates"}, "domain": [0.53, 1], "anchor": "y2",
                 "range": [0, info.experiment.epochs]},
         yaxis2={**axis, "title": {"text": ""}, "anchor": "x2"},
     )  # fmt: skip

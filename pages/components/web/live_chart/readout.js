@@ -44,7 +44,7 @@ export class Readout {
   table(caption, curves, tests) {
     const heldOut = curves.some(({ meta }) => tests.has(meta.curve));
     const head = element("tr", {}, caption, column(this.column, this.column === "held-out" ? "dot" : undefined));
-    if (heldOut) head.append(column("held-out", "dot"));
+    if (heldOut) head.append(column("new data", "dot"));
     const rows = curves.map((curve) => {
       const name = element("th", { scope: "row", title: curve.name }, swatch(curve.line), curve.name);
       this.names.push({ curve, node: name.lastChild });
