@@ -12,7 +12,7 @@ from lora_core.formatting import loss_text
 from pages.runtime.runs import AT_ONCE, work
 from pages.ui.controls import CONTROLS, value_text
 from pages.ui.link import differences
-from tests.kit.pages import checked, open_page, said, shown
+from tests.kit.pages import checked, five_numbers, open_page, said, shown
 from tests.kit.runs import CORNERS
 
 QUICK = [name for name, preset in PRESETS.items() if work(preset.experiment) <= AT_ONCE]
@@ -29,8 +29,9 @@ def test_the_first_paint_is_trained_and_one_rank_short() -> None:
     app = open_page()
     found = run(Experiment())
     assert said(app) == verdict(found).sentence
-    assert all(each.help for each in app.metric)
-    assert [each.value for each in app.metric] == ["8.45 %", "0.204", app.metric[2].value, "0.196", "0.248"]
+    assert [value for value, _ in five_numbers(app).values()] == [
+        "384 of 4,096", "0.204", "nothing", "0.196", "0.248",
+    ]  # fmt: skip
 
 
 def test_the_rank_slider_answers_with_the_run_of_its_rank() -> None:
@@ -87,7 +88,7 @@ def test_every_verdict_appears_with_something_to_try(kind: str) -> None:
 @pytest.mark.parametrize("name", QUICK)
 def test_every_scene_sets_its_experiment_and_tells_its_verdict(name: str) -> None:
     app = open_page()
-    app.session_state["scenes"] = True
+    app.session_state["presets"] = True
     checked(app.run().button(key=f"scene {name}").click().run())
     assert shown(app) == PRESETS[name].experiment
     assert said(app) == verdict(run(PRESETS[name].experiment)).sentence
@@ -127,7 +128,7 @@ def test_pins_travel_in_the_link_as_differences() -> None:
     names = [button.label for button in app.button if button.label.startswith("Unpin")]
     assert names == ["Unpin rank 2", "Unpin rank 8, learning rate 0.02"]
     checked(app.select_slider(key="rank").set_value(2).run())
-    assert app.query_params["pins"] == "~rank:8,learning_rate:0.02"
+    assert app.query_params["pins"] == "rank:2~rank:8,learning_rate:0.02"
 
 
 def test_a_run_that_diverged_has_no_last_loss() -> None:
@@ -135,9 +136,9 @@ def test_a_run_that_diverged_has_no_last_loss() -> None:
     found = run(Experiment(optimizer="sgd", learning_rate=1.0, alpha=64.0))
     assert found.lora.diverged_at is not None
     assert found.full.diverged_at is None
-    final, left, held_out = (app.metric[i] for i in (1, 2, 4))
-    assert (final.value, left.value, held_out.value) == ("diverged", "–", "diverged")
-    assert final.delta == f"full: {loss_text(found.full.loss[-1])}"
+    final, left, new = (five_numbers(app)[name] for name in ("Ends at", "Training left", "On new data"))
+    assert (final[0], left[0], new[0]) == ("diverged", "–", "diverged")
+    assert final[1] == f"full {loss_text(found.full.loss[-1])}"
 
 
 def test_a_long_run_grows_tick_by_tick_and_ends_as_the_run() -> None:
@@ -146,7 +147,7 @@ def test_a_long_run_grows_tick_by_tick_and_ends_as_the_run() -> None:
     app = open_page(in_features="256", out_features="256", epochs="400")
     for _ in range(60):
         growing = said(app).startswith("Training")
-        assert app.metric[1].label == ("Loss so far" if growing else "Final loss")
+        assert ("Stands at" if growing else "Ends at") in five_numbers(app)
         if not growing:
             break
         checked(app.run())

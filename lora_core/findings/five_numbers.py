@@ -31,6 +31,7 @@ MEANINGS = {
     "Trains": "How many numbers LoRA trains, of those that full fine-tuning trains. They are equally many at "
     "the break-even rank, in × out / (in + out).",
     "Ends at": "Mean squared error on the training sample after the last update: the lower, the better.",
+    "Stands at": "Mean squared error on the training sample after the last update so far.",
     "Training left": "How far training stopped above the floor, the least error that any training can reach "
     "at this rank. More updates could still win it.",
     "Rank costs": "How far the floor of this rank lies above that of full fine-tuning: only more rank can "
@@ -47,7 +48,7 @@ def five_numbers(outcome: Outcome) -> list[Number]:
     lora, full = trained_of(o)
     numbers = [
         Number("Trains", f"{lora:,} of {full:,}", percent_text(lora / full)),
-        Number("Ends at", _last(o, o.lora), f"full {_last(o, o.full)}"),
+        Number("Ends at" if o.complete else "Stands at", _last(o, o.lora), f"full {_last(o, o.full)}"),
         Number("Training left", _left(o), f"above its floor {_text(o, o.floor)}"),
         Number("Rank costs", _text(o, o.floor - o.full_floor), f"above full's {_text(o, o.full_floor)}"),
     ]

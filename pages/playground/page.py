@@ -19,7 +19,7 @@ from pages.components.rank_axis import five_numbers_line, sketch
 from pages.playground.comparisons import draw_pins, ghost, pinned, remember
 from pages.playground.exports import draw_exports
 from pages.playground.ranks import draw_rank_axis, train_ahead
-from pages.runtime.runs import RUNS, finished_run, advance_run, kept_run, warm_up
+from pages.runtime.runs import RUNS, advance_run, finished_run, kept_run, warm_up
 from pages.ui.chosen_epoch import choose_epoch
 from pages.ui.chosen_rank import follow_finger
 from pages.ui.controls import set_fields

@@ -23,6 +23,15 @@ NOTES = {
     "large": "This layer is too large to train every rank at once: its rank is trained where you let go.",
 }
 
+AHEAD = {
+    plan
+    for each in (DEFAULT, *(preset.experiment for preset in PRESETS.values()))
+    if is_quick(plan := slider_plan(each))
+}
+"""What is trained before anybody asks for it,"""
+_DONE: set[Plan] = set()
+"""once a process: if it has made room since, a hand asks for it like for any other."""
+
 
 def draw_rank_axis(run: Run) -> None:
     """The axis of the run's experiment: trained if it is kept or wanted, else what is known without."""
@@ -45,12 +54,10 @@ def train_ahead() -> None:
 
     For the end of a page, when everything is drawn; a newer rerun of the session ends it in between.
     """
-    for experiment in (DEFAULT, *(preset.experiment for preset in PRESETS.values())):
-        plan = slider_plan(experiment)
-        if (
-            is_quick(plan) and _WANTED not in st.session_state
-        ):  # a look at the session is where a rerun ends it
-            SWEEPS.finished(plan, patience=0.0)
+    for plan in AHEAD - _DONE:
+        _ = _WANTED in st.session_state  # Streamlit ends here the script of a page that was left or rerun
+        if SWEEPS.finished(plan, patience=0.0) is not None:
+            _DONE.add(plan)
 
 
 def _untrained(run: Run, state: str) -> bytes:

@@ -1,5 +1,6 @@
 """A page without a browser: opened by a link, run, read."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -44,4 +45,14 @@ def components(app: AppTest) -> Counter[str]:
 
 def said(app: AppTest) -> str:
     """The sentence that the page says in large letters."""
-    return next(each.value for each in app.markdown if each.value.startswith("### ")).removeprefix("### ")
+    large = next(each.value for each in app.markdown if each.value.startswith("### "))
+    return large.removeprefix("### ").replace("\n\n", " ")
+
+
+def five_numbers(app: AppTest) -> dict[str, list[str]]:
+    """The playground's numbers by their names, value and note each."""
+    (line,) = (
+        each.proto for each in app.get("bidi_component") if each.proto.component_name == "five_numbers"
+    )
+    data = json.loads(line.json)
+    return dict(zip(data["names"], data["numbers"], strict=True))
