@@ -90,4 +90,4 @@ def preload() -> None:
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Register the component, once a process and inside its first script run."""
-    return component("live_chart", "live_chart/live_chart.js", plotly=True)
+    return component("live_chart", "live_chart/live_chart.js", plotly=True, early=True)

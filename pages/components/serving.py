@@ -26,19 +26,34 @@ export default async (component) => {
   const [{ patient }, { default: draw }] = await all();
   return component.data && draw(patient(component), window.Plotly);
 };"""
+_EARLY = (
+    _LOADER.replace("window.Plotly", "plotly").replace(
+        "let loaded;",
+        """let loaded, starting;
+const plotly = () => (starting ??= load("%s").then(() => window.Plotly, (error) => {
+  starting = undefined;
+  throw error;
+}));""",
+    )
+    + "\nplotly().catch(() => undefined);"
+)
+"""The same for one that draws before plotly.js has started: it is given a function that waits for it."""
 
 
-def component(name: str, module: str, *, plotly: bool = False, first: str = "") -> Any:
+def component(name: str, module: str, *, plotly: bool = False, early: bool = False, first: str = "") -> Any:
     """Register a component, inside a script run and once a process.
 
     The default export of ``module``, a path in `web/`, is called at every call of the component that carries
-    data, with the component and ``window.Plotly``, which is plotly.js if ``plotly`` asks for it. ``first`` is
-    JavaScript that runs at once, before anything is fetched.
+    data, with the component and ``window.Plotly``, which is plotly.js if ``plotly`` asks for it. An ``early``
+    one does not wait for plotly.js: it gets a function that does. ``first`` is JavaScript that runs at once,
+    before anything is fetched.
     """
     paths = [f"{_served(WEB)}/{path}" for path in ("navigation/leaving.js", module)]
-    if plotly:
-        paths.append(f"{_served(VENDOR)}/plotly-cartesian.min.js")
-    return st.components.v2.component(name, js=first + _loader(paths), isolate_styles=False)
+    library = f"{_served(VENDOR)}/plotly-cartesian.min.js"
+    if plotly and not early:
+        paths.append(library)
+    loader = _EARLY % (library, json.dumps(paths)) if early else _loader(paths)
+    return st.components.v2.component(name, js=first + loader, isolate_styles=False)
 
 
 @lru_cache

@@ -141,7 +141,14 @@ def _divergence(info: LossInfo, place: int, color: str) -> list[dict[str, Any]]:
 
 def _line(name: str, values: Series, line: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
     """A curve over updates 0, 1, 2, ... (no x is sent: that is what Plotly assumes)."""
-    return {"type": "scatter", "y": values, "name": name, "mode": "lines", "line": line, "meta": meta}
+    return {
+        "type": "scatter",
+        "y": values,
+        "name": name,
+        "mode": "lines",
+        "line": {**line, "simplify": False},
+        "meta": meta,
+    }
 
 
 def _floor_place(value: float, foot: float | None) -> tuple[str, float]:

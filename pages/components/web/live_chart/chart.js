@@ -8,25 +8,28 @@
 import { element, svg } from "../kit/dom.js";
 import { coarse, layout, pictureLayout } from "./layout.js";
 import { Overlay } from "./overlay.js";
+import { Quick } from "./quick.js";
 import { themedTraces } from "../kit/theme.js";
 
 /** @typedef {import("../kit/series.js").Payload} Payload */
 /** @typedef {import("../kit/theme.js").Theme} Theme */
 /** @typedef {import("./layout.js").Kind} Kind */
 
+const SIDEWAYS = 5; // pixels that a pointer goes before it scrubs
+
 let charts = 0;
 
 export class Chart {
   /**
-   * @param {any} Plotly
+   * @param {() => Promise<any>} plotly  plotly.js, when it has started
    * @param {(update: number|null) => void} pointed  called with the update under the pointer
+   * @param {(update: number) => void} scrubbed  called with the update that a hand has dragged to
    */
-  constructor(Plotly, pointed) {
-    this.Plotly = Plotly;
-    this.pointed = pointed;
+  constructor(plotly, pointed, scrubbed) {
+    Object.assign(this, { plotly, pointed, scrubbed });
     this.zoom = {};
     this.head = 0;
-    this.config = this.setUp(); // one object for good: Plotly starts anew when it sees another
+    this.tool = false; // what a drag does: false for scrubbing, or Plotly's zoom and pan
     this.div = /** @type {any} */ (element("div", { class: "figure" }));
     this.overlay = new Overlay();
     this.clip = svg("rect", { x: -20, y: -1e4, height: 2e4, width: 0 });
@@ -62,11 +65,32 @@ export class Chart {
     if (this.kind !== kind) delete this.zoom.y;
     Object.assign(this, { payload, theme, kind });
     this.traces = themedTraces(payload.figure.data, payload.dark, theme);
+    if (!this.Plotly) {
+      this.quick = new Quick();
+      this.quick.draw(payload, theme, kind, this.root.getBoundingClientRect());
+      this.root.querySelector(".quick")?.remove();
+      this.div.before(this.quick.root);
+      this.drawn(payload.run);
+      this.Plotly ??= await this.plotly();
+      this.config ??= this.setUp(); // one object for good: Plotly starts anew when it sees another
+      if (this.payload !== payload || this.kind !== kind) return; // overtaken by a newer run
+    }
     const box = this.root.getBoundingClientRect();
     const first = !this.div.data;
-    await this.Plotly.react(this.div, this.traces, layout(payload, theme, kind, this.zoom, box), this.config);
+    const plan = { ...layout(payload, theme, kind, this.zoom, box), dragmode: this.tool };
+    await this.Plotly.react(this.div, this.traces, plan, this.config);
+    this.root.querySelector(".quick")?.remove();
+    this.drawn(payload.run);
     if (first) this.listen();
     this.settle();
+  }
+
+  /** @param {string} run  whose curves can be seen now, by whatever they were drawn */
+  drawn(run) {
+    const chart = /** @type {HTMLElement|null} */ (this.root.closest(".live-chart"));
+    if (!chart) return;
+    chart.dataset.painted = run;
+    chart.style.visibility = "";
   }
 
   redraw() {
@@ -75,6 +99,7 @@ export class Chart {
 
   listen() {
     this.div.on("plotly_relayout", (change) => {
+      if ("dragmode" in change) this.tool = change.dragmode;
       const moved = ["x", "y"].filter((axis) => `${axis}axis.range[0]` in change);
       for (const axis of moved) this.zoom[axis] = [...this.div.layout[`${axis}axis`].range];
       if (moved.length) this.redraw();
@@ -82,6 +107,13 @@ export class Chart {
     this.div.on("plotly_relayouting", () => this.settle());
     this.div.on("plotly_doubleclick", () => this.resetZoom());
     for (const type of ["pointermove", "pointerdown"]) this.root.addEventListener(type, (event) => this.point(event));
+    this.root.addEventListener("pointerdown", (event) => this.grip(event));
+    this.root.addEventListener("pointermove", (event) => this.drag(event));
+    this.root.addEventListener("pointerup", () => (this.held = null));
+    this.root.addEventListener("pointercancel", () => {
+      if (this.held?.moves) this.scrubbed(this.held.from); // the browser scrolls: nothing was meant
+      this.held = null;
+    });
     this.root.addEventListener("pointerleave", (event) => {
       if (event.pointerType !== "touch") this.pointed(null); // a finger has always left; its number stays
     });
@@ -119,12 +151,39 @@ export class Chart {
 
   /** @param {PointerEvent} event */
   point(event) {
+    this.pointed(this.updateAt(event));
+  }
+
+  /** @param {PointerEvent} event */
+  grip(event) {
+    const on = event.target instanceof Element ? event.target : null;
+    if (event.button || this.tool || on?.closest(".axis, .modebar-container")) return;
+    if (this.updateAt(event) === null) return;
+    this.held = { id: event.pointerId, x: event.clientX, from: Math.floor(this.head), moves: false };
+  }
+
+  /** @param {PointerEvent} event */
+  drag(event) {
+    if (this.held?.id !== event.pointerId) return;
+    if (!this.held.moves && Math.abs(event.clientX - this.held.x) >= SIDEWAYS) {
+      this.held.moves = true;
+      this.root.setPointerCapture(event.pointerId);
+    }
+    if (this.held.moves) this.scrubbed(this.updateAt(event, true));
+  }
+
+  /**
+   * @param {PointerEvent} event
+   * @param {boolean} [beyond]  whether a place beside the plot counts as its edge
+   */
+  updateAt(event, beyond = false) {
     const { x, y } = this.axes;
     const corner = this.div.getBoundingClientRect();
     const across = event.clientX - corner.left - x._offset;
     const down = event.clientY - corner.top - y._offset;
     const inside = across >= 0 && across <= x._length && down >= 0 && down <= y._length;
-    this.pointed(inside ? Math.max(0, Math.round(x.p2c(across))) : null);
+    if (!inside && !beyond) return null;
+    return Math.max(0, Math.round(x.p2c(Math.max(0, Math.min(x._length, across)))));
   }
 
   /** @param {"png"|"svg"} format */
@@ -136,7 +195,7 @@ export class Chart {
   }
 
   destroy() {
-    this.Plotly.purge(this.div);
+    this.Plotly?.purge(this.div);
     this.root.remove();
   }
 }

@@ -38,7 +38,6 @@ export function layout(payload, theme, kind, zoom, { width, height }) {
     margin,
     showlegend: false,
     hovermode: false, // a pointer moves the read-out instead of opening a box over the curves
-    dragmode: coarse() ? false : "zoom",
     uirevision: payload.zoom,
     xaxis: {
       ...axis,
@@ -93,7 +92,7 @@ export function pictureLayout(shown, payload, theme, kind, { width, height }) {
   });
 }
 
-/** Fingers scroll the page; only a mouse may drag a zoom. */
+/** Fingers have no tool bar: they scroll the page, or scrub. */
 export function coarse() {
   return matchMedia("(pointer: coarse)").matches;
 }
@@ -110,7 +109,8 @@ function placedFloors(payload, kind, word) {
   return shapes.map((shape, index) => {
     const value = meta.floors[index];
     const { text } = annotations[index];
-    const annotation = { ...annotations[index], text: word === null ? text : word + text.slice(text.lastIndexOf(":") + 2) };
+    const beyond = kind === "log" && word !== null && annotations[index].yref === "paper" ? " ↓" : ""; // lies lower
+    const annotation = { ...annotations[index], text: word === null ? text : word + text.slice(text.lastIndexOf(":") + 2) + beyond };
     if (kind === "log") return { value, shape, annotation };
     const line = { ...shape, yref: "y", y0: value, y1: value };
     return { value, shape: line, annotation: { ...annotation, yref: "y", y: value } };

@@ -18,20 +18,21 @@ import { Transport, transportStyled } from "../playback/transport.js";
 import "./labels.js";
 import "./layout.js";
 import "./overlay.js";
+import "./quick.js";
 
 /** @typedef {(name: string, value: unknown) => void} Tell */
 
 class LiveChart {
   /**
    * @param {Node} parent
-   * @param {any} Plotly
+   * @param {() => Promise<any>} plotly
    */
-  constructor(parent, Plotly) {
+  constructor(parent, plotly) {
     this.listeners = new AbortController();
     const { signal } = this.listeners;
     this.player = new Player((head, playing) => this.show(head, playing));
     this.hovered = null;
-    this.chart = new Chart(Plotly, (update) => this.hover(update));
+    this.chart = new Chart(plotly, (update) => this.hover(update), (update) => this.scrub(update));
     this.readout = new Readout();
     this.transport = new Transport(this.player, (epoch) => this.tell(epoch), signal);
     const act = {
@@ -76,14 +77,17 @@ class LiveChart {
     this.player.load(last);
     this.transport.settle();
     await this.draw();
+    if (this.payload !== payload) return;
     Object.assign(this.root.dataset, { run: payload.run, epochs: String(last) });
     this.root.style.visibility = "";
   }
 
   async draw() {
+    const { payload } = this;
     this.theme = readTheme(this.root);
-    await this.chart.draw(this.payload, this.theme, this.kind);
-    this.readout.load(this.chart.traces, this.payload);
+    await this.chart.draw(payload, this.theme, this.kind);
+    if (this.payload !== payload) return; // overtaken by a newer run
+    this.readout.load(this.chart.traces, payload);
     this.hover(null);
     this.readout.show(this.player.epoch);
     this.preview.show();
@@ -155,6 +159,12 @@ class LiveChart {
     this.readout.show(wanted ?? this.player.epoch);
   }
 
+  /** @param {number} update  that a hand has dragged to on the plot */
+  scrub(update) {
+    if (this.player.playing) this.player.pause();
+    this.player.seek(update);
+  }
+
   /** @param {"log"|"linear"} kind */
   setAxis(kind) {
     this.kind = kind;
@@ -184,4 +194,4 @@ class LiveChart {
 
 const styled = Promise.all([stylesheet("live_chart.css", import.meta.url), transportStyled]);
 
-export default mounting((parent, Plotly) => new LiveChart(parent, Plotly), styled);
+export default mounting((parent, plotly) => new LiveChart(parent, plotly), styled);

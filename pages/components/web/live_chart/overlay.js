@@ -10,7 +10,8 @@ export class Overlay {
     this.cursor = svg("line", { class: "cursor", y1: 0 });
     this.guide = svg("line", { class: "guide", y1: 0, visibility: "hidden" });
     this.dots = svg("g");
-    this.root = svg("svg", { class: "overlay", "aria-hidden": "true" }, this.guide, this.cursor, this.dots);
+    this.leaving = svg("g");
+    this.root = svg("svg", { class: "overlay", "aria-hidden": "true" }, this.guide, this.cursor, this.leaving, this.dots);
   }
 
   /**
@@ -33,6 +34,19 @@ export class Overlay {
       return svg("circle", { r: meta.play && !hollow ? 5 : 3.5, "stroke-width": 1.5, fill, stroke });
     });
     this.dots.replaceChildren(...dots);
+    this.leaving.replaceChildren(...this.curves.flatMap((trace) => this.leaves(trace)));
+  }
+
+  /**
+   * A mark where a training curve leaves the plot at its top: an arrow that points after it.
+   * @param {import("../kit/series.js").Trace} trace
+   */
+  leaves({ y: values, line, meta }) {
+    const { x, y } = this.axes;
+    const update = meta.kind === "loss" ? Array.from(values).findIndex((loss) => y.c2p(y.d2c(loss)) < -2) : -1;
+    if (update < 0 || !within(x.c2p(update), x._length)) return [];
+    const at = x.c2p(update);
+    return [svg("path", { class: "leaving", d: `M${at - 7},11L${at},1L${at + 7},11Z`, fill: line.color })];
   }
 
   /**

@@ -3,10 +3,11 @@
  * who points at it, tabs to it or taps it.
  */
 
-import { element, stylesheet } from "../kit/dom.js";
+import { element } from "../kit/dom.js";
 import { hand } from "../kit/hand.js";
 import { mounting } from "../kit/mount.js";
 import { Headline } from "./headline.js";
+import { styled } from "./style.js";
 
 class Numbers {
   /** @param {HTMLElement} parent */
@@ -64,4 +65,4 @@ class Numbers {
   }
 }
 
-export default mounting((parent) => new Numbers(parent), stylesheet("playground.css", import.meta.url));
+export default mounting((parent) => new Numbers(parent), styled);

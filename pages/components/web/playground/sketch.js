@@ -2,10 +2,11 @@
  * What LoRA is, in one drawing: the frozen W0, and beside it A and B, as thin as the rank of the moment.
  */
 
-import { element, svg, stylesheet } from "../kit/dom.js";
+import { element, svg } from "../kit/dom.js";
 import { hand } from "../kit/hand.js";
 import { mounting } from "../kit/mount.js";
 import { readTheme, themed } from "../kit/theme.js";
+import { styled } from "./style.js";
 
 const SIDE = 38; // pixels of the layer's longer side
 const LEAST = 2.5;
@@ -74,4 +75,4 @@ function word(text, x, y) {
   return node;
 }
 
-export default mounting((parent) => new Sketch(parent), stylesheet("playground.css", import.meta.url));
+export default mounting((parent) => new Sketch(parent), styled);

@@ -14,6 +14,8 @@ import { Control } from "./control.js";
 import { Digits } from "./digits.js";
 import { Panels } from "./panels.js";
 import { SLIDER, Sidebar } from "./sidebar.js";
+// What those modules import, named here so that all are fetched at once and not one after another.
+import "./scale.js";
 
 const AGAIN = 2000; // ms before what was asked for is asked for once more
 

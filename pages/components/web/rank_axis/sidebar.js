@@ -9,7 +9,7 @@
 
 import { hand } from "../kit/hand.js";
 
-export const SLIDER = ".st-key-rank";
+export const SLIDER = `.st-key-rank`;
 const INPUT = `${SLIDER} input[type=range]`;
 
 export class Sidebar {
