@@ -176,7 +176,7 @@ def _floor_label(floor: Floor, value: float, foot: float | None) -> dict[str, An
         "yref": yref,
         "y": y if yref == "paper" or foot is None else _log10(value),
         "showarrow": False,
-        "font": {"color": _color(floor.role)},
+        "font": {"color": palette.FULL_TEXT if floor.role == "full" else palette.LORA},
     }
 
 

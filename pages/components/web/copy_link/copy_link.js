@@ -31,11 +31,11 @@ class CopyLink {
   async copy() {
     try {
       await navigator.clipboard.writeText(this.link);
-      this.say("Link copied");
+      this.say("Copied");
     } catch {
       this.field.hidden = false;
       this.field.select();
-      this.say("Copy it by hand:");
+      this.say("Copy by hand");
     }
   }
 

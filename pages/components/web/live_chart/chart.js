@@ -108,12 +108,6 @@ export class Chart {
     this.div.on("plotly_doubleclick", () => this.resetZoom());
     for (const type of ["pointermove", "pointerdown"]) this.root.addEventListener(type, (event) => this.point(event));
     this.root.addEventListener("pointerdown", (event) => this.grip(event));
-    this.root.addEventListener("pointermove", (event) => this.drag(event));
-    this.root.addEventListener("pointerup", () => (this.held = null));
-    this.root.addEventListener("pointercancel", () => {
-      if (this.held?.moves) this.scrubbed(this.held.from); // the browser scrolls: nothing was meant
-      this.held = null;
-    });
     this.root.addEventListener("pointerleave", (event) => {
       if (event.pointerType !== "touch") this.pointed(null); // a finger has always left; its number stays
     });
@@ -159,17 +153,21 @@ export class Chart {
     const on = event.target instanceof Element ? event.target : null;
     if (event.button || this.tool || on?.closest(".axis, .modebar-container")) return;
     if (this.updateAt(event) === null) return;
-    this.held = { id: event.pointerId, x: event.clientX, from: Math.floor(this.head), moves: false };
-  }
-
-  /** @param {PointerEvent} event */
-  drag(event) {
-    if (this.held?.id !== event.pointerId) return;
-    if (!this.held.moves && Math.abs(event.clientX - this.held.x) >= SIDEWAYS) {
-      this.held.moves = true;
-      this.root.setPointerCapture(event.pointerId);
-    }
-    if (this.held.moves) this.scrubbed(this.updateAt(event, true));
+    const { pointerId: id, clientX: start } = event;
+    const from = Math.floor(this.head);
+    const ends = new AbortController(); // on the window, as Plotly lays a cover over the page meanwhile
+    const on = (type, act) =>
+      addEventListener(type, (next) => next.pointerId === id && act(next), { signal: ends.signal });
+    let moves = false;
+    on("pointermove", (next) => {
+      moves ||= Math.abs(next.clientX - start) >= SIDEWAYS;
+      if (moves) this.scrubbed(this.updateAt(next, true));
+    });
+    on("pointerup", () => ends.abort());
+    on("pointercancel", () => {
+      if (moves) this.scrubbed(from); // the browser scrolls: nothing was meant
+      ends.abort();
+    });
   }
 
   /**

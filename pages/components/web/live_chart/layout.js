@@ -27,7 +27,7 @@ export function layout(payload, theme, kind, zoom, { width, height }) {
   const short = payload.rank != null;
   const floors = placedFloors(payload, kind, short ? "floor " : width < NARROW ? "" : null);
   const side = short ? textWidth("floor 0.00000", theme) + 16 : labelRoom(floors, theme);
-  const margin = { l: size * (short ? 3.4 : 4.6), r: side, t: size * 2.2, b: size * 3.4 };
+  const margin = { l: size * (short ? 4 : 4.6), r: side, t: size * 2.2, b: size * 3.4 };
   const range = zoom.y ?? (kind === "log" ? home.range.map(Math.log10) : home.range);
   const decades = range[1] - range[0];
   const room = height - margin.t - margin.b;

@@ -59,7 +59,7 @@ class Sketch {
     x += 6;
     parts.push(...box("lora", thin, tall, "A"), sign("×"), ...box("lora", wide, thin, "B"));
     this.svg.replaceChildren(...parts);
-    this.svg.setAttribute("viewBox", `-16 -1 ${SIDE * 3.6 + 110} 66`);
+    this.svg.setAttribute("viewBox", `-24 -1 ${SIDE * 3.6 + 118} 66`);
     this.svg.setAttribute("aria-label", `A frozen layer W0 plus A times B, of rank ${rank}`);
   }
 
