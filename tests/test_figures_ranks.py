@@ -19,7 +19,7 @@ from lora_core.figures.ranks.beyond import (
     spectrum_info,
     truncation,
 )
-from lora_core.figures.ranks.drawing import draw_ranks, draw_strip
+from lora_core.figures.ranks.drawing import draw_ranks
 from lora_core.figures.ranks.numbers import axis_range, knee_words, rank_words, ranks_info, table
 from lora_core.layer import LoRALayer
 from lora_core.theory import ideal_delta, knee
@@ -221,16 +221,6 @@ def test_the_gap_is_shaded_between_trained_and_floor_and_nowhere_else() -> None:
         heights = [y for x, y in zip(gap.x, gap.y, strict=True) if x == rank]
         place = info.place(rank)
         assert heights == [info.final[place], max(info.floor(place), axis_range(info)[0])]
-
-
-def test_the_strip_shows_last_losses_alone_and_carries_every_curve(default) -> None:
-    info = ranks_info(*default)
-    figure = draw_strip(info, 0.01)
-    curves = [trace for trace in figure.data if trace.meta["part"] == "curve"]
-    assert len(curves) == 64
-    assert not any(trace.visible for trace in curves)
-    assert {trace.xaxis or "x" for trace in figure.data} == {"x"}
-    np.testing.assert_allclose(curves[9].y, info.losses[9], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["bias", "few samples", "digits"])

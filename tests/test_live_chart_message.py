@@ -12,7 +12,6 @@ from streamlit.testing.v1 import AppTest
 from lora_core import Experiment, run
 from lora_core.figures.loss.drawing import draw_loss, loss_drawing
 from lora_core.figures.loss.numbers import Floor, LossCurve, LossInfo, loss_info
-from lora_core.figures.share import share_drawing, share_info
 from pages.components.live_chart import live_chart
 from pages.components.message import pack
 from pages.components.serving import VENDOR, WEB
@@ -79,10 +78,9 @@ def test_a_plain_drawing_arrives_as_the_figure_that_plotly_checks(experiment, lo
     found = run(Experiment(**experiment))
     pins = [("Pinned: rank 2", run(Experiment(rank=2)))]
     found.problem.floors()
-    info, shared = loss_info(found, pins=pins), share_info(found.experiment)
-    for plain in (loss_drawing(info, log=log), share_drawing(shared)):
-        checked, sent = unpack(pack(go.Figure(plain), {})), unpack(pack(plain, {}))
-        np.testing.assert_equal(lists(sent), lists(checked))
+    plain = loss_drawing(loss_info(found, pins=pins), log=log)
+    checked, sent = unpack(pack(go.Figure(plain), {})), unpack(pack(plain, {}))
+    np.testing.assert_equal(lists(sent), lists(checked))
 
 
 def lists(node: object) -> object:

@@ -65,11 +65,7 @@ def rank_axis(
         if isinstance(rank, int):
             on_rank(rank)
 
-    @run_to_completion
-    def near() -> None:
-        if component_value(key, "near"):
-            on_near()
-
+    near = run_to_completion(on_near)  # that it is called says all: the value is the experiment's name
     _axis()(key=key, data=message, on_rank_change=chosen, on_near_change=near)
 
 

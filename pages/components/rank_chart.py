@@ -28,22 +28,16 @@ def rank_message(
     *,
     key: str,
     height: int = 400,
-    over_live: bool = False,
 ) -> bytes:
-    """All that the chart named ``key`` shows, at every rank: the same whatever the rank, so worth keeping.
-
-    ``over_live`` lays the curve of the rank over the page's live chart, which has a legend of its own; else
-    it lies on the figure's second panel.
-    """
+    """All that the chart named ``key`` shows, at every rank: the same whatever the rank, so worth keeping."""
     places = range(len(info.ranks))
     header: dict[str, Any] = {
         "key": key,
-        "over_live": over_live,
         "height": height,
         "ranks": info.ranks,
         "floors": [info.floor(i) for i in places],
         "words": [rank_words(info, i, tolerance) for i in places],
-        "cells": [cell for cell in _cells(info) if not over_live or isinstance(cell["text"], list)],
+        "cells": _cells(info),
         "colors": {"lora": palette.LORA},
         "dark": palette.DARK,
         "alt": ranks_alt(info, tolerance),

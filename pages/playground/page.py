@@ -143,4 +143,4 @@ def _draw_tables(run: Run) -> None:
     """Both charts as words and numbers, for those who cannot see them."""
     if st.toggle("Charts as tables", key="tables"):
         st.dataframe(pd.DataFrame(numbers.table(_loss_info(run))), hide_index=True, height=250)
-        st.table(pd.DataFrame(share.table(share.share_info(run.experiment))), border="horizontal")
+        st.table(pd.DataFrame(share.table(run.experiment)), border="horizontal")

@@ -190,6 +190,13 @@ def _show_used(
         place.select_slider(options=sorted({*options, used}), value=used, disabled=True, **slider)
 
 
+def _options(name: str, fields: dict[str, Any]) -> list[Any]:
+    """Options of a slider: its fixed ones, for the rank those of the layer, and the value that it has."""
+    if name == "rank":
+        return sorted({*rank_choices(Experiment(**fields).full_rank), fields[name]})
+    return sorted({*CONTROLS[name].options, *st.session_state.get(_OFFERED, {}).get(name, ())})
+
+
 def _why_not(name: str, task: Task, shift: Shift) -> str | None:
     """The reason why a field does not apply to the task, or None if it applies."""
     if task is Task.DIGITS and name in ("in_features", "out_features", "samples"):

@@ -9,7 +9,6 @@ from itertools import count
 import pytest
 from playwright.sync_api import Locator, Page, WebSocket, expect
 
-from lora_core import Experiment, sweep
 from tests.kit.browser import at_rest, frames, nothing_follows, p95, still
 
 CHART = "[data-testid=rank-chart]"
@@ -244,85 +243,6 @@ def test_one_click_on_a_cell_of_the_map_opens_it_in_the_playground(
     expect(page.get_by_text(f"LoRA, rank {rank}").first).to_be_visible()
     for part in ("task=digits", "seed=7"):
         assert part in page.url
-
-
-def test_the_playground_has_the_handle_on_request(app, open_page, within) -> None:
-    page = open_page("about:blank")
-    page.on("websocket", overheard)
-    page.goto(app)
-    live, chart = page.get_by_test_id("live-chart"), page.locator(CHART)
-    expect(page.locator("[data-testid=live-chart][data-run]")).to_be_visible(timeout=30_000)
-    nothing_follows(page)
-    expect(chart).to_have_count(0)
-    address = page.url
-    page.get_by_text("Rank under the finger").click()
-    expect(page.locator(f"{CHART}[data-run][data-told='3']")).to_be_visible(timeout=15_000)
-    nothing_follows(page)
-    assert page.url == address  # a view, not a field
-    over, run = page.locator(".rank-over-live"), live.get_attribute("data-run")
-    expect(over).to_be_hidden()
-    told = len(SENT)
-    drag_back_and_forth(page, within)
-    assert len(SENT) == told
-    expect(chart).to_have_attribute("data-rank", "64")
-    expect(over).to_be_visible()
-    expect(over.locator("text")).to_have_text("rank 64")
-    expect(chart.locator(".sentence")).to_contain_text("Rank 64 ends at")
-    expect(chart.locator("dd").last).to_have_text("200 %")
-    assert live.get_attribute("data-run") == run
-    last = float(sweep(Experiment(), ranks=[64]).loss[0, 0, -1])
-    check_ends(page, last)
-    page.get_by_label("Log axis").evaluate("box => box.click()")
-    plot = "document.querySelector('[data-testid=live-chart] .js-plotly-plot')"
-    page.wait_for_function(f"{plot}._fullLayout.yaxis.type === 'linear'")
-    at_rest(page)
-    check_ends(page, last)
-    both = [each.bounding_box() for each in (live, chart.locator(".area"))]
-    assert all(box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 720 for box in both)
-    page.mouse.up()
-    page.wait_for_url("**/*rank=64*")
-    expect(slider(page, "Rank")).to_have_attribute("aria-valuetext", "64")
-    expect(live).not_to_have_attribute("data-run", str(run))
-    expect(over).to_be_hidden()
-    expect(page.get_by_text("LoRA, rank 64").first).to_be_visible()
-    page.get_by_role("slider", name="Rank handle").press("ArrowLeft")
-    page.wait_for_url("**/*rank=63*")
-    expect(slider(page, "Rank")).to_have_attribute("aria-valuetext", "63")
-    page.get_by_text("Rank under the finger").click()
-    expect(chart).to_have_count(0)
-    expect(over).to_have_count(0)
-
-
-def test_a_hand_that_holds_the_handle_outlives_a_smaller_layer(app, open_page) -> None:
-    page = open_page(app)
-    chart, over = page.locator(CHART), page.locator(".rank-over-live")
-    page.get_by_text("Rank under the finger").click()
-    expect(page.locator(f"{CHART}[data-run][data-told='3']")).to_be_visible(timeout=15_000)
-    box = still(chart.locator(".area")).bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 20)
-    page.mouse.down()
-    expect(over.locator("text")).to_have_text("rank 64")
-    before = chart.get_attribute("data-run")
-    slider(page, "In features").press("Home")
-    expect(chart).not_to_have_attribute("data-run", str(before))
-    expect(chart).to_have_attribute("data-rank", "1")
-    expect(over.locator("text")).to_have_text("rank 1")
-    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 20)
-    expect(chart).to_have_attribute("data-rank", "2")
-    page.mouse.move(box["x"] + 2, box["y"] + 20)
-    page.mouse.up()
-    page.wait_for_url("**/*rank=1*")
-
-
-def check_ends(page: Page, loss: float) -> None:
-    """The curve over the live chart ends, to a pixel, where the live chart's axis has that loss."""
-    plot = page.locator("[data-testid=live-chart] .js-plotly-plot")
-    expected = plot.evaluate("(div, loss) => div._fullLayout.yaxis.c2p(loss)", loss)
-    path = page.locator(".rank-over-live path.curve").get_attribute("d")
-    assert path is not None
-    assert path.count("L") == 200
-    assert float(path.rpartition(",")[2]) == pytest.approx(expected, abs=1)
 
 
 def test_a_phone_has_everything_within_its_width(app, open_page) -> None:

@@ -64,7 +64,7 @@ def shows(page: Page, experiment: Experiment, seconds: float = 20) -> None:
     """The chart, the verdict and the slider are those of this experiment, and nothing failed."""
     found = run(experiment)
     expect(page.locator(CHART)).to_have_attribute("data-run", found.fingerprint, timeout=1000 * seconds)
-    expect(page.locator(".st-key-verdict")).to_contain_text(verdict(found).sentence)
+    expect(page.locator(".st-key-verdict")).to_contain_text(verdict(found).detail)
     expect(rank(page)).to_have_attribute("aria-valuetext", str(experiment.rank))
     expect(page.get_by_test_id("stException")).to_have_count(0)
 

@@ -94,6 +94,50 @@ async def movers(
     ]
 
 
+async def draggers(
+    server: Server, visitors: int = 16, every: float = 2, seconds: float = 30, first: int = 400
+) -> list[Figure]:
+    """Each visitor takes hold of the rank of an experiment of its own, again and again.
+
+    A hand comes near: every rank is trained; it lets go somewhere: the run of that rank.
+    """
+    await _warm(server)
+    near: list[float] = []
+    chosen: list[float] = []
+    errors = 0
+
+    async def visit(place: float, seed: int) -> None:
+        nonlocal errors
+        async with Visitor(server.address, seed=seed, samples=200 + seed % 7) as visitor:
+            await visitor.until(lambda v: v.finished > 0)
+            await asyncio.sleep(place * every)
+            end, step = time.monotonic() + seconds, 0
+            while time.monotonic() < end:
+                if step:  # another experiment, of which nobody has every rank
+                    await visitor.move(lr_ratio=_ratio(step))
+                    await visitor.until(lambda v: v.ranks == "untrained")
+                start = time.monotonic()
+                await visitor.come_near()
+                near.append(await visitor.until(lambda v: v.ranks == "trained") - start)
+                before, start = visitor.run, time.monotonic()
+                await visitor.move(rank=RANKS[step % len(RANKS)])
+                took = await visitor.until(lambda v, b=before: v.run != b and not v.streaming) - start
+                chosen.append(took)
+                step += 1
+                await asyncio.sleep(max(0.0, every - took))
+            errors += len(visitor.errors)
+
+    listed = list(range(first, first + visitors))
+    await _all(visit(i / len(listed), seed) for i, seed in enumerate(listed))
+    return [
+        Figure("p95 from a hand's arrival to every rank", p95(near), "s", most=1.5),
+        Figure("median", median(near), "s"),
+        Figure("p95 from letting go to the curve", p95(chosen), "s", most=0.8),
+        Figure("drags", len(chosen)),
+        Figure("errors", errors, "", most=0),
+    ]
+
+
 async def streams(server: Server, streaming: int = 8, moving: int = 16, seconds: float = 25) -> list[Figure]:
     """Some stream a large layer while one plays in a real browser and others move sliders."""
     await _warm(server)
@@ -178,6 +222,7 @@ async def replicas(server: Server, visitors: int = 12, seconds: float = 12) -> l
 SCENARIOS: dict[str, Callable[[Server], Awaitable[list[Figure]]]] = {
     "room": room,
     "movers": movers,
+    "draggers": draggers,
     "streams": streams,
     "vanishing": vanishing,
     "replicas": replicas,

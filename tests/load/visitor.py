@@ -17,8 +17,12 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-CHART = "-loss"
-"""How the id of the live chart ends: with the key that the playground gives it."""
+CHART, AXIS = "-loss", "-ranks"
+"""How the ids of live chart and axis of ranks end: with the keys that the playground gives them."""
+
+
+TRIGGER = "$$STREAMLIT_INTERNAL_KEY_"
+"""What Streamlit puts before the id of a component whose triggers it takes."""
 
 
 class Visitor:
@@ -30,9 +34,11 @@ class Visitor:
         self.page, self.link = page, {name: str(value) for name, value in link.items()}
         self.run, self.streaming = "", False
         self.updates = 0
+        self.ranks = ""
         self.charts, self.finished, self.bytes = 0, 0, 0
         self.notices: list[str] = []  # all that were ever shown
         self.errors: list[str] = []
+        self._axis = ("", "")  # id of the component, and of the fragment that it stands in
         self._ids: dict[str, str] = {}
         self._moved: dict[str, str] = {}
         self._kept: dict[str, ForwardMsg] = {}
@@ -72,6 +78,19 @@ class Visitor:
         for name, value in values.items():
             self._moved[name] = self.link[name] = str(value)
         await self._ask()
+
+    async def come_near(self) -> None:
+        """Bring a hand near the rank control, which asks for every rank."""
+        message = BackMsg()
+        state = message.rerun_script
+        state.query_string, state.page_name = urlencode(self.link), self.page
+        state.cached_message_hashes.extend(self._kept)
+        state.context_info.url, state.fragment_id = self.address, self._axis[1]
+        for name, value in self._moved.items():
+            state.widget_states.widgets.add(id=self._ids[name]).string_array_value.data.append(value)
+        near = state.widget_states.widgets.add(id=f"{TRIGGER}{self._axis[0]}__events")
+        near.json_trigger_value = json.dumps([{"event": "near", "value": "hand"}])
+        await self._socket.send(message.SerializeToString())
 
     async def until(self, met: Callable[["Visitor"], bool], seconds: float = 60) -> float:
         """Wait until something holds of this visitor; returns when it did.
@@ -161,6 +180,9 @@ class Visitor:
                 self.streaming = progress is not None
                 self.updates = progress[0] if progress else header["epochs"]
                 self.charts += 1
+        elif kind == "bidi_component" and element.bidi_component.id.endswith(AXIS):
+            self.ranks = header_of(element.bidi_component.bytes)["state"]
+            self._axis = element.bidi_component.id, delta.fragment_id
 
     def _start_timer(self, fragment: str, seconds: float) -> None:
         async def tick() -> None:

@@ -29,15 +29,6 @@ def draw_ranks(info: RanksInfo, tolerance: float) -> go.Figure:
     )  # fmt: skip
 
 
-def draw_strip(info: RanksInfo, tolerance: float) -> go.Figure:
-    """Last losses over rank alone, low enough to lie under another chart; the curves come along unseen."""
-    figure, _ = _last_losses(info, tolerance)
-    _add_curves(figure, info)
-    unseen = {"visible": False, "xaxis": "x", "yaxis": "y"}  # an unseen trace would still draw its axes
-    figure.update_traces(unseen, selector=lambda trace: trace.meta["part"] != "last")
-    return figure.update_layout(yaxis={"title": {"text": "Last loss"}}, margin={"t": 4, "b": 38})
-
-
 def _last_losses(info: RanksInfo, tolerance: float) -> tuple[go.Figure, dict[str, object]]:
     """The panel of last losses with its marks, and its loss axis."""
     low, high = axis_range(info)

@@ -3,7 +3,7 @@
  *
  * Everything a rank changes is laid over the axes or stands beside them: one path, a few attributes and some
  * words a frame. Plotly draws nothing and the server hears nothing until the hand lets go. The curve of the rank
- * lies on this figure's second panel, or on the live chart of the page.
+ * lies on this figure's second panel.
  */
 
 import { element, stylesheet, svg } from "../kit/dom.js";
@@ -12,13 +12,11 @@ import { sameBytes, unpack } from "../kit/series.js";
 import { readTheme, themed, themedFigure, themedTraces } from "../kit/theme.js";
 import { Curve } from "./curve.js";
 import { Handle } from "./handle.js";
-import { OverLive } from "./over_live.js";
 import { Words } from "./words.js";
 
 const NARROW = 560; // CSS pixels: below it two panels stand one above the other
 const TALL = 560; // and are together as high as this
 const PATIENCE = 350; // ms after the last key before a rank is told to the server
-const LINGER = 250; // ms that a curve stays over the live chart, which draws the chosen rank meanwhile
 
 /** @type {Map<string, RankChart>} the charts on the page, by their keys */
 const charts = new Map();
@@ -46,7 +44,6 @@ class RankChart {
     this.div = element("div", { class: "figure" });
     this.handle = new Handle();
     this.curve = new Curve();
-    this.live = new OverLive();
     const overlay = svg("svg", { class: "overlay" }, this.curve.root, this.handle.root);
     this.words = new Words();
     this.plot = element("div", { class: "plot", role: "group" }, this.div, overlay);
@@ -127,10 +124,7 @@ class RankChart {
     const rank = this.payload.ranks[place];
     this.handle.show(place);
     this.words.show(place);
-    clearTimeout(this.lingering);
-    if (!this.payload.over_live) this.curve.show(place);
-    else if (rank !== chosen.get(this.payload.key)) this.live.show(place);
-    else this.lingering = setTimeout(() => this.live.show(undefined), this.held ? 0 : LINGER);
+    this.curve.show(place);
     this.root.dataset.rank = String(rank);
   }
 
@@ -160,21 +154,17 @@ class RankChart {
     this.place = this.wanted = Math.max(0, payload.ranks.indexOf(rank));
     this.plot.setAttribute("aria-label", payload.alt);
     await this.draw();
-    const first = !this.root.dataset.run;
     this.root.dataset.run = payload.run;
-    // The hand shall see what it moves: the live chart lies just above.
-    if (first && payload.over_live) this.root.scrollIntoView({ block: "end", behavior: "smooth" });
     this.choose(chosen.get(payload.key));
   }
 
   async draw() {
     const { payload } = this;
-    const { figure, dark, colors, over_live: overLive } = payload;
+    const { figure, dark, colors } = payload;
     this.theme = readTheme(this.root);
     this.width = this.root.getBoundingClientRect().width;
     this.words.load(payload, this.theme);
-    if (overLive) this.root.append(this.words.root); // below: the handle stays close to the live chart
-    const narrow = this.width < NARROW && !overLive;
+    const narrow = this.width < NARROW;
     const height = narrow ? TALL : payload.height;
     this.plot.style.height = `${height}px`;
     const layout = { ...themedFigure(figure.layout, dark, this.theme), width: this.width, height };
@@ -188,11 +178,8 @@ class RankChart {
     const color = themed(colors.lora, dark, this.theme);
     this.handle.place({ x: xaxis, y: yaxis }, payload, color, this.theme.page);
     this.drawn = payload;
-    if (overLive) this.live.place(payload, color, this.theme.page);
-    else {
-      this.curve.root.setAttribute("transform", `translate(${xaxis2._offset},${yaxis2._offset})`);
-      this.curve.place({ x: xaxis2, y: yaxis2 }, payload, color);
-    }
+    this.curve.root.setAttribute("transform", `translate(${xaxis2._offset},${yaxis2._offset})`);
+    this.curve.place({ x: xaxis2, y: yaxis2 }, payload, color);
     this.show(this.place);
   }
 
@@ -212,13 +199,10 @@ class RankChart {
 
   destroy() {
     clearTimeout(this.patience);
-    clearTimeout(this.lingering);
     cancelAnimationFrame(this.frame);
     cancelAnimationFrame(this.resizing);
     this.watcher.disconnect();
     if (this.payload && charts.get(this.payload.key) === this) charts.delete(this.payload.key);
-    this.live.show(undefined);
-    this.live.leave();
     this.Plotly.purge(this.div);
     this.root.remove();
   }

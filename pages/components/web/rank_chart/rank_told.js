@@ -10,7 +10,6 @@ import "../kit/series.js";
 import "../kit/theme.js";
 import "./curve.js";
 import "./handle.js";
-import "./over_live.js";
 import "./words.js";
 
 /** @param {{parentElement: HTMLElement, data: {key: string, rank: number}}} component */
