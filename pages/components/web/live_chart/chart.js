@@ -150,8 +150,8 @@ export class Chart {
 
   /** @param {PointerEvent} event */
   grip(event) {
-    const on = event.target instanceof Element ? event.target : null;
-    if (event.button || this.tool || on?.closest(".axis, .modebar-container")) return;
+    const target = event.target instanceof Element ? event.target : null;
+    if (event.button || this.tool || target?.closest(".axis, .modebar-container")) return;
     if (this.updateAt(event) === null) return;
     const { pointerId: id, clientX: start } = event;
     const from = Math.floor(this.head);
