@@ -3,13 +3,12 @@
  * same places, which the chart then takes over.
  */
 
-import { svg } from "../kit/dom.js";
+import { DASHES, svg } from "../kit/dom.js";
 import { formatShort } from "../kit/series.js";
 import { themedTraces } from "../kit/theme.js";
 import { layout } from "./layout.js";
 
 const TICKS = 5;
-const DASHES = { dot: "3 3", dash: "9 5", dashdot: "9 3 3 3", longdash: "14 4", longdashdot: "14 3 3 3" };
 
 export class Quick {
   constructor() {

@@ -18,18 +18,13 @@ export class Control {
     this.act = act;
     this.fill = element("div", { class: "fill" });
     this.knob = element("div", { class: "knob" });
+    this.track = element("div", { class: "track" }, this.fill);
     const look = { class: "slider", role: "slider", tabindex: "0", "aria-label": "Rank handle" };
-    this.slider = element("div", look, element("div", { class: "track" }, this.fill), this.knob);
-    this.word = element("span", { class: "word" }, "Rank");
-    this.less = button("−", "Rank down");
-    this.more = button("+", "Rank up");
-    this.note = element("p", { class: "note", "aria-live": "polite" });
-    this.root = element("div", { class: "control" }, this.word, this.less, this.slider, this.more);
+    this.slider = element("div", look, this.track, this.knob);
+    this.root = element("div", { class: "control" }, element("span", { class: "word" }, "Rank"), this.slider);
     this.follow(this.slider, 0);
     this.follow(plots, SIDEWAYS);
     this.slider.addEventListener("keydown", (event) => this.key(event));
-    this.less.addEventListener("click", () => this.step(-1));
-    this.more.addEventListener("click", () => this.step(1));
   }
 
   /**
@@ -40,6 +35,7 @@ export class Control {
     this.x = x;
     this.left = left;
     const { ranks } = x;
+    Object.assign(this.track.style, { left: `${x.left - left}px`, width: `${x.right - x.left}px` });
     this.slider.setAttribute("aria-valuemin", String(ranks[0]));
     this.slider.setAttribute("aria-valuemax", String(ranks[ranks.length - 1]));
   }
@@ -53,7 +49,7 @@ export class Control {
     const across = this.x.at(rank) - this.left;
     this.knob.style.transform = `translate(${across}px, -50%)`;
     this.knob.textContent = String(rank);
-    this.fill.style.width = `${across}px`;
+    this.fill.style.width = `${this.x.at(rank) - this.x.left}px`;
     this.slider.setAttribute("aria-valuenow", String(rank));
     this.slider.setAttribute("aria-valuetext", `rank ${rank}: ${words}`);
   }
@@ -139,9 +135,4 @@ export class Control {
     clearTimeout(this.resting);
     cancelAnimationFrame(this.frame);
   }
-}
-
-/** @param {string} text @param {string} name */
-function button(text, name) {
-  return element("button", { type: "button", class: "step", "aria-label": name }, text);
 }

@@ -24,7 +24,7 @@ export class Sidebar {
   /** @param {MutationRecord[]} changes */
   changed(changes) {
     const moved = changes.find(({ target }) => /** @type {Element} */ (target).matches(INPUT));
-    if (!moved) return;
+    if (!moved || !(hand.pressed || moved.target === document.activeElement)) return; // the server moved it
     const rank = Number(/** @type {Element} */ (moved.target).getAttribute("aria-valuetext"));
     if (Number.isInteger(rank) && rank > 0) hand.hold(rank);
   }
