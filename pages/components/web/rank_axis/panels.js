@@ -9,6 +9,7 @@ import { hand } from "../kit/hand.js";
 import { formatShort } from "../kit/series.js";
 import { LogScale, RankScale, path } from "./scale.js";
 
+const LOW = 60; // pixels of a panel that has no room for a legend
 const MARGIN = { left: 44, right: 12, top: 22, between: 34, bottom: 20 };
 
 export class Panels {
@@ -107,6 +108,7 @@ export class Panels {
   /** What the lines of the upper panel are, in its upper right corner, which falling curves leave free. */
   legend() {
     const { right, upper } = this.box;
+    if (upper.bottom - upper.top < LOW) return []; // as on a phone with digits: the live chart's legend says it
     const names = [["full", "full fine-tuning"], ["floors", "floor"]];
     if (this.data.trained) names.unshift(["finals", "trained"]), names.push(["tests", "new data"]);
     const parts = [];
