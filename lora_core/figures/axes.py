@@ -1,11 +1,12 @@
 """What the charts of all ranks share: the axis of ranks, the axis of losses, their legend."""
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 
 SCALE = "Cividis"
 """The order of the ranks, and losses on maps: it rises in lightness for every eye."""
-"""Between what was trained and the floor: LoRA's hue, thin enough for either theme."""
 LOG_RANKS = 12
 """From this many ranks on, the rank axis is logarithmic, so that small ranks keep their room."""
 MARGIN = {"l": 62, "r": 14, "t": 10, "b": 44}
@@ -56,3 +57,14 @@ def over_rank(figure: go.Figure, ranks: tuple[int, ...], low: float, high: float
 def legend() -> dict[str, object]:
     """A legend above the plot."""
     return {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+
+
+def add_level(
+    figure: go.Figure, value: float, text: str, line: dict[str, Any], *, log: bool, **place: object
+) -> None:
+    """A line across the chart at ``value``, labelled in its colour; a log axis puts words at a logarithm."""
+    figure.add_shape(type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value, line=line)
+    figure.add_annotation(
+        text=text, xref="paper", yref="y", y=float(np.log10(value)) if log else value, showarrow=False,
+        font={"color": line["color"]}, **place,
+    )  # fmt: skip

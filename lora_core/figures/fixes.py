@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.axes import legend
+from lora_core.figures.axes import add_level, legend
 from lora_core.findings.original_script import Fix
 from lora_core.formatting import loss_text
 
@@ -38,7 +38,9 @@ def draw_fix(fix: Fix, before: str, after: str, updates: str) -> go.Figure:
     levels += zip(fix.floors, (palette.GHOST, palette.LORA), strict=False)
     axis = _axis(np.concatenate([fix.before, fix.after, [level for level, _ in levels]]))
     for level, color in levels:
-        _add_level(figure, level, color, axis["type"] == "log")
+        line = {"color": color, "dash": palette.FLOOR_DASH, "width": 1.5}
+        place = {"x": 1, "xanchor": "right", "yanchor": "bottom"}
+        add_level(figure, level, loss_text(level), line, log=axis["type"] == "log", **place)
     figure.update_layout(
         xaxis={"title": {"text": updates}, "range": [0, len(fix.before) - 1], "nticks": 6},
         yaxis=axis,
@@ -47,16 +49,6 @@ def draw_fix(fix: Fix, before: str, after: str, updates: str) -> go.Figure:
         margin={"l": 50, "r": 16, "t": 30, "b": 40},
     )  # fmt: skip
     return figure
-
-
-def _add_level(figure: go.Figure, level: float, color: str, log: bool) -> None:
-    """A dashed line across, and its value above its right end."""
-    line = {"color": color, "dash": palette.FLOOR_DASH, "width": 1.5}
-    figure.add_shape(type="line", xref="paper", x0=0, x1=1, y0=level, y1=level, line=line)
-    figure.add_annotation(
-        text=loss_text(level), xref="paper", x=1, xanchor="right", y=math.log10(level) if log else level,
-        yanchor="bottom", showarrow=False, font={"color": color},
-    )  # fmt: skip
 
 
 def _axis(losses: np.ndarray) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.axes import LOG_RANKS, legend, loss_axis, rank_axis
+from lora_core.figures.axes import LOG_RANKS, add_level, legend, loss_axis, rank_axis
 from lora_core.figures.loss.drawing import draw_loss
 from lora_core.figures.loss.numbers import LossInfo
 from lora_core.figures.ranks.numbers import RanksInfo, axis_range
@@ -111,14 +111,8 @@ def _widen(figure: go.Figure, least: float, greatest: float) -> None:
 def _add_level(figure: go.Figure, text: str, value: float, color: str, dash: str, width: int) -> None:
     """A line across the chart with its label at the right, in the place and order of a floor."""
     figure.layout.meta["floors"] = [*figure.layout.meta["floors"], value]
-    figure.add_shape(
-        type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value,
-        line={"color": color, "dash": dash, "width": width},
-    )  # fmt: skip
-    figure.add_annotation(
-        text=text, xref="paper", x=1, xanchor="left", xshift=9,
-        yref="y", y=float(np.log10(value)), yanchor="middle", showarrow=False, font={"color": color},
-    )  # fmt: skip
+    line = {"color": color, "dash": dash, "width": width}
+    add_level(figure, value, text, line, log=True, x=1, xanchor="left", xshift=9, yanchor="middle")
 
 
 def _add_rank(

@@ -1,4 +1,4 @@
-"""What the page of real models says in words: its verdict, and what its configuration cannot carry.
+"""Sentences of the page of real models: its verdict, and what its configuration cannot carry.
 
 Every sentence is computed from a shape, an adapter and the memory of training; nothing here draws.
 """

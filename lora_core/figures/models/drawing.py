@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
+from lora_core.figures.axes import add_level
 from lora_core.figures.models.numbers import SEGMENTS, RankInfo, ShareInfo
 from lora_core.formatting import bytes_text
 from lora_core.models import Memory
@@ -65,19 +66,9 @@ def draw_ranks(info: RankInfo) -> go.Figure:
 
 
 def _add_line(figure: go.Figure, value: float, text: str, dash: str) -> None:
-    """A level across the chart; a label on a log axis stands at the logarithm of its value."""
     line = {"color": palette.FULL, "dash": dash, "width": 1.5}
-    figure.add_shape(type="line", xref="paper", x0=0, x1=1, y0=value, y1=value, line=line)
-    figure.add_annotation(
-        text=text,
-        xref="paper",
-        x=0,
-        xanchor="left",
-        y=math.log10(value),
-        yanchor="bottom" if value >= 100 else "top",
-        showarrow=False,
-        font={"color": palette.FULL},
-    )
+    side = "bottom" if value >= 100 else "top"
+    add_level(figure, value, text, line, log=True, x=0, xanchor="left", yanchor=side)
 
 
 def draw_memory(memories: Sequence[Memory]) -> go.Figure:
