@@ -78,7 +78,7 @@ def test_published_peaks_differ_by_what_is_counted_here() -> None:
 
 
 def test_the_checkpoint_of_the_lora_paper_is_36_mib() -> None:
-    """Section 4.2: roughly 35 MB in fp16 for rank 4 on q and v, instead of 350 GB."""
+    """Section 4.2: roughly 35 MB in fp16 for rank 4 on q and v of 96 layers, instead of 350 GB."""
     shape = CATALOGUE["GPT-3 175B"].shape()
     assert adapter_file_bytes(shape, Adapter(4, "qv"), "bf16") == 36 * 2**20
     assert 2 * shape.total() == pytest.approx(350e9, rel=0.01)
