@@ -1,4 +1,4 @@
-"""What the charts of all ranks share: the axis of ranks, the axis of losses, their legend."""
+"""Axes of ranks and of losses, legend and levels, the same on every chart."""
 
 from typing import Any
 

@@ -48,14 +48,14 @@ _LAST, _COMPLAINTS = "last real model", "complaints of the real models"
 
 
 class Chosen(NamedTuple):
-    """What the controls describe."""
+    """The model and the adapter that the controls describe."""
 
     model: Model
     adapter: Adapter
 
 
 class Places(NamedTuple):
-    """Where each group of controls stands, whatever the order they are drawn in."""
+    """Containers of the groups of controls, in their order on the page; they are drawn in another."""
 
     model: DeltaGenerator
     head: DeltaGenerator
@@ -85,7 +85,7 @@ def complain(sentence: str) -> None:
 
 
 def complaints() -> list[str]:
-    """What was wrong in this run, each told once."""
+    """Complaints of this script run, each told once."""
     return list(st.session_state.pop(_COMPLAINTS, []))
 
 
