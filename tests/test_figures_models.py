@@ -20,34 +20,11 @@ from lora_core.figures.models.numbers import (
     share_text,
     table_rows,
 )
-from lora_core.formatting import bytes_text, count_text
+from lora_core.formatting import bytes_text
 from lora_core.models import CATALOGUE, TARGET_PRESETS, Adapter, Memory, compare_memory
 
 LLAMA = CATALOGUE["Llama 2 7B"].shape()
 WIDE = Adapter(16, "all-linear", use_dora=True, bias="all", modules_to_save=("lm_head",))
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (306, "306"),
-        (9999, "9,999"),
-        (12_345, "12.3 k"),
-        (999_499, "999 k"),
-        (999_500, "1 M"),
-        (4_194_304, "4.19 M"),
-        (174_604_259_328, "175 B"),
-    ],
-)
-def test_counts_are_short(number: int, text: str) -> None:
-    assert count_text(number) == text
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 bytes"), (37_748_736, "37.7 MB"), (13_476_831_232, "13.5 GB"), (10**12, "1 TB")]
-)
-def test_bytes_are_in_thousands(size: int, text: str) -> None:
-    assert bytes_text(size) == text
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
