@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from lora_core import Experiment, run
-from tests.load.scenarios import SETTINGS, Figure, movers, room, runs_of, vanishing
+from tests.load.scenarios import SETTINGS, Figure, draggers, movers, room, runs_of, vanishing
 from tests.load.server import Server
 from tests.load.visitor import Visitor
 
@@ -57,6 +57,10 @@ def test_a_room_on_one_link_trains_one_run(server: Server) -> None:
 
 def test_moved_sliders_are_answered(server: Server) -> None:
     check(lambda number: movers(server, visitors=4, every=0.5, seconds=3, first=100 * number))
+
+
+def test_dragged_ranks_are_answered(server: Server) -> None:
+    check(lambda number: draggers(server, visitors=4, every=0.5, seconds=3, first=4000 + 100 * number))
 
 
 def test_visitors_who_vanish_leave_nothing_behind() -> None:

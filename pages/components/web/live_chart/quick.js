@@ -36,9 +36,10 @@ export class Quick {
     };
     const rule = (x1, y1, x2, y2) => svg("line", { x1, y1, x2, y2, stroke: theme.grid });
     const parts = [];
-    for (const update of steps(0, payload.epochs)) {
+    const { tickvals = steps(0, payload.epochs), ticktext } = plan.xaxis;
+    for (const [index, update] of [...tickvals].entries()) {
       parts.push(rule(x(update), t, x(update), foot));
-      parts.push(text(formatShort(update), { x: x(update), y: foot + theme.size * 1.4, "text-anchor": "middle" }));
+      parts.push(text(ticktext?.[index] ?? formatShort(update), { x: x(update), y: foot + theme.size * 1.4, "text-anchor": "middle" }));
     }
     const values = kind === "log" ? powers(low, high) : steps(low, high);
     for (const value of values) {
