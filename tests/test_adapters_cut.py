@@ -13,8 +13,10 @@ from lora_core.adapters.cutting import cut, numbers_bought, one_rank, ranks_for_
 from lora_core.adapters.file import AdapterFile, open_adapter
 from lora_core.adapters.source import WEIGHTS, find_on_disk
 from lora_core.adapters.spectra import directions_of, measure, read_factors, spectrum_of
+from lora_core.adapters.summary import Summary, remarks
 from lora_core.adapters.writing import config_of, must_pad, plan_file
 from tests.adapters_kit import (
+    PREFIX,
     Tiny,
     config,
     deltas,
@@ -398,3 +400,63 @@ def test_wrong_ranks_and_dtypes_are_named() -> None:
         "rank_pattern": {},
         "alpha_pattern": {},
     }
+
+
+def test_two_tensors_of_one_key_are_not_written() -> None:
+    tensors = peft_file({"a": 4}) | {
+        f"{PREFIX}c.modules_to_save.default.weight": draw(3, 9),
+        f"{PREFIX}c.weight": draw(3, 9, seed=1),
+    }
+    with pytest.raises(ValueError, match=r"would be written as base_model\.model\.c\.weight"):
+        plan_file(opened(tensors, config(4, 8)), (2,))
+
+
+@pytest.mark.parametrize("value", [float("nan"), 60000.0])
+def test_a_bias_that_is_not_finite_once_scaled_is_refused_before_anything_is_written(value: float) -> None:
+    bias = {f"{PREFIX}a.lora_B.bias": torch.full((9,), value).half()}
+    file = opened(peft_file({"a": 4}) | bias, config(4, 8))
+    with pytest.raises(ValueError, match="its bias of B, times its scaling of 2, is not finite in F16"):
+        cut(file, measured(file), (2,))
+
+
+def test_a_magnitude_that_is_not_finite_is_refused() -> None:
+    magnitude = {f"{PREFIX}a.lora_magnitude_vector": torch.full((9,), float("inf"))}
+    file = opened(peft_file({"a": 4}) | magnitude, config(4, 8))
+    with pytest.raises(ValueError, match="lora_magnitude_vector holds numbers that are not finite"):
+        cut(file, measured(file), (2,))
+
+
+def test_a_config_is_no_business_of_names_that_carry_their_alpha() -> None:
+    A, B = factors(4, (12, 9))
+    tensors = {"lora_unet_a.lora_down.weight": A, "lora_unet_a.lora_up.weight": B}
+    file = opened(tensors | {"lora_unet_a.alpha": torch.tensor(1.0)}, config(4, 8), name="style.safetensors")
+    assert (file.modules[0].scaling, file.config_unused) == (0.25, True)
+    assert any(
+        "adapter_config.json is not used" in text for text in remarks(Summary(file, (*measured(file),)))
+    )
+    files = written(plan_file(file, (4,), "F64"))
+    assert set(files) == {"style.safetensors"}
+    out = load(files["style.safetensors"])
+    change = out["lora_unet_a.lora_up.weight"] @ out["lora_unet_a.lora_down.weight"]
+    torch.testing.assert_close(change, 0.25 * B.double() @ A.double(), rtol=0, atol=1e-6)
+
+
+@PEFT_WARNINGS
+def test_names_without_pefts_prefix_get_it_where_a_config_says_that_they_are_pefts(tmp_path: Path) -> None:
+    A, B = factors(4, (12, 9))
+    tensors = {"linear.lora_A.weight": A, "linear.lora_B.weight": B, "head.weight": draw(3, 9)}
+    tensors["head.bias"] = draw(3)
+    file = opened(tensors, config(4, 8, target_modules=["linear"], modules_to_save=["head"]))
+    after = reloaded(tmp_path / "ours", written(plan_file(file, (4,), "F64")))
+    torch.testing.assert_close(deltas(after)["linear"], 2 * B.double() @ A.double(), rtol=0, atol=1e-6)
+    assert torch.equal(after.base_model.model.head.weight, tensors["head.weight"])
+
+
+def test_an_alpha_beside_pefts_names_counts_and_must_agree_with_the_config() -> None:
+    tensors = peft_file({"a": 4}) | {f"{PREFIX}a.alpha": torch.tensor(2.0)}
+    file = opened(tensors)
+    assert (file.modules[0].scaling, file.scale_known) == (0.5, True)
+    assert {key.rpartition(".")[2] for key in load(written(plan_file(file, (4,)))[WEIGHTS])} == {"weight"}
+    assert opened(tensors, config(4, 2)).modules[0].scaling == 0.5
+    with pytest.raises(ValueError, match=r"an alpha of its own, for a scaling of 0\.5, .* gives 2:"):
+        opened(tensors, config(4, 8))

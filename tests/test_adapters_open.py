@@ -106,6 +106,27 @@ def test_diffusers_own_config_in_the_metadata_counts() -> None:
 
 
 REFUSED = {
+    "lokr's tensor": ({"a.lokr_t2": A}, "LoKr"),
+    "hra": ({"a.hra_u": A}, "HRA"),
+    "randlora": ({f"{PREFIX}a.randlora_lambda.weight": A}, "RandLoRA"),
+    "a difference": ({"lora_unet_a.diff": A}, "a whole difference of weights"),
+    "A alone": ({f"{PREFIX}a.lora_A.weight": A}, "module a lacks its B"),
+    "two saved heads": (
+        {**peft_file({"a": 4})} | {f"{PREFIX}c.modules_to_save.{n}.weight": B for n in ("default", "other")},
+        "2 adapters, default, other",
+    ),
+    "bias of integers": (
+        {**peft_file({"a": 4}), f"{PREFIX}a.lora_B.bias": torch.ones(9, dtype=torch.int32)},
+        "its bias of B is I32",
+    ),
+    "bias of a matrix": (
+        {**peft_file({"a": 4}), f"{PREFIX}a.lora_B.bias": draw(3, 3)},
+        "must hold 9 numbers",
+    ),
+    "magnitude of inputs": (
+        {**peft_file({"a": 4}), f"{PREFIX}a.lora_magnitude_vector": draw(12)},
+        "must hold 9 numbers",
+    ),
     "lokr": ({"a.lokr_w1": A, "a.lokr_w2": B}, "LoKr"),
     "loha": ({"a.hada_w1_a": A, "a.hada_w1_b": B}, "LoHa"),
     "oft": ({"a.oft_blocks": A}, "OFT"),
@@ -160,9 +181,11 @@ CONFIGS = {
         "another model: none of its target modules, q_proj, v_proj",
     ),
     "zero rank": (config(0), "r is 0: it must be a whole number from 1"),
-    "alpha": (config(4, "many"), "lora_alpha is many: it must be a number"),
+    "alpha": (config(4, "many"), 'lora_alpha is "many": it must be a number'),
     "alpha nan": (config(4, float("nan")), "lora_alpha is nan"),
-    "flag": (config(use_rslora="yes"), "use_rslora is yes: it must be true or false"),
+    "text for a rank": (config("4"), 'r is "4": it must be a whole number from 1 to 1,000,000'),  # type: ignore[arg-type]
+    "target numbers": (config(target_modules=5), "target_modules is 5: it must be a name or a list of names"),
+    "flag": (config(use_rslora="yes"), 'use_rslora is "yes": it must be true or false'),
     "pattern": (config(rank_pattern=[1]), r"rank_pattern is \[1\]: it must map"),
     "pattern value": (config(rank_pattern={"a": 1.5}), "rank_pattern of a is 1.5"),
     "no regular expression": (config(rank_pattern={"a(": 4}), r"the key a\(, which is no regular expression"),

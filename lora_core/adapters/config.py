@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lora_core.adapters.words import listed, named
+from lora_core.adapters.words import listed, named, quoted
 
 _OWN_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
 """Initialisations that change the base layer too, so that the file's change is not the whole change."""
@@ -172,28 +172,34 @@ def _check_method(found: Mapping[str, Any]) -> None:
 
 
 def _targets(value: object) -> tuple[str, ...] | str | None:
-    if isinstance(value, list):
-        return tuple(str(each) for each in value)
-    return value if isinstance(value, str) else None
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return tuple(value)
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError(
+        f"adapter_config.json: target_modules is {named(value)}: it must be a name or a list of names."
+    )
 
 
 def _rank(name: str, value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_RANK:
         return value
-    raise ValueError(f"adapter_config.json: {name} is {named(value)}: it must be a whole number from 1.")
+    raise ValueError(
+        f"adapter_config.json: {name} is {quoted(value)}: it must be a whole number from 1 to {_MOST_RANK:,}."
+    )
 
 
 def _alpha(name: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12:
         return value
-    raise ValueError(f"adapter_config.json: {name} is {named(value)}: it must be a number.")
+    raise ValueError(f"adapter_config.json: {name} is {quoted(value)}: it must be a number within 1e12.")
 
 
 def _flag(found: Mapping[str, Any], name: str) -> bool:
     value = found.get(name) or False
     if isinstance(value, bool):
         return value
-    raise ValueError(f"adapter_config.json: {name} is {named(value)}: it must be true or false.")
+    raise ValueError(f"adapter_config.json: {name} is {quoted(value)}: it must be true or false.")
 
 
 def _pattern(found: Mapping[str, Any], name: str, check: Callable[[str, object], Any]) -> Pattern:

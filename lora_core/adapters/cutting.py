@@ -14,7 +14,7 @@ from lora_core.adapters.file import AdapterFile
 from lora_core.adapters.header import DTYPE_BYTES
 from lora_core.adapters.spectra import Spectrum
 from lora_core.adapters.words import named
-from lora_core.adapters.writing import Plan, plan_file
+from lora_core.adapters.writing import Plan, check_vectors, plan_file
 from lora_core.formatting import bytes_text
 
 Spectra = Sequence[Spectrum]
@@ -107,12 +107,13 @@ def cut(
 ) -> Cut:
     """What a file with these ranks keeps.
 
-    :raises ValueError: a module whose numbers are not finite, or as `plan_file`.
+    :raises ValueError: a module whose numbers are not finite, or as `plan_file` and `check_vectors`.
     """
     broken = [spectrum.path for spectrum in spectra if not spectrum.finite]
     if broken:
         raise ValueError(f"{named(broken[0])} holds numbers that are not finite: the adapter cannot be cut.")
     plan = plan_file(file, ranks, dtype, padded)
+    check_vectors(plan)
     pairs = list(zip(spectra, ranks, strict=True))
     # Relative to the largest norm, so that squares of small changes are not lost.
     unit = max((spectrum.norm for spectrum in spectra), default=0.0) or 1.0

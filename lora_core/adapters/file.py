@@ -16,7 +16,7 @@ from enum import StrEnum
 from lora_core.adapters.config import AdapterConfig, check_fit, config_from, read_config
 from lora_core.adapters.grid import natural
 from lora_core.adapters.header import Entry, Header, read_header
-from lora_core.adapters.names import Family, Named, Part, is_embedding, sort_names
+from lora_core.adapters.names import Family, Named, Part, is_embedding, is_pefts, sort_names
 from lora_core.adapters.source import Parts, Source
 from lora_core.adapters.words import named
 
@@ -71,7 +71,8 @@ class AdapterFile:
     """An adapter before its factors are read.
 
     `copied` are tensors that are no factor, with what they are for. `scale_known` is False for PEFT's names
-    without a config: then the scaling is taken to be 1.
+    without a config: then the scaling is taken to be 1. `config` is None as well where names
+    that carry their own scaling came with one: `config_unused` tells.
     """
 
     source: Source
@@ -81,6 +82,7 @@ class AdapterFile:
     copied: tuple[tuple[Entry, Share], ...]
     config: AdapterConfig | None
     scale_known: bool
+    config_unused: bool = False
 
     @property
     def dora(self) -> bool:
@@ -121,8 +123,9 @@ def open_adapter(parts: Parts) -> AdapterFile:
         raise ValueError("adapter_model.safetensors is missing: the config alone holds no adapter.")
     header = read_header(parts.weights)
     names = sort_names(header.tensors.values())
-    config = None if parts.config is None else read_config(parts.config)
     family = names.modules[0].family
+    for_config = all(is_pefts(each.parts[Part.DOWN].key) for each in names.modules)
+    config = read_config(parts.config) if parts.config is not None and for_config else None
     ordered = sorted(names.modules, key=lambda each: natural(each.path))
     modules = tuple(_module(parts.weights, each) for each in ordered)
     configs = {"": config} if config is not None else _packed(header) if family is Family.DIFFUSERS else {}
@@ -131,8 +134,11 @@ def open_adapter(parts: Parts) -> AdapterFile:
     copied = [(entry, _share(entry)) for entry in names.others]
     for module in modules:
         copied += [(entry, _SHARES[part]) for part, entry in module.parts.items()]
-    known = config is not None or family is not Family.PEFT
-    return AdapterFile(parts.weights, header, family, modules, tuple(copied), config, known)
+    own = family is not Family.PEFT or all(Part.ALPHA in module.parts for module in modules)
+    return AdapterFile(
+        parts.weights, header, family, modules, tuple(copied), config, config is not None or own,
+        parts.config is not None and not for_config,
+    )  # fmt: skip
 
 
 _SHARES = {Part.ALPHA: Share.FACTORS, Part.MAGNITUDE: Share.MAGNITUDES, Part.BIAS: Share.BIASES}
@@ -161,13 +167,22 @@ def _share(entry: Entry) -> Share:
 
 
 def _with_config(modules: tuple[Module, ...], prefix: str, config: AdapterConfig) -> tuple[Module, ...]:
-    """The modules under a prefix with the scaling that their config gives them."""
+    """The modules under a prefix with the scaling that their config gives them.
+
+    :raises ValueError: as `check_fit`, or a module with an alpha of its own that says something else.
+    """
     paths = {each.path: each.path.removeprefix(prefix) for each in modules if each.path.startswith(prefix)}
     check_fit(config, {paths[each.path]: each.rank for each in modules if each.path in paths})
-    return tuple(
-        replace(each, scaling=config.scaling_of(paths[each.path])) if each.path in paths else each
-        for each in modules
-    )
+    found = []
+    for each in modules:
+        scaling = config.scaling_of(paths[each.path]) if each.path in paths else each.scaling
+        if Part.ALPHA in each.parts and not math.isclose(scaling, each.scaling, rel_tol=1e-2):
+            raise ValueError(
+                f"{named(each.path)} has an alpha of its own, for a scaling of {each.scaling:.4g}, and its "
+                f"config gives {scaling:.4g}: one of them must be left out."
+            )
+        found.append(replace(each, scaling=scaling))
+    return tuple(found)
 
 
 def _module(source: Source, found: Named) -> Module:
@@ -195,8 +210,25 @@ def _module(source: Source, found: Named) -> Module:
     parts: dict[Part, Entry] = {
         part: entry for part, entry in found.parts.items() if part not in (Part.DOWN, Part.UP)
     }
+    for part in (Part.BIAS, Part.MAGNITUDE):
+        if part in parts:
+            _check_vector(
+                where, parts[part], part, (out_features, in_features) if found.embedding else (out_features,)
+            )
     alpha = _alpha(source, where, parts.get(Part.ALPHA), rank)
     return Module(found.path, down, up, rank, in_features, out_features, alpha / rank, found.embedding, parts)
+
+
+def _check_vector(where: str, entry: Entry, part: Part, sizes: tuple[int, ...]) -> None:
+    """A bias or magnitude: floats, one for each output; an embedding's may count its tokens."""
+    if entry.dtype not in FLOATS:
+        raise ValueError(f"{where}: its {part} is {entry.dtype}: it must be {', '.join(FLOATS)}.")
+    flat = len(entry.shape) == 1 or part is Part.MAGNITUDE  # of a convolution, (1, out, 1, 1)
+    if entry.numbers not in sizes or max(entry.shape) != entry.numbers or not flat:
+        raise ValueError(
+            f"{where}: {named(entry.key)} has the shape {list(entry.shape)}: it must hold {sizes[0]:,} "
+            "numbers, one for each output."
+        )
 
 
 _UNPACK = {

@@ -56,17 +56,20 @@ _DOWN_UP = re.compile(
     r"(?P<path>.+?)(?P<middle>\.lora_|_lora\.|\.lora\.|\.lora_linear_layer\.)(?P<what>down|up)\.weight"
 )
 _ALPHA_END = re.compile(r"(_lora|\.lora|\.lora_linear_layer)$")
-_SAVED = re.compile(r"\.modules_to_save\.[^.]+\.")
+_SAVED = re.compile(r"\.modules_to_save\.([^.]+)\.")
 _NUMBERED = re.compile(r"(?P<path>(?:unet|text_encoder\w*):\d+):(?P<what>down|up)")
 
 _REFUSED = (
-    (re.compile(r"\blokr_w"), "LoKr (a Kronecker product)"),
+    (re.compile(r"\blokr_[wt]"), "LoKr (a Kronecker product)"),
     (re.compile(r"\bhada_w|\bhada_t"), "LoHa (a Hadamard product)"),
     (re.compile(r"\boft_(blocks|diag|[rR])\b"), "OFT (rotations)"),
     (re.compile(r"\bboft_"), "BOFT (rotations)"),
     (re.compile(r"\blora_mid\b"), "a CP-decomposed LoCon (three factors)"),
     (re.compile(r"\.lora_E\b"), "AdaLoRA (three factors)"),
     (re.compile(r"\bvera_lambda|\bvblora_"), "VeRA or VB-LoRA (shared factors)"),
+    (re.compile(r"\brandlora_"), "RandLoRA (random bases)"),
+    (re.compile(r"\bhra_u\b"), "HRA (reflections)"),
+    (re.compile(r"\.(diff|diff_b)$"), "a whole difference of weights, no factors"),
     (re.compile(r"\bia3_l"), "IA3 (one vector a module)"),
     (re.compile(r"\bdora_scale\b"), "DoRA in kohya's or LyCORIS' format"),
     (re.compile(r"(^|\.)experts\.(base_layer\.)?lora_[AB]"), "LoRA on fused experts (target_parameters)"),
@@ -100,6 +103,7 @@ def sort_names(entries: Iterable[Entry]) -> Sorted:
         if entry.key.endswith(".alpha"):
             alphas[entry.key.removesuffix(".alpha")] = entry
         elif not _take(entry, modules, adapters):
+            adapters |= {match[1] for match in [_SAVED.search(entry.key)] if match}
             others.append(entry)
     if len(adapters) > 1:
         raise ValueError(
@@ -113,6 +117,11 @@ def sort_names(entries: Iterable[Entry]) -> Sorted:
 def is_embedding(key: str) -> bool:
     """Whether a tensor copied whole is one of the embeddings, input or output, by the usual names."""
     return bool(_EMBEDDING.search(key))
+
+
+def is_pefts(key: str) -> bool:
+    """Whether a factor's key is one of PEFT's, prefix or not: a config can belong to it."""
+    return bool(_PEFT.fullmatch(key))
 
 
 def saved_key(key: str) -> str:
@@ -162,7 +171,7 @@ def _give_alphas(modules: dict[str, Named], alphas: dict[str, Entry]) -> list[En
     """Each alpha to its module; those that have none are returned."""
     left = []
     for stem, entry in alphas.items():
-        path = _ALPHA_END.sub("", stem).replace(".processor.", ".")
+        path = _ALPHA_END.sub("", stem).replace(".processor.", ".").removeprefix(PREFIX)
         module = modules.get(stem) or modules.get(path)
         if module is None:
             left.append(entry)
@@ -172,7 +181,7 @@ def _give_alphas(modules: dict[str, Named], alphas: dict[str, Entry]) -> list[En
 
 
 def _check_pairs(modules: dict[str, Named]) -> None:
-    if not any({Part.DOWN, Part.UP} <= module.parts.keys() for module in modules.values()):
+    if not any({Part.DOWN, Part.UP} & module.parts.keys() for module in modules.values()):
         raise ValueError(
             "The file holds no LoRA: none of its tensors has a name that PEFT, kohya or diffusers use."
         )

@@ -103,6 +103,10 @@ def remarks(summary: Summary) -> list[str]:
             "DoRA: the layer is rescaled to its magnitudes after B A is added. What is told of B A is exact; "
             "what a cut does to the layer depends on the base weight, which is not in the file."
         )
+    if file.config_unused:
+        found.append(
+            f"adapter_config.json is not used: names of {file.family} have their scaling in the file itself."
+        )
     if not file.scale_known:
         found.append("Without adapter_config.json the scaling, alpha / r, is not known: it is taken to be 1.")
     return found

@@ -10,6 +10,16 @@ def named(text: object, most: int = MOST) -> str:
     return kept.replace("`", "'")
 
 
+def quoted(value: object) -> str:
+    """A value out of a JSON file, a text in quotes, so that "4" is no number."""
+    return f'"{named(value)}"' if isinstance(value, str) else named(value)
+
+
+def printable(text: str) -> str:
+    """Lines that a terminal can be given: what would steer it, or turn the direction of writing, is a `?`."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
 def listed(names: list[str], most: int = 3) -> str:
     """`a, b, c and 4 more`."""
     shown = ", ".join(named(name) for name in names[:most])

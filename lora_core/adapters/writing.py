@@ -16,7 +16,7 @@ from typing import IO, Any
 from lora_core.adapters.config import CARRIED, pattern_for
 from lora_core.adapters.file import FLOATS, AdapterFile
 from lora_core.adapters.header import DTYPE_BYTES, Entry
-from lora_core.adapters.names import Family, Part, saved_key
+from lora_core.adapters.names import PREFIX, Family, Part, saved_key
 from lora_core.adapters.source import WEIGHTS
 from lora_core.adapters.words import named
 
@@ -71,7 +71,7 @@ def plan_file(
 
     A padded one stores the largest of the ranks for every module.
 
-    :raises ValueError: an unknown dtype, a rank below 1 or above the module's.
+    :raises ValueError: an unknown dtype, a rank below 1 or above the module's, two tensors of one key.
     """
     dtype = file.dtype if dtype is None else dtype
     if dtype not in FLOATS:
@@ -83,6 +83,7 @@ def plan_file(
             )
     stored = (max(ranks),) * len(ranks) if padded else tuple(ranks)
     tensors = [*_factors(file, stored, dtype), *_beside(file)]
+    _check_keys(tensors)
     # Aligned, as the larger a number is the sooner it comes; factors of one module stay together.
     ordered = tuple(sorted(tensors, key=lambda tensor: -DTYPE_BYTES[tensor.dtype]))
     return Plan(file, tuple(ranks), stored, dtype, ordered, _header(ordered, _metadata(file, stored)))
@@ -151,30 +152,48 @@ def files_of(plan: Plan) -> tuple[str, bytes | None]:
     return weights_name(plan.file), None if config is None else json.dumps(config, indent=2).encode()
 
 
+def _check_keys(tensors: Sequence[Tensor]) -> None:
+    """Two tensors of one key would be one entry in the header and twice their bytes in the file."""
+    seen: set[str] = set()
+    for tensor in tensors:
+        if tensor.key in seen:
+            raise ValueError(
+                f"Two tensors of the file would be written as {named(tensor.key)}: one must be left out."
+            )
+        seen.add(tensor.key)
+
+
 def _is_for_peft(file: AdapterFile) -> bool:
     return file.family is Family.PEFT or file.config is not None
+
+
+def _key(file: AdapterFile, key: str) -> str:
+    """The key in the file that is written: PEFT finds a factor under its own prefix alone."""
+    key = saved_key(key)
+    bare = _is_for_peft(file) and file.family is not Family.PEFT and not key.startswith(PREFIX)
+    return PREFIX + key if bare else key
 
 
 def _factors(file: AdapterFile, stored: Sequence[int], dtype: str) -> Iterator[Tensor]:
     for index, (module, rank) in enumerate(zip(file.modules, stored, strict=True)):
         down = (rank, *module.down.shape[1:])
         up = (module.out_features, rank, *module.up.shape[2:])
-        yield Tensor(saved_key(module.down.key), dtype, down, index, Part.DOWN)
-        yield Tensor(saved_key(module.up.key), dtype, up, index, Part.UP)
-        if file.family is Family.KOHYA or Part.ALPHA in module.parts:
+        yield Tensor(_key(file, module.down.key), dtype, down, index, Part.DOWN)
+        yield Tensor(_key(file, module.up.key), dtype, up, index, Part.UP)
+        if file.family is Family.KOHYA or (Part.ALPHA in module.parts and not _is_for_peft(file)):
             alpha = module.parts.get(Part.ALPHA)
             yield Tensor(f"{module.path}.alpha" if alpha is None else alpha.key, "F32", (), index, Part.ALPHA)
         if bias := module.parts.get(Part.BIAS):
-            yield Tensor(saved_key(bias.key), bias.dtype, bias.shape, index, Part.BIAS, bias)
+            yield Tensor(_key(file, bias.key), bias.dtype, bias.shape, index, Part.BIAS, bias)
         if magnitude := module.parts.get(Part.MAGNITUDE):
-            yield Tensor(saved_key(magnitude.key), magnitude.dtype, magnitude.shape, entry=magnitude)
+            yield Tensor(_key(file, magnitude.key), magnitude.dtype, magnitude.shape, entry=magnitude)
 
 
 def _beside(file: AdapterFile) -> Iterator[Tensor]:
     own = {entry.key for module in file.modules for entry in module.parts.values()}
     for entry, _ in file.copied:
         if entry.key not in own:
-            yield Tensor(saved_key(entry.key), entry.dtype, entry.shape, entry=entry)
+            yield Tensor(_key(file, entry.key), entry.dtype, entry.shape, entry=entry)
 
 
 def _metadata(file: AdapterFile, stored: Sequence[int]) -> dict[str, str]:
@@ -240,8 +259,32 @@ def _small(plan: Plan, tensor: Tensor) -> bytes:
         return torch.tensor(plan.stored[tensor.module], dtype=torch.float32).numpy().tobytes()
     assert tensor.entry is not None
     bias = read_tensor(plan.file.source, tensor.entry)
-    scaled = (bias.to(torch.float64) * plan.file.modules[tensor.module].scaling).to(bias.dtype)
+    module = plan.file.modules[tensor.module]
+    scaled = (bias.to(torch.float64) * module.scaling).to(bias.dtype)
+    if not torch.isfinite(scaled).all():
+        raise ValueError(
+            f"{named(module.path)}: its bias of B, times its scaling of {module.scaling:.4g}, is not finite "
+            f"in {tensor.dtype}: it cannot be written."
+        )
     return scaled.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def check_vectors(plan: Plan) -> None:
+    """Hold the vectors beside the factors against what they become in the file.
+
+    :raises ValueError: a bias or a magnitude that is not finite, or a bias too large once it is scaled.
+    """
+    import torch
+
+    from lora_core.adapters.spectra import read_tensor
+
+    for tensor in plan.tensors:
+        if tensor.part is Part.BIAS:
+            _small(plan, tensor)
+    for module in plan.file.modules:
+        entry = module.parts.get(Part.MAGNITUDE)
+        if entry is not None and not torch.isfinite(read_tensor(plan.file.source, entry)).all():
+            raise ValueError(f"{named(entry.key)} holds numbers that are not finite: it cannot be written.")
 
 
 def _copy(file: AdapterFile, tensor: Tensor, stream: IO[bytes]) -> None:
