@@ -1,7 +1,9 @@
 """Cutting against oracles of others: PEFT reads the file back, numpy truncates the dense change."""
 
 import json
+import math
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,10 @@ from safetensors.torch import load
 
 from lora_core.adapters.cutting import cut, numbers_bought, one_rank, ranks_for_bytes, ranks_for_energy
 from lora_core.adapters.file import AdapterFile, open_adapter
+from lora_core.adapters.rounding import PRECISION
 from lora_core.adapters.source import WEIGHTS, find_on_disk
 from lora_core.adapters.spectra import directions_of, measure, read_factors, spectrum_of
-from lora_core.adapters.summary import Summary, remarks
+from lora_core.adapters.summary import Summary, as_dict, remarks
 from lora_core.adapters.writing import config_of, must_pad, plan_file
 from tests.adapters_kit import (
     PREFIX,
@@ -460,3 +463,64 @@ def test_an_alpha_beside_pefts_names_counts_and_must_agree_with_the_config() -> 
     assert opened(tensors, config(4, 2)).modules[0].scaling == 0.5
     with pytest.raises(ValueError, match=r"an alpha of its own, for a scaling of 0\.5, .* gives 2:"):
         opened(tensors, config(4, 8))
+
+
+@pytest.mark.parametrize("exponent", [-320, -200, -100, 100, 200, 300])
+def test_numbers_of_any_size_have_their_norm_and_their_error(exponent: int) -> None:
+    tensors = {key: tensor.double() for key, tensor in peft_file({"a.q": 4, "b.q": 3}).items()}
+    plain = opened(tensors, config(4, 4, rank_pattern={"b.q": 3}, alpha_pattern={"b.q": 3}))
+    for key in tensors:
+        tensors[key] = tensors[key] * 10.0 ** (exponent // 2)
+    file = opened(tensors, config(4, 4, rank_pattern={"b.q": 3}, alpha_pattern={"b.q": 3}))
+    ours, theirs = (cut(each, measured(each), (2, 2), "F64") for each in (file, plain))
+    precise = 1e-9 if exponent > -310 else 1e-3  # subnormal singular values have few digits
+    assert ours.energy == pytest.approx(theirs.energy, rel=precise)
+    assert ours.total_error == pytest.approx(theirs.total_error, rel=precise)
+    assert ours.error == pytest.approx(theirs.error, rel=precise)
+    for one, other in zip(measured(file), measured(plain), strict=True):
+        assert math.log10(one.norm) == pytest.approx(math.log10(other.norm) + exponent, abs=1e-3)
+    text = json.dumps(as_dict(Summary(file, tuple(measured(file)))), allow_nan=False)
+    assert numbers_bought(file, measured(file), 100) == numbers_bought(plain, measured(plain), 100)
+    assert "Infinity" not in text
+
+
+def test_a_tiny_alpha_is_a_tiny_change() -> None:
+    file = opened(peft_file({"a": 4}), config(4, 1e-200))
+    found = cut(file, measured(file), (2,), "F64")
+    assert 0.5 < found.energy < 1
+    with pytest.raises(ValueError, match=r"a is too small for F32: .* It must be written in F64"):
+        cut(file, measured(file), (2,))
+
+
+@pytest.mark.parametrize("dtype", PRECISION)
+def test_the_bound_on_the_rounding_holds_and_is_not_idle(dtype: str) -> None:
+    seen = []
+    for scale in (1e-9, 1e-8, 1e-7, 1e-6, 1e-4, 1e-2, 1.0, 100.0):
+        tensors = {key: scale * tensor.double() for key, tensor in peft_file({"a": 6}, (40, 30)).items()}
+        file = opened(tensors, config(6, 6))
+        A, B = (tensors[f"{PREFIX}a.lora_{x}.weight"] for x in "AB")
+        for rank in (1, 3, 6):
+            if dtype == "F16" and scale < 5e-8:
+                with pytest.raises(ValueError, match="a is too small for F16"):
+                    cut(file, measured(file), (rank,), dtype)
+                continue
+            found = cut(file, measured(file), (rank,), dtype)
+            out = {key: each.double() for key, each in load(written(found.plan)[WEIGHTS]).items()}
+            kept = truncated(B @ A, rank)
+            product = out[f"{PREFIX}a.lora_B.weight"] @ out[f"{PREFIX}a.lora_A.weight"]
+            error_of = ((product - kept).norm() / kept.norm()).item()
+            assert error_of <= found.rounding[0]
+            seen.append(found.rounding[0] / max(error_of, 1e-16))
+            assert (product - B @ A).norm() <= (found.total_error + found.total_rounding) * (B @ A).norm()
+    assert len(seen) > 12
+    if dtype != "F64":
+        assert median(seen) < 8
+
+
+@pytest.mark.parametrize(("scale", "words"), [(1e-12, "too small for F16"), (1e5, "too large for F16")])
+def test_what_a_precision_cannot_hold_is_refused_before_the_download(scale: float, words: str) -> None:
+    tensors = {key: scale * tensor for key, tensor in peft_file({"a": 4, "b": 4}).items()}
+    file = opened(tensors, config(4, 8))
+    with pytest.raises(ValueError, match=f"a is {words}.* must be written in (F32|BF16)"):
+        cut(file, measured(file), (2, 2), "F16")
+    assert cut(file, measured(file), (2, 2), "BF16").total_rounding < 0.02

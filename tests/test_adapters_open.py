@@ -6,6 +6,8 @@ import pickle
 import struct
 import zipfile
 from pathlib import Path
+from statistics import median, median_high
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from lora_core.adapters.grid import grid_of
 from lora_core.adapters.header import MOST_HEADER_BYTES, read_header
 from lora_core.adapters.names import Family, Part
 from lora_core.adapters.source import Memory, Parts, find_on_disk, parts_of, uploaded
-from lora_core.adapters.spectra import measure
+from lora_core.adapters.spectra import Spectrum, measure
 from lora_core.adapters.summary import Summary, composition, headline, remarks, scaling_words
 from tests.adapters_kit import PREFIX, config, draw, factors, opened, peft_file
 
@@ -512,16 +514,21 @@ def test_the_findings_name_the_modules() -> None:
     found = summary_of(tensors, config(8, 16))
     assert found.still == ["layers.2.v"]
     assert [path for path, _ in found.far()] == ["layers.4.q"]
-    assert "1 module never moved (B = 0): layers.2.v." in remarks(found)
+    assert "1 module never moved (the change is 0): layers.2.v." in remarks(found)
     assert any("layers.4.q changes" in text for text in remarks(found))
-    need = np.median([spectrum.rank_for(0.95) for spectrum in found.moved])
-    said = f"95 % of the change fits into {need:g} directions in half of the modules."
+    need = median_high(spectrum.rank_for(0.95) for spectrum in found.moved)
+    said = f"95 % of the change fits into {need} directions in half of the modules that moved."
     assert headline(found) == f"Rank 8 was paid for, but {said}"
     assert scaling_words(found.file) == "2 = alpha / r"
     tensors[f"{PREFIX}layers.0.q.lora_A.weight"][0, 0] = float("inf")
     broken = summary_of(tensors, config(8, 16))
     assert headline(broken) == "1 of 12 modules hold numbers that are not finite."
     assert "Not finite: layers.0.q." in remarks(broken)[0]
+    silent = summary_of(peft_file({"a": 4}), config(4, 0))
+    assert headline(silent) == "Nothing is added by this adapter: its scaling is 0."
+    one = peft_file({"a": 4, "b": 4})
+    one[f"{PREFIX}b.lora_B.weight"] *= 0
+    assert "in the one module that moved." in headline(summary_of(one))
     still = summary_of({key: 0 * tensor for key, tensor in peft_file({"a": 4}).items()})
     assert headline(still).startswith("Nothing in this adapter has moved")
 
@@ -558,3 +565,30 @@ def test_parts_keep_what_the_other_lacks() -> None:
     one, two = Parts(Memory("a", b"1"), b"{}"), Parts(None, b"[]")
     assert ((one | two).config, (two | one).config) == (b"[]", b"{}")
     assert (one | two).weights is one.weights
+
+
+def summary_of_norms(norms: list[float], paths: list[str] | None = None) -> Summary:
+    paths = paths or [f"layers.{i}.{'qv'[i % 2]}" for i in range(len(norms))]
+    file = opened(peft_file({"a": 1}))
+    return Summary(
+        file, tuple(Spectrum(path, np.array([norm])) for path, norm in zip(paths, norms, strict=True))
+    )
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from([0.0, 1e-3, 1.0, 2.0, 101.0, 250.0, 1e6]), min_size=1, max_size=14))
+def test_far_is_held_against_the_median_of_the_others(norms: list[float]) -> None:
+    expected = []
+    for i, norm in enumerate(norms):
+        others = [each for j, each in enumerate(norms) if each and j != i and (i - j) % 2 == 0]
+        others = others if len(others) >= 3 else [each for j, each in enumerate(norms) if each and j != i]
+        if len(others) >= 3 and norm > 100 * median(others):
+            expected.append(f"layers.{i}.{'qv'[i % 2]}")
+    assert [path for path, _ in summary_of_norms(norms).far()] == expected
+
+
+def test_far_of_thousands_of_modules_takes_no_time() -> None:
+    found = summary_of_norms([1.0 + i % 7 for i in range(8000)], [f"layers.{i}.q" for i in range(8000)])
+    start = process_time()
+    assert found.far() == []
+    assert process_time() - start < 2

@@ -19,6 +19,7 @@ from torch import Tensor
 from lora_core.adapters.file import FLOATS, Module
 from lora_core.adapters.header import Entry
 from lora_core.adapters.source import Source
+from lora_core.adapters.words import named
 from lora_core.geometry import effective_rank
 from lora_core.reproducible import one_thread
 
@@ -49,7 +50,7 @@ class Spectrum:
     @property
     def norm(self) -> float:
         """The Frobenius norm of the change."""
-        return float(np.sqrt(np.square(self.values).sum()))
+        return self.error(0)
 
     @property
     def moved(self) -> bool:
@@ -63,7 +64,13 @@ class Spectrum:
 
     def error(self, rank: int) -> float:
         """The Frobenius norm of what is lost, the root of the tail's squares (Eckart and Young, 1936)."""
-        return float(np.sqrt(np.square(self.values[rank:]).sum()))
+        if not self.moved:
+            return 0.0
+        return float(self.values[0] * np.sqrt(np.square(self._relative()[rank:]).sum()))
+
+    def lost(self, rank: int) -> float:
+        """The same as a share of the norm."""
+        return self.error(rank) / self.norm if self.moved else 0.0
 
     def rank_for(self, share: float) -> int:
         """The smallest rank that keeps this share of the energy, at least 1."""
@@ -115,7 +122,8 @@ def spectrum_of_factors(path: str, A: Tensor, B: Tensor, scaling: float = 1.0) -
     if cores is not None:
         (_, R_in), (_, R_out), scale = cores
         values = torch.linalg.svdvals(R_out @ R_in.T) * (scale * abs(scaling))
-        if torch.isfinite(values).all():
+        # Room for a norm, which is larger than the largest of them.
+        if torch.isfinite(values).all() and values.max() < np.finfo(float).max / len(values):
             return Spectrum(path, values.numpy())
     return Spectrum(path, np.zeros(0), finite=False)
 
@@ -129,7 +137,7 @@ def directions_of(source: Source, module: Module) -> Directions:
     A, B = read_factors(source, module)
     cores = _cores(A, B)
     if cores is None:
-        raise ValueError(f"{module.path} holds numbers that are not finite: it cannot be cut.")
+        raise ValueError(f"{named(module.path)} holds numbers that are not finite: it cannot be cut.")
     (Q_in, R_in), (Q_out, R_out), scale = cores
     U, values, Vh = torch.linalg.svd(R_out @ R_in.T, full_matrices=False)
     sign = -1.0 if module.scaling < 0 else 1.0
@@ -147,7 +155,7 @@ def read_tensor(source: Source, entry: Entry) -> Tensor:
     """A tensor of one of the dtypes that factors may have, as it is stored."""
     raw = bytearray(source.read(entry.start, entry.stop))
     if len(raw) != entry.bytes:
-        raise ValueError(f"{source.name} became shorter while it was read.")
+        raise ValueError(f"{named(source.name)} became shorter while it was read.")
     if not raw:
         return torch.empty(entry.shape, dtype=getattr(torch, FLOATS[entry.dtype]))
     return torch.frombuffer(raw, dtype=getattr(torch, FLOATS[entry.dtype])).reshape(entry.shape)

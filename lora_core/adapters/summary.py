@@ -4,9 +4,10 @@ Everything relative: a small change is no sign of a collapsed adapter, so that a
 modules of its own kind, and a direction with the first of its own module.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median_high
 from typing import Any
 
 from lora_core.adapters.file import AdapterFile, Module, Share
@@ -37,7 +38,7 @@ class Summary:
 
     @property
     def still(self) -> list[str]:
-        """Paths of modules whose change is zero: B was never moved from its start."""
+        """Paths of modules whose change is zero, most often as B was never moved from its start."""
         return [spectrum.path for spectrum in self.spectra if spectrum.finite and not spectrum.moved]
 
     @property
@@ -48,15 +49,29 @@ class Summary:
     def far(self) -> list[tuple[str, float]]:
         """Modules that are `FAR` times their neighbours, and how many times that is."""
         columns = [column for _, column in grid_of([spectrum.path for spectrum in self.spectra]).cells]
-        norms = [spectrum.norm if spectrum.moved else None for spectrum in self.spectra]
+        norms = [spectrum.norm for spectrum in self.spectra]
+        groups: dict[int, list[float]] = {}
+        for column, norm in zip(columns, norms, strict=True):
+            if norm:
+                insort(groups.setdefault(column, []), norm)
+        everybody = sorted(norm for norm in norms if norm)
         found = []
-        for i, norm in enumerate(norms):
-            others = [each for j, each in enumerate(norms) if each and j != i and columns[j] == columns[i]]
-            if len(others) < _FEWEST_NEIGHBOURS:
-                others = [each for j, each in enumerate(norms) if each and j != i]
-            if norm and len(others) >= _FEWEST_NEIGHBOURS and norm > FAR * median(others):
-                found.append((self.spectra[i].path, norm / median(others)))
+        for spectrum, column, norm in zip(self.spectra, columns, norms, strict=True):
+            others = groups.get(column, [])
+            others = others if len(others) > _FEWEST_NEIGHBOURS else everybody
+            if norm and len(others) > _FEWEST_NEIGHBOURS:
+                usual = _median_without(others, norm)
+                if norm / FAR > usual:
+                    found.append((spectrum.path, norm / usual))
         return found
+
+
+def _median_without(ordered: Sequence[float], value: float) -> float:
+    """The median of the others, from numbers in order, without a copy of them."""
+    left = bisect_left(ordered, value)
+    count = len(ordered) - 1
+    low, high = (ordered[i + (i >= left)] for i in ((count - 1) // 2, count // 2))
+    return low + (high - low) / 2
 
 
 def headline(summary: Summary) -> str:
@@ -65,10 +80,15 @@ def headline(summary: Summary) -> str:
     if summary.not_finite:
         return f"{len(summary.not_finite)} of {plural(count, 'module')} hold numbers that are not finite."
     if not moved:
-        return "Nothing in this adapter has moved: every B is zero, and so is every change."
-    paid, need = summary.file.rank, median(spectrum.rank_for(0.95) for spectrum in moved)
-    directions = plural(int(need), "direction") if need == int(need) else f"{need:g} directions"
-    where = " in half of the modules" if count > 1 else ""
+        if all(module.scaling == 0 for module in summary.file.modules):
+            return "Nothing is added by this adapter: its scaling is 0."
+        return "Nothing in this adapter has moved: every change is zero."
+    # The upper one of two in the middle: as many directions are enough for half of the modules.
+    paid, need = summary.file.rank, median_high(spectrum.rank_for(0.95) for spectrum in moved)
+    directions = plural(need, "direction")
+    where = " in half of the modules" if len(moved) == count > 1 else ""
+    if len(moved) < count:
+        where = " in half of the modules that moved" if len(moved) > 1 else " in the one module that moved"
     if need >= 0.75 * paid:
         return f"Rank {paid} is really used: 95 % of the change takes {directions}{where}."
     return f"Rank {paid} was paid for, but 95 % of the change fits into {directions}{where}."
@@ -94,7 +114,9 @@ def remarks(summary: Summary) -> list[str]:
         if shares.get(share, 0) > 0.2 * total:
             found.append(f"{percent_text(shares[share] / total)} of this file is {share}, not LoRA.")
     if summary.still and summary.moved:
-        found.append(f"{plural(len(summary.still), 'module')} never moved (B = 0): {listed(summary.still)}.")
+        found.append(
+            f"{plural(len(summary.still), 'module')} never moved (the change is 0): {listed(summary.still)}."
+        )
     if far := summary.far():
         path, times = max(far, key=lambda each: each[1])
         found.append(f"{listed([path])} changes {times:,.0f} times as much as its neighbours.")

@@ -102,7 +102,7 @@ def write_file(plan: Plan, stream: IO[bytes]) -> Iterator[int]:
             _copy(plan.file, tensor, stream)
         elif tensor.part in (Part.DOWN, Part.UP):
             if done[0] != tensor.module:
-                done = (tensor.module, _cut_factors(plan, tensor.module, tensor.dtype))
+                done = (tensor.module, cut_factors(plan, tensor.module))
                 count += 1
                 yield count
             stream.write(done[1][tensor.part])
@@ -225,8 +225,11 @@ def _header(tensors: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _cut_factors(plan: Plan, index: int, dtype: str) -> dict[Part, bytes]:
-    """A and B of one module as bytes: sqrt(S) Vh and U sqrt(S), zeros after the directions kept."""
+def cut_factors(plan: Plan, index: int) -> dict[Part, bytes]:
+    """A and B of one module as bytes: sqrt(S) Vh and U sqrt(S), zeros after the directions kept.
+
+    :raises ValueError: factors that are not finite, or that the plan's dtype cannot hold.
+    """
     import torch
 
     from lora_core.adapters.spectra import directions_of
@@ -241,9 +244,12 @@ def _cut_factors(plan: Plan, index: int, dtype: str) -> dict[Part, bytes]:
     ):
         whole = torch.zeros(shape, dtype=torch.float64)
         whole[: matrix.shape[0], : matrix.shape[1]] = matrix
-        cast = whole.to(getattr(torch, FLOATS[dtype]))
+        cast = whole.to(getattr(torch, FLOATS[plan.dtype]))
         if not torch.isfinite(cast).all():
-            raise ValueError(f"{named(module.path)} is too large for {dtype}: it must be written in F32.")
+            finer = "F32" if whole.abs().max() < torch.finfo(torch.float32).max else "F64"
+            raise ValueError(
+                f"{named(module.path)} is too large for {plan.dtype}: it must be written in {finer}."
+            )
         found[part] = cast.view(torch.uint8).numpy().tobytes()
     return found
 

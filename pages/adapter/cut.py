@@ -135,10 +135,12 @@ def draw_table(opened: Opened, found: Cut, spectra: Sequence[Spectrum]) -> None:
             "module": module.path, "rank": module.rank, "scaling": module.scaling, "norm": spectrum.norm,
             "effective rank, σ": spectrum.effective, "effective rank, σ²": spectrum.effective_energy,
             "cut to": rank, "energy kept, %": 100 * kept, "relative error": error,
+            "rounding, at most": rounding,
             "bytes": stored * module.width * size,
         }
-        for module, spectrum, rank, stored, kept, error in zip(
-            opened.file.modules, spectra, found.ranks, found.plan.stored, found.kept, found.error, strict=True
+        for module, spectrum, rank, stored, kept, error, rounding in zip(
+            opened.file.modules, spectra, found.ranks, found.plan.stored, found.kept, found.error,
+            found.rounding, strict=True,
         )
     ]  # fmt: skip
     with st.expander("All modules as a table"):

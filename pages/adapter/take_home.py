@@ -6,10 +6,14 @@ import zipfile
 import pandas as pd
 import streamlit as st
 
-from lora_core.adapters.cutting import Cut
+from lora_core.adapters.cutting import Cut, rounding_words
 from lora_core.adapters.readers import readers_of
 from lora_core.adapters.source import CONFIG
 from lora_core.adapters.writing import files_of, must_pad, write_file
+from pages.ui.text import plain
+
+COARSE = 0.05
+"""Rounding that may be more than this is a warning."""
 
 
 def draw_take_home(found: Cut) -> None:
@@ -34,6 +38,10 @@ def draw_take_home(found: Cut) -> None:
             key="adapter_file", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.caption("The scaling is baked in: alpha = r for every module, so that B A is the whole change.")
+    if found.total_rounding > COARSE:
+        st.warning(plain(rounding_words(found)), icon=":material/error:")
+    else:
+        st.caption(plain(rounding_words(found)))
     readers = readers_of(found.plan)
     table = {
         "Reader": [reader.name for reader in readers],
