@@ -1,6 +1,7 @@
 """``python -m lora_core.adapters``: table, JSON, files, one sentence for what is wrong; large adapters."""
 
 import json
+import os
 import subprocess
 import sys
 from hashlib import sha256
@@ -92,18 +93,27 @@ def test_what_is_written_is_the_cut_and_what_was_read_stays(
 
 WRONG = {
     "absent": "absent cannot be read: No such file or directory.",
-    "{folder} --rank 0": "argument --rank: rank is '0': it must be a whole number from 1 to 1,024.",
-    "{folder} --energy 95": (
-        "argument --energy: energy is '95': it must be a share above 0, at most 1, as 0.95."
-    ),
-    "{folder} --megabytes nan": "argument --megabytes: megabytes is 'nan': it must be a number above 0.",
+    "{folder} --rank 0": "rank is '0': it must be a whole number from 1 to 1,024.",
+    "{folder} --energy 95": ("energy is '95': it must be a share above 0, at most 1, as 0.95."),
+    "{folder} --megabytes nan": "megabytes is 'nan': it must be a number above 0, below 1e9.",
     "{folder} --megabytes 1e-4": (
-        "megabytes is 0.0001: it must be at least 0.01, what rank 1 everywhere takes."
+        "megabytes is 0.0001: it must be at least 0.0006, what rank 1 everywhere takes."
     ),
     "{folder} --rank 2 --dtype int4": "dtype is int4: it must be one of F64, F32, F16, BF16.",
     "{folder} --out {folder}": (
         "{folder}/adapter_model.safetensors is there already: give --out a folder without an adapter."
     ),
+    "{folder} --megabytes 1e400": "megabytes is '1e400': it must be a number above 0, below 1e9.",
+    "{folder} --padded": (
+        "--padded and --dtype say how a cut is written: give --rank, --energy, --megabytes or --out."
+    ),
+    "{folder} --dtype F16": (
+        "--padded and --dtype say how a cut is written: give --rank, --energy, --megabytes or --out."
+    ),
+    "{folder} --out {folder}/adapter_config.json": (
+        "{folder}/adapter_config.json is no folder: --out must name one, or one that is not there yet."
+    ),
+    "{folder} --out=": "out is '': it must be the path of a folder, . for this one.",
     "{folder} --rank 2 --energy 0.9": "argument --energy: not allowed with argument --rank",
     "": "the following arguments are required: PATH",
 }
@@ -215,3 +225,69 @@ def test_random_factors_use_their_rank(tmp_path: Path, capsys: pytest.CaptureFix
     assert fmean(module["first"] for module in modules) == pytest.approx(0.154, abs=0.004)
     assert median(module["rank_90"] for module in modules) in (7, 7.5, 8)
     assert find_on_disk(tmp_path).config is not None
+
+
+def test_the_least_megabytes_that_are_named_are_enough(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(folder), "--megabytes", "1e-9"]) == 2
+    least = capsys.readouterr().err.split("at least ")[1].split(",")[0]
+    assert main([str(folder), "--megabytes", least, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["cut"]
+    assert found["bytes"] <= float(least) * 1e6 < 1.01 * found["bytes"]
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors.part", "adapter_config.json"])
+def test_nothing_of_a_stranger_is_deleted_or_written_through(
+    folder: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, aim = folder.parent / "out", folder.parent / "aim"
+    out.mkdir()
+    if name == "adapter_config.json":
+        (out / name).symlink_to(aim)
+    else:
+        (out / name).write_text("mine")
+    assert main([str(folder), "--rank", "2", "--out", str(out)]) == 2
+    assert capsys.readouterr().err == (
+        f"{out / name} is there already: give --out a folder without an adapter.\n"
+    )
+    assert not aim.exists()
+    assert [each.name for each in out.iterdir()] == [name]
+    assert (out / name).is_symlink() or (out / name).read_text() == "mine"
+
+
+def test_the_precision_is_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(folder), "--rank", "4", "--dtype", "BF16", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["cut"]
+    assert found["total_error"] < 1e-9
+    assert 1e-3 < found["total_rounding"] < 2e-2
+    assert main([str(folder), "--rank", "4", "--dtype", "BF16"]) == 0
+    assert "Rounding to BF16 adds at most 0.0" in capsys.readouterr().out
+
+
+def test_any_terminal_can_show_what_is_printed(folder: Path) -> None:
+    tensors = {
+        key.replace("layers.0.q", "layers.0.\x1b[31mq\u4f60"): tensor
+        for key, tensor in load_file(folder / "adapter_model.safetensors").items()
+    }
+    save_file(tensors, folder / "adapter_model.safetensors")
+    command = [sys.executable, "-m", "lora_core.adapters"]
+    for encoding in ("ascii", "utf-8"):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([*command, folder], capture_output=True, cwd=ROOT, check=False, env=environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert b"\x1b" not in done.stdout
+        assert ("layers.0.?[31mq" + ("?" if encoding == "ascii" else "\u4f60")).encode(
+            encoding
+        ) in done.stdout
+        wrong = subprocess.run(
+            [*command, "\x1b[31mno"], capture_output=True, cwd=ROOT, check=False, env=environment
+        )
+        assert (wrong.returncode, wrong.stderr) == (
+            2,
+            b"?[31mno cannot be read: No such file or directory.\n",
+        )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*command, folder], stdout=full, stderr=subprocess.PIPE, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert done.stderr == b"The output cannot be written: No space left on device.\n"

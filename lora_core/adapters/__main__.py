@@ -11,12 +11,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from tqdm import tqdm
 
 from lora_core.adapters.file import AdapterFile, open_adapter
 from lora_core.adapters.source import CONFIG, find_on_disk
+from lora_core.adapters.words import printable
 from lora_core.formatting import bytes_text, loss_text, percent_text
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, without the usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message}\n")
+        # Of an option that says itself what is wrong, argparse would say once more which one it is.
+        own = message.partition(": ")
+        said = own[2] if own[0].startswith("argument --") and " is '" in own[2] else message
+        _say(said, sys.stderr)
+        self.exit(2)
 
 
 def _parser() -> _Parser:
@@ -44,7 +49,9 @@ def _parser() -> _Parser:
     wanted.add_argument("--megabytes", type=_size, metavar="MB", help="the best file of at most this size")
     parser.add_argument("--padded", action="store_true", help="one rank for all, padded with zeros")
     parser.add_argument("--dtype", metavar="NAME", help="F32, F16 or BF16; that of the file by default")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the cut adapter into this folder")
+    parser.add_argument(
+        "--out", type=_folder, metavar="FOLDER", help="write the cut adapter into this folder"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser
 
@@ -67,19 +74,39 @@ def _size(text: str) -> float:
     with suppress(ValueError):
         if 0 < float(text) < 1e9:
             return float(text)
-    raise argparse.ArgumentTypeError(f"megabytes is {text!r}: it must be a number above 0.")
+    raise argparse.ArgumentTypeError(f"megabytes is {text!r}: it must be a number above 0, below 1e9.")
+
+
+def _folder(text: str) -> Path:
+    if text.strip() and "\0" not in text:
+        return Path(text)
+    raise argparse.ArgumentTypeError(f"out is {text!r}: it must be the path of a folder, . for this one.")
+
+
+def _say(text: str, stream: TextIO) -> None:
+    """Print what any terminal can show: a letter that it lacks, or that would steer it, becomes a `?`."""
+    encoding = stream.encoding or "utf-8"
+    print(printable(text).encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 2 and one sentence on standard error if something is wrong."""
     options = _parser().parse_args(arguments)
     try:
-        found = _run(options)
+        _say(_run(options), sys.stdout)
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        said = str(error) if isinstance(error, ValueError) else _said(error)
+        _say(" ".join(said.split()), sys.stderr)
         return 2
-    print(found)
     return 0
+
+
+def _said(error: OSError) -> str:
+    """What the system said, without the number of the error."""
+    where = f"{error.filename}: " if error.filename else "The output cannot be written: "
+    return f"{where}{error.strerror or type(error).__name__}."
 
 
 def _run(options: argparse.Namespace) -> str:
@@ -110,6 +137,10 @@ def _cut(options: argparse.Namespace, summary: "Summary") -> "Cut | None":
     from lora_core.adapters.writing import must_pad
 
     if options.out is None and all(getattr(options, name) is None for name in _CUTS):
+        if options.padded or options.dtype is not None:
+            raise ValueError(
+                "--padded and --dtype say how a cut is written: give --rank, --energy, --megabytes or --out."
+            )
         return None
     file, spectra = summary.file, summary.spectra
     padded = options.padded or must_pad(file)
@@ -118,7 +149,7 @@ def _cut(options: argparse.Namespace, summary: "Summary") -> "Cut | None":
     elif options.energy is not None:
         ranks = cutting.ranks_for_energy(spectra, options.energy)
     elif options.megabytes is not None:
-        ranks = cutting.ranks_for_bytes(file, spectra, int(options.megabytes * 1e6), options.dtype, padded)
+        ranks = cutting.ranks_for_bytes(file, spectra, options.megabytes * 1e6, options.dtype, padded)
     else:
         ranks = tuple(module.largest_rank for module in file.modules)
     return cutting.cut(file, spectra, ranks, options.dtype, padded)
@@ -130,9 +161,13 @@ def _check_out(folder: Path, file: AdapterFile) -> None:
 
     if not file.scale_known:
         raise ValueError(f"{CONFIG} is missing: without it the scaling is not known, and nothing is written.")
-    for name in (weights_name(file), CONFIG):
-        if (folder / name).exists():
-            raise ValueError(f"{folder / name} is there already: give --out a folder without an adapter.")
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ValueError(f"{folder} is no folder: --out must name one, or one that is not there yet.")
+    name = weights_name(file)
+    for each in (name, f"{name}.part", CONFIG):
+        # Also a link that leads nowhere: it would be written through.
+        if os.path.lexists(folder / each):
+            raise ValueError(f"{folder / each} is there already: give --out a folder without an adapter.")
 
 
 def _write(folder: Path, cut: "Cut") -> list[str]:
@@ -141,25 +176,30 @@ def _write(folder: Path, cut: "Cut") -> list[str]:
 
     folder.mkdir(parents=True, exist_ok=True)
     name, config = files_of(cut.plan)
-    part = folder / f"{name}.part"
+    part, ours = folder / f"{name}.part", []
     try:
         with part.open("xb") as stream:
+            ours.append(part)
             for _ in _shown(write_file(cut.plan, stream), len(cut.ranks), "written"):
                 pass
+        if config is not None:
+            with (folder / CONFIG).open("xb") as beside:
+                ours.append(folder / CONFIG)
+                beside.write(config)
+        part.rename(folder / name)
     except BaseException:
-        part.unlink(missing_ok=True)
+        # Only what was written here goes.
+        for each in ours:
+            each.unlink(missing_ok=True)
         raise
-    part.rename(folder / name)
-    if config is None:
-        return [str(folder / name)]
-    (folder / CONFIG).write_bytes(config)
-    return [str(folder / name), str(folder / CONFIG)]
+    return [str(folder / name), *([] if config is None else [str(folder / CONFIG)])]
 
 
 def _cut_as_dict(cut: "Cut") -> dict[str, Any]:
     return {
         "ranks": cut.ranks, "stored": cut.plan.stored, "kept": cut.kept, "error": cut.error,
-        "energy": cut.energy, "total_error": cut.total_error, "bytes": cut.bytes,
+        "energy": cut.energy, "total_error": cut.total_error, "rounding": cut.rounding,
+        "total_rounding": cut.total_rounding, "dtype": cut.plan.dtype, "bytes": cut.bytes,
     }  # fmt: skip
 
 
@@ -199,20 +239,29 @@ _LEGEND = (
 
 
 def _cut_words(cut: "Cut") -> str:
+    from lora_core.adapters.cutting import rounding_words
+
     least, most = min(cut.ranks), max(cut.ranks)
     ranks = f"rank {most}" if least == most else f"ranks {least} to {most}"
     if len(set(cut.plan.stored)) == 1 and least != most:
         ranks += f", stored as rank {cut.plan.stored[0]}"
     return (
         f"Cut to {ranks}: {percent_text(cut.energy)} of the energy kept, relative error "
-        f"{loss_text(cut.total_error)}, {bytes_text(cut.bytes)}. Energy kept is not loss kept."
+        f"{loss_text(cut.total_error)}, {bytes_text(cut.bytes)}. {rounding_words(cut)} "
+        "Energy kept is not loss kept."
     )
 
 
 def _cell(value: object) -> str:
     if value is None:
         return "not finite"
-    return value if isinstance(value, str) else f"{value:.3g}" if isinstance(value, float) else str(value)
+    return (
+        printable(value)
+        if isinstance(value, str)
+        else f"{value:.3g}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
@@ -229,14 +278,14 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 def command() -> int:
-    """`main` for a shell: 1, and not a word, when the reader of a pipe has gone."""
+    """`main` for a shell: 1, and not a word, when the reader of a pipe has gone; 2 when a disk is full."""
     try:
         code = main()
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        code = 1 if isinstance(error, BrokenPipeError) else 2
         # Python flushes once more at its end, and must then find an open file.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     return code
 
 
