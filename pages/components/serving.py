@@ -14,10 +14,11 @@ WEB = Path(__file__).parent / "web"
 VENDOR = Path(__file__).parent / "vendor"
 
 _LOADER = """let loaded;
-const load = (path) => {
+const at = (path) => {
   const app = document.querySelector('script[src*="static/js/"]').src;
-  return import(new URL("../../component/" + path, app).href);
+  return new URL("../../component/" + path, app).href;
 };
+const load = (path) => import(at(path));
 const all = () => (loaded ??= Promise.all(%s.map(load)).catch((error) => {
   loaded = undefined;
   throw error;
@@ -35,9 +36,14 @@ const plotly = () => (starting ??= load("%s").then(() => window.Plotly, (error) 
   throw error;
 }));""",
     )
-    + "\nplotly().catch(() => undefined);"
+    + """
+const link = { rel: "modulepreload", href: at("%s") };
+document.head.append(Object.assign(document.createElement("link"), link));"""
 )
-"""The same for one that draws before plotly.js has started: it is given a function that waits for it."""
+"""The same for one that draws before plotly.js is started: it is given a function that starts it.
+
+Until then plotly.js is fetched and compiled, beside the page; to start it takes the page half a second.
+"""
 
 
 def component(name: str, module: str, *, plotly: bool = False, early: bool = False, first: str = "") -> Any:
@@ -45,14 +51,14 @@ def component(name: str, module: str, *, plotly: bool = False, early: bool = Fal
 
     The default export of ``module``, a path in `web/`, is called at every call of the component that carries
     data, with the component and ``window.Plotly``, which is plotly.js if ``plotly`` asks for it. An ``early``
-    one does not wait for plotly.js: it gets a function that does. ``first`` is JavaScript that runs at once,
+    one gets a function that starts plotly.js instead. ``first`` is JavaScript that runs at once,
     before anything is fetched.
     """
     paths = [f"{_served(WEB)}/{path}" for path in ("navigation/leaving.js", module)]
     library = f"{_served(VENDOR)}/plotly-cartesian.min.js"
     if plotly and not early:
         paths.append(library)
-    loader = _EARLY % (library, json.dumps(paths)) if early else _loader(paths)
+    loader = _EARLY % (library, json.dumps(paths), library) if early else _loader(paths)
     return st.components.v2.component(name, js=first + loader, isolate_styles=False)
 
 

@@ -31,7 +31,7 @@ HEIGHT = 390
 """Of the live chart, in CSS pixels, until the page's style has come, which fits it to the window."""
 WHAT = (
     "**LoRA playground.** A trained layer W₀ stays frozen; beside it LoRA trains only two thin matrices, A "
-    "and B. How thin is their *rank*: drag it, and see what it buys and what it costs."
+    "and B. How thin is their **rank**: drag it, and see what it buys and what it costs."
 )
 
 
@@ -118,16 +118,16 @@ def _loss_info(run: Run, alone: bool = False) -> numbers.LossInfo:
 
 
 def _draw_formula(experiment: Experiment) -> None:
+    """The layer as it is trained, in plain letters: a typeset formula is a first visit's longest file."""
     e = experiment
     factor = {
-        ScalingRule.STANDARD: rf"\tfrac{{{e.alpha:g}}}{{{e.rank}}}",
-        ScalingRule.RSLORA: rf"\tfrac{{{e.alpha:g}}}{{\sqrt{{{e.rank}}}}}",
+        ScalingRule.STANDARD: f"{e.alpha:g} / {e.rank}",
+        ScalingRule.RSLORA: f"{e.alpha:g} / √{e.rank}",
         ScalingRule.CONSTANT: f"{e.alpha:g}",
     }[e.scaling_rule]
-    size = rf"{e.in_features} \times {e.out_features}"
     st.markdown(
-        rf"$W = W_0 + {factor}\,A\,B$, with $W_0$ (${size}$) frozen, "
-        rf"$A$ (${e.in_features} \times {e.rank}$) and $B$ (${e.rank} \times {e.out_features}$) trained."
+        f"**W = W₀ + ({factor}) A B**, with W₀ ({e.in_features} × {e.out_features}) frozen, "
+        f"A ({e.in_features} × {e.rank}) and B ({e.rank} × {e.out_features}) trained."
     )
 
 

@@ -419,17 +419,38 @@ def test_the_link_is_copied_and_the_page_says_so(app, open_page) -> None:
     assert page.evaluate("navigator.clipboard.readText()").endswith("?rank=5")
 
 
-def test_a_first_visit_on_a_warm_server_has_its_curve_in_two_and_a_half_seconds(app, chromium) -> None:
-    """Every try counts: each is a browser profile of its own."""
-    times = []
-    for seed in range(6000, 6003):
+# Milliseconds from the start of the visit to the frame that shows its first curve, as the page sees it.
+PAINTED = """new MutationObserver(() => {
+  if (window.curveAt || !document.querySelector("[data-painted]")) return;
+  window.curveAt = true;
+  requestAnimationFrame(() => setTimeout(() => (window.curveAt = performance.now())));
+}).observe(document, {
+  subtree: true, childList: true, attributes: true, attributeFilter: ["data-painted"],
+});"""
+
+
+def test_a_first_visit_on_a_warm_server_has_its_curve_in_two_and_a_half_seconds(
+    app, open_page, chromium, within
+) -> None:
+    """Each visit is a browser profile of its own, and the slowest of three counts."""
+    seeds = iter(range(6000, 6100))
+
+    def visit() -> float:
+        seed = next(seeds)
         context = chromium.new_context(viewport={"width": 1280, "height": 720})
         page = context.new_page()
-        expected = run(Experiment(seed=seed)).fingerprint
-        start = time.monotonic()
+        page.add_init_script(PAINTED)
         page.goto(f"{app}/?seed={seed}")
+        expected = run(Experiment(seed=seed)).fingerprint
         page.wait_for_selector(f"{CHART}[data-painted='{expected}']", timeout=20_000)
-        times.append(time.monotonic() - start)
+        page.wait_for_function("typeof window.curveAt === 'number'")
+        took = float(page.evaluate("window.curveAt")) / 1000
         context.close()
-    print(f"\nfirst visits, in s: {', '.join(f'{each:.2f}' for each in times)}")
-    assert max(times) <= 2.5
+        return took
+
+    def slowest() -> float:
+        times = [visit() for _ in range(3)]
+        print(f"\nfirst visits, in s: {', '.join(f'{each:.2f}' for each in times)}", end="; ")
+        return max(times)
+
+    within(2.5, slowest, open_page("about:blank"), "slowest first visit to its curve, in s")

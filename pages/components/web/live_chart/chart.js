@@ -71,6 +71,7 @@ export class Chart {
       this.root.querySelector(".quick")?.remove();
       this.div.before(this.quick.root);
       this.drawn(payload.run);
+      await painted(); // to start plotly.js takes the page half a second
       this.Plotly ??= await this.plotly();
       this.config ??= this.setUp(); // one object for good: Plotly starts anew when it sees another
       if (this.payload !== payload || this.kind !== kind) return; // overtaken by a newer run
@@ -196,4 +197,12 @@ export class Chart {
     this.Plotly?.purge(this.div);
     this.root.remove();
   }
+}
+
+/** Settled when what was drawn can be seen; soon in any case, as a page in the background has no frames. */
+function painted() {
+  return new Promise((resolve) => {
+    requestAnimationFrame(() => setTimeout(resolve));
+    setTimeout(resolve, 300);
+  });
 }
