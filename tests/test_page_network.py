@@ -156,6 +156,7 @@ def test_a_chosen_module_gets_a_rank_of_its_own() -> None:
 @pytest.mark.parametrize("section", _SECTIONS)
 def test_a_section_trains_to_its_end(section: str) -> None:
     app = grown(opened(net_network="copier", net_updates="5"))
+    before = len(app.caption)
     app.button_group(key="net_more").set_value([section]).run()
     for _ in range(80):
         assert not app.exception, app.exception[0].message
@@ -163,7 +164,7 @@ def test_a_section_trains_to_its_end(section: str) -> None:
             break
         app.run()
     assert not app.get("progress")
-    assert len(app.caption) > 3
+    assert len(app.caption) > before
 
 
 def test_lanes_are_kept_by_what_they_read() -> None:
