@@ -440,7 +440,8 @@ def test_digits_train_and_name_their_accuracy(app, open_page) -> None:
     page = open_page(f"{app}/?task=digits&true_rank=1&rank=1")
     trained = run(Experiment(task="digits", true_rank=1, rank=1))
     expect(page.locator(CHART)).to_have_attribute("data-run", trained.fingerprint)
-    expect(page.get_by_test_id("five-numbers")).to_contain_text("New digits read94.2 %")
+    expect(page.get_by_role("button", name="New digits read")).to_be_visible()
+    expect(page.get_by_test_id("five-numbers").locator("dd").last).to_contain_text("94.2 %")
     expect(page.locator(".st-key-verdict")).to_contain_text("94.2 % after")
 
 
