@@ -495,7 +495,7 @@ def test_a_tiny_alpha_is_a_tiny_change() -> None:
 @pytest.mark.parametrize("dtype", PRECISION)
 def test_the_bound_on_the_rounding_holds_and_is_not_idle(dtype: str) -> None:
     seen = []
-    for scale in (1e-9, 1e-8, 1e-7, 1e-6, 1e-4, 1e-2, 1.0, 100.0):
+    for scale in (1e-9, 1e-8, 1e-6, 1e-4, 1e-2, 1.0, 100.0):
         tensors = {key: scale * tensor.double() for key, tensor in peft_file({"a": 6}, (40, 30)).items()}
         file = opened(tensors, config(6, 6))
         A, B = (tensors[f"{PREFIX}a.lora_{x}.weight"] for x in "AB")

@@ -6,7 +6,7 @@ import pickle
 import struct
 import zipfile
 from pathlib import Path
-from statistics import median, median_high
+from statistics import median, median_low
 from time import process_time
 from typing import Any
 
@@ -516,7 +516,7 @@ def test_the_findings_name_the_modules() -> None:
     assert [path for path, _ in found.far()] == ["layers.4.q"]
     assert "1 module never moved (the change is 0): layers.2.v." in remarks(found)
     assert any("layers.4.q changes" in text for text in remarks(found))
-    need = median_high(spectrum.rank_for(0.95) for spectrum in found.moved)
+    need = median_low(spectrum.rank_for(0.95) for spectrum in found.moved)
     said = f"95 % of the change fits into {need} directions in half of the modules that moved."
     assert headline(found) == f"Rank 8 was paid for, but {said}"
     assert scaling_words(found.file) == "2 = alpha / r"

@@ -1,5 +1,6 @@
 """The page of adapters without a browser: uploads, the cut, the download, one sentence for nonsense."""
 
+import inspect
 import io
 import json
 import zipfile
@@ -170,6 +171,92 @@ def test_nonsense_is_one_sentence_and_the_last_picture_stays(name: str) -> None:
     drop(app, {"other.safetensors": save({"unet:0:down": A, "unet:0:up": B})})
     assert not app.warning
     assert "names of cloneofsimo" in words(app)
+
+
+def test_a_config_is_judged_when_it_comes() -> None:
+    app = drop(open_page(), {CONFIG: b"{"})
+    assert "adapter_config.json is not JSON" in app.warning[0].value.replace("\\", "")
+    assert not app.info
+    drop(
+        app, {"style.safetensors": save({"lora_unet_a.lora_down.weight": A, "lora_unet_a.lora_up.weight": B})}
+    )
+    assert not app.warning
+    assert "names of kohya" in words(app)
+
+
+def test_a_config_that_was_left_is_not_used_for_names_of_others() -> None:
+    app = drop(open_page(), {CONFIG: SAID})
+    assert app.info[0].value == f"Now add {WEIGHTS}."
+    drop(
+        app, {"style.safetensors": save({"lora_unet_a.lora_down.weight": A, "lora_unet_a.lora_up.weight": B})}
+    )
+    assert not app.warning
+    assert "Scaling 1, as files in kohya's names have no alpha." in words(app)
+    assert "adapter_config.json is not used" in words(app)
+
+
+def test_a_refused_file_takes_its_warning_with_it_and_the_others_are_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session: dict[str, Any] = {}
+    monkeypatch.setattr(state.st, "session_state", session)
+    weights, said_, bad = (
+        _Held("1", WEIGHTS, SAVED),
+        _Held("2", CONFIG, SAID),
+        _Held("3", "x.safetensors", b"x"),
+    )
+    session[state.upload_key()] = [weights, said_, bad]
+    take_upload()
+    assert "are both weights" in state.trouble()
+    assert state.own() is None
+    session[state.upload_key()] = [weights, said_]
+    take_upload()
+    assert state.trouble() == ""
+    assert state.own() is not None
+    # Refused alone, and taken away again: the picture stays, the warning goes.
+    before = state.own()
+    session[state.upload_key()] = [weights, said_, bad]
+    take_upload()
+    assert "x.safetensors" in state.trouble()
+    session[state.upload_key()] = [weights, said_]
+    take_upload()
+    assert (state.trouble(), state.own()) == ("", before)
+    # Two files of one name are two files.
+    session[state.upload_key()] = [_Held("4", WEIGHTS, SAVED), _Held("5", WEIGHTS, SAVED)]
+    take_upload()
+    assert "are both weights" in state.trouble()
+
+
+class _Held:
+    """A file as the uploader holds it."""
+
+    def __init__(self, file_id: str, name: str, content: bytes) -> None:
+        self.file_id, self.name, self.content = file_id, name, content
+
+    def getvalue(self) -> bytes:
+        return self.content
+
+
+def take_upload() -> None:
+    inspect.unwrap(state.take_upload)()
+
+
+@pytest.mark.parametrize(("scale", "sentence"), [(1e-12, "too small for F16"), (1e5, "too large for F16")])
+def test_a_precision_that_cannot_hold_the_change_is_told_before_the_download(
+    scale: float, sentence: str
+) -> None:
+    tensors = {key: scale * tensor for key, tensor in peft_file({"a": 4}).items()}
+    app = drop(open_page(), {WEIGHTS: save(tensors), CONFIG: SAID})
+    assert "Rounding to F32 adds at most" in words(app)
+    checked(app.selectbox(key="adapter_precision").select("fp16").run())
+    assert sentence in app.warning[0].value
+    assert not app.get("download_button")
+
+
+def test_numbers_near_the_end_of_float64_are_drawn() -> None:
+    tensors = {key: 1e100 * tensor.double() for key, tensor in peft_file({"a": 4}).items()}
+    app = drop(open_page(), {WEIGHTS: save(tensors), CONFIG: SAID})
+    assert not any("nan" in metric.value or "–" in metric.value for metric in app.metric)
 
 
 def test_numbers_that_are_not_finite_are_told_and_not_cut() -> None:

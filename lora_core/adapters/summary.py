@@ -7,7 +7,7 @@ modules of its own kind, and a direction with the first of its own module.
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median_high
+from statistics import median_low
 from typing import Any
 
 from lora_core.adapters.file import AdapterFile, Module, Share
@@ -83,8 +83,8 @@ def headline(summary: Summary) -> str:
         if all(module.scaling == 0 for module in summary.file.modules):
             return "Nothing is added by this adapter: its scaling is 0."
         return "Nothing in this adapter has moved: every change is zero."
-    # The upper one of two in the middle: as many directions are enough for half of the modules.
-    paid, need = summary.file.rank, median_high(spectrum.rank_for(0.95) for spectrum in moved)
+    # The lower one of two in the middle: as many directions are enough for half of the modules.
+    paid, need = summary.file.rank, median_low(spectrum.rank_for(0.95) for spectrum in moved)
     directions = plural(need, "direction")
     where = " in half of the modules" if len(moved) == count > 1 else ""
     if len(moved) < count:

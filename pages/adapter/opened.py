@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from lora_core.adapters.config import read_config
 from lora_core.adapters.file import AdapterFile, open_adapter
 from lora_core.adapters.grid import Grid, grid_of
 from lora_core.adapters.run_adapter import save_peft_adapter
@@ -71,13 +72,15 @@ class Opened:
 class _Uploads:
     """What a visitor's uploads have come to: one value, so that it is replaced as a whole.
 
-    `left` counts how often a visitor went back to the playground's adapter, each time to an empty uploader.
+    `blamed` are the files that came when there was `trouble`; `left` counts how often a visitor went back to
+    the playground's adapter, each time to an empty uploader.
     """
 
     own: Opened | None = None
     parts: Parts = field(default_factory=Parts)
     seen: frozenset[str] = frozenset()
     trouble: str = ""
+    blamed: frozenset[str] = frozenset()
     left: int = 0
 
 
@@ -122,24 +125,31 @@ def upload_key() -> str:
 def take_upload() -> None:
     """Open what was uploaded since the last time; what is wrong is told, and the last picture stays."""
     files, before = st.session_state.get(upload_key()) or [], _uploads()
-    fresh = {file.name: file.getvalue() for file in files if file.file_id not in before.seen}
-    after = replace(
-        before if files else _Uploads(left=before.left), seen=frozenset(file.file_id for file in files)
-    )
+    ids = frozenset(file.file_id for file in files)
+    after = replace(before if files else _Uploads(left=before.left), seen=ids)
+    fresh = ids - before.seen
+    if not fresh and before.blamed - ids:
+        # One of those that were refused together was taken away: the others may be right by themselves.
+        after, fresh = replace(after, trouble="", blamed=frozenset()), before.blamed & ids
     if fresh:
+        chosen = [(file.name, file.getvalue()) for file in files if file.file_id in fresh]
         try:
-            found = uploaded(fresh, most_unpacked())
-            # A file that came alone goes with the other one; new weights over old ones begin anew.
-            parts = (
-                found
-                if before.parts.weights is not None and found.weights is not None
-                else before.parts | found
-            )
-            opened = before.own if parts.weights is None else open_parts(parts.weights.name, parts)
-            after = replace(after, own=opened, parts=parts, trouble="")
+            after = replace(after, trouble="", blamed=frozenset(), **_taken(chosen, before))
         except ValueError as error:
-            after = replace(after, trouble=str(error))
+            after = replace(after, trouble=str(error), blamed=fresh)
     st.session_state[_UPLOADS] = after
+
+
+def _taken(files: list[tuple[str, bytes]], before: _Uploads) -> dict[str, Any]:
+    """What these files make of the uploads before them. ValueError as `uploaded` and `open_adapter`."""
+    found = uploaded(files, most_unpacked())
+    if found.config is not None:
+        read_config(found.config)  # it may have to wait for its weights, but not for its own faults
+    # A file that came alone goes with the other one; new weights over old ones begin anew.
+    again = before.parts.weights is not None and found.weights is not None
+    parts = found if again else before.parts | found
+    own = before.own if parts.weights is None else open_parts(parts.weights.name, parts)
+    return {"own": own, "parts": parts}
 
 
 @run_to_completion
