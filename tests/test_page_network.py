@@ -157,7 +157,7 @@ def test_a_chosen_module_gets_a_rank_of_its_own() -> None:
 def test_a_section_trains_to_its_end(section: str) -> None:
     app = grown(opened(net_network="copier", net_updates="5"))
     before = len(app.caption)
-    app.button_group(key="net_more").set_value([section]).run()
+    app.button_group(key="net_more").set_value(section).run()
     for _ in range(80):
         assert not app.exception, app.exception[0].message
         if not any(" trained" in str(getattr(each.proto, "text", "")) for each in app.get("progress")):
