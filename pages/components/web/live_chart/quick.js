@@ -56,7 +56,11 @@ export class Quick {
     });
     for (const { y: losses, line, meta } of themedTraces(payload.figure.data, payload.dark, theme)) {
       if (meta.kind === "mark") continue;
-      const points = Array.from(losses, (loss, update) => `${x(update).toFixed(1)},${Math.max(t, y(loss)).toFixed(1)}`);
+      const seen = Array.from(losses);
+      const ended = seen.findIndex((loss) => !Number.isFinite(loss)); // a run that diverged
+      const points = seen.slice(0, ended < 0 ? undefined : ended).map((loss, update) => {
+        return `${x(update).toFixed(1)},${Math.min(foot, Math.max(t, y(Math.max(loss, 1e-300)))).toFixed(1)}`;
+      });
       const look = { stroke: line.color, "stroke-width": line.width, fill: "none" };
       const dashes = line.dash ? { "stroke-dasharray": DASHES[line.dash] ?? "none" } : {};
       parts.push(svg("polyline", { points: points.join(" "), ...look, ...dashes }));
