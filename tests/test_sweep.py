@@ -261,7 +261,7 @@ def test_a_dead_start_stays_where_it_is() -> None:
 
 
 def test_a_sweep_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_module, "TURN", math.inf)
+    monkeypatch.setattr(sweep_module, "PARTIAL_EVERY", math.inf)
     experiment = experiment_with(**SMALL)
     stages = list(train_sweep(experiment, learning_rates=[0.01, 0.02], seeds=[1, 2]))
     assert [stage.complete for stage in stages] == [False] * (len(stages) - 1) + [True]
@@ -300,9 +300,9 @@ def test_looking_at_a_sweep_after_every_update_changes_no_bit(
 ) -> None:
     experiment = experiment_with(**SMALL, optimizer=optimizer, train_bias=train_bias)
     values: dict[str, Any] = {"ranks": [1, 4, 9], "learning_rates": [0.01, 0.3], "seeds": [1, 2]}
-    monkeypatch.setattr(sweep_module, "TURN", math.inf)
+    monkeypatch.setattr(sweep_module, "PARTIAL_EVERY", math.inf)
     whole = sweep(experiment, **values)
-    monkeypatch.setattr(sweep_module, "TURN", 0.0)
+    monkeypatch.setattr(sweep_module, "PARTIAL_EVERY", 0.0)
     stages = list(train_sweep(experiment, **values))
     # A seed: two looks at its data; full fine-tuning and three stacks, of ranks 1, 4 and 9, at 0..60 updates;
     # and one at the end of each stack.
