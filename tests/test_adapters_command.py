@@ -209,22 +209,24 @@ def test_an_adapter_of_a_7b_model_is_opened_and_cut_in_seconds_and_little_memory
     assert len(load_file(out / "adapter_model.safetensors")) == 448
 
 
-# A synthetic adapter of random factors, as one finds them in the wild: seeded here, not read from elsewhere.
-def test_random_factors_use_their_rank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tensors = {}
-    for layer in range(6):
-        for name, outputs in (("c_attn", 2304), ("c_proj", 768)):
-            generator = torch.Generator().manual_seed(layer * 2 + outputs)
-            path = f"base_model.model.transformer.h.{layer}.attn.{name}"
-            tensors[f"{path}.lora_A.weight"] = torch.randn(8, 768, generator=generator)
-            tensors[f"{path}.lora_B.weight"] = torch.randn(outputs, 8, generator=generator)
-    save_file(tensors, tmp_path / "adapter_model.safetensors")
-    (tmp_path / "adapter_config.json").write_text(json.dumps(config(8, 16)))
-    assert main([str(tmp_path), "--json"]) == 0
-    modules = json.loads(capsys.readouterr().out)["modules"]
-    assert fmean(module["first"] for module in modules) == pytest.approx(0.154, abs=0.004)
-    assert median(module["rank_90"] for module in modules) in (7, 7.5, 8)
-    assert find_on_disk(tmp_path).config is not None
+def test_a_published_adapter_of_random_factors_uses_its_rank(capsys: pytest.CaptureFixture[str]) -> None:
+    published = ROOT / "tests/data/gradience-tiny-lora"
+    config = find_on_disk(published).config
+    assert config is not None
+    settings = json.loads(config)
+    assert (settings["lora_alpha"], settings["r"]) == (16, 8)
+    assert main([str(published), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {(module["rank"], module["scaling"]) for module in found["modules"]} == {(8, 2.0)}
+    assert fmean(module["first"] for module in found["modules"]) == pytest.approx(0.154, abs=0.0005)
+    assert median(module["rank_90"] for module in found["modules"]) == 7.5
+    assert found["headline"].startswith("Rank 8 is really used")
+    # What is counted of its change is what a dense SVD finds.
+    tensors = load_file(published / "adapter_model.safetensors")
+    for module in found["modules"]:
+        A, B = (tensors[f"base_model.model.{module['module']}.lora_{part}.weight"] for part in "AB")
+        values = np.linalg.svd(2 * (B.double() @ A.double()).numpy(), compute_uv=False)[:8]
+        np.testing.assert_allclose(module["singular_values"], values, rtol=1e-9)
 
 
 def test_the_least_megabytes_that_are_named_are_enough(
