@@ -66,15 +66,16 @@ def test_a_spectrum_shows_what_is_kept_and_what_is_cut_away() -> None:
     info = spectrum_info(STEEP, 4, 1)
     assert info.energy.tolist() == pytest.approx([0.9, 1, 1, 1])
     kept, dropped, energy = draw_spectrum(info).data
-    assert (kept.x.tolist(), dropped.x.tolist()) == ([1], [2, 3, 4])
+    assert (kept.marker.opacity.tolist(), dropped.marker.opacity.tolist()) == ([1, 0, 0, 0], [0, 1, 1, 1])
+    assert kept.y.tolist() == dropped.y.tolist() == [3, 1, 0, 0]
     assert energy.y.tolist() == pytest.approx([90, 100, 100, 100])
     assert spectrum_words(info) == (
         "Rank paid 4. Effective rank 1.38 by energy (exp of the entropy of σ²/Σσ²), 1.75 by size (of σ/Σσ, "
         "Roy and Vetterli). The first direction holds 90.0 % of the energy."
     )
-    assert len(draw_spectrum(spectrum_info(FLAT, 4, 4)).data) == 2
+    assert draw_spectrum(spectrum_info(FLAT, 4, 4)).data[1].marker.opacity.tolist() == [0, 0, 0, 0]
     assert "never moved" in spectrum_words(spectrum_info(STILL, 4, 1))
-    assert draw_spectrum(spectrum_info(STILL, 4, 1)).data[0].y.tolist() == [0]
+    assert draw_spectrum(spectrum_info(STILL, 4, 1)).data[0].y.tolist() == [0] * 4
 
 
 def test_the_sizes_are_those_of_the_cuts_and_the_best_is_never_below_one_rank() -> None:

@@ -14,13 +14,15 @@ from safetensors.torch import load, save
 from streamlit.testing.v1 import AppTest
 
 from lora_core import Experiment, run
-from lora_core.adapters.cutting import Cut
-from lora_core.adapters.source import CONFIG, WEIGHTS
+from lora_core.adapters.cutting import Cut, cut, one_rank
+from lora_core.adapters.source import CONFIG, WEIGHTS, Memory, Parts
 from lora_core.formatting import percent_text
+from pages.adapter import follow, take_home
 from pages.adapter import opened as state
-from pages.adapter import take_home
-from pages.adapter.cut import SHARES
+from pages.adapter.cut import SHARES, Choice
+from pages.adapter.cut import _ranks as cut_ranks
 from pages.adapter.cut import _sizes as cut_sizes
+from pages.components.slider_follower import Follower, follower_message
 from tests.adapters_kit import PREFIX, config, draw, factors, opened, peft_file, truncated
 
 RANKS = {f"model.layers.{layer}.{name}": 4 for layer in range(6) for name in ("q_proj", "v_proj")}
@@ -340,3 +342,34 @@ def test_what_is_uploaded_is_in_no_cache_of_others() -> None:
     assert "The adapter that the playground has just trained" in words(other)
     source = Path(state.__file__).parent
     assert not any("st.cache" in file.read_text() for file in source.glob("*.py"))
+
+
+def test_what_each_place_of_the_slider_comes_to_is_sent_ahead_and_is_small(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[Follower] = []
+    monkeypatch.setattr(follow, "slider_follower", lambda follower, key: sent.append(follower))
+    monkeypatch.setattr(state, "FIRST", 60.0)
+    monkeypatch.setattr(follow, "FIRST", 60.0)
+    tensors = peft_file(
+        {f"model.layers.{layer}.{name}": 64 for layer in range(56) for name in "qkvo"}, (70, 66)
+    )
+    tensors = {key: 1e-7 * tensor for key, tensor in tensors.items()}
+    parts = Parts(Memory(WEIGHTS, save(tensors)), json.dumps(config(64)).encode())
+    large = state.open_parts("large", parts)
+    options, spectra = cut_ranks(large.file), large.summary.spectra
+
+    def cut_at(place: int) -> Cut:
+        if place == 1:
+            raise ValueError("a precision that cannot hold this cut")
+        return cut(large.file, spectra, one_rank(large.file, options[place]))
+
+    follow.follow_slider(large, Choice("a slider", len(options), 3, cut_at), 5)
+    [follower] = sent
+    assert options[:4] == [1, 2, 3, 4]
+    assert options[-1] == 64
+    assert len(options) <= 40
+    assert len(follower_message(follower)) <= 60_000
+    assert (follower.at, list(follower.bars[1])) == (3, [0 if rank == 2 else rank for rank in options])
+    energies = next(texts for at, texts in follower.texts.items() if "child(1)" in at and "Value" in at)
+    assert list(energies) == ["–" if i == 1 else percent_text(cut_at(i).energy) for i in range(len(options))]

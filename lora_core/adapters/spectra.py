@@ -10,6 +10,7 @@ Two effective ranks are in use and differ by up to a factor of two: exp of the e
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ class Spectrum:
     values: np.ndarray
     finite: bool = True
 
-    @property
+    @cached_property
     def norm(self) -> float:
         """The Frobenius norm of the change."""
         return self.error(0)
@@ -55,7 +56,7 @@ class Spectrum:
     @property
     def moved(self) -> bool:
         """Whether there is a change at all."""
-        return bool(self.values.any())
+        return len(self.values) > 0 and bool(self.values[0] > 0)
 
     def kept(self, rank: int) -> float:
         """The share of the energy, sum of squares, that the first `rank` directions hold; 1 of nothing."""

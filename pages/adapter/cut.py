@@ -1,7 +1,9 @@
 """Cut to size: one rank, a share of each module's energy, or a budget; what that keeps, at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -19,11 +21,25 @@ WAYS = {"rank": "One rank", "energy": "Energy", "numbers": "Numbers", "size": "F
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 PRECISIONS = {"as it is": None, "fp32": "F32", "fp16": "F16", "bf16": "BF16"}
 HEIGHT = 320
-_STEPS = 40
+_STEPS, _MOST_RANKS = 24, 40
+"""Steps of a budget, and ranks to choose from, so that what each comes to can be sent ahead."""
 
 
-def choose_cut(opened: Opened) -> Cut:
-    """Draw the controls of the cut and return it.
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The slider of the cut: a name of its own, its places, the place that it is at, the cut at each place.
+
+    `cut_at` raises ValueError where the adapter cannot be cut.
+    """
+
+    name: str
+    places: int
+    at: int
+    cut_at: Callable[[int], Cut]
+
+
+def choose_cut(opened: Opened) -> tuple[Choice, Cut]:
+    """Draw the controls of the cut; returns what can be chosen, and the cut that is.
 
     :raises ValueError: an adapter that cannot be cut.
     """
@@ -32,7 +48,7 @@ def choose_cut(opened: Opened) -> Cut:
         "Cut by", list(WAYS), default="rank", required=True, key="adapter_cut", bind="query-params",
         format_func=WAYS.__getitem__,
     )  # fmt: skip
-    slider = st.container()
+    slider = st.container(key="adapter_slider")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         precision = st.selectbox(
             "Precision", list(PRECISIONS), key="adapter_precision", bind="query-params", width=150,
@@ -44,38 +60,69 @@ def choose_cut(opened: Opened) -> Cut:
         )  # fmt: skip
     dtype, padded = PRECISIONS[precision], padded or must_pad(file)
     with slider:
-        ranks = _slider(str(way), opened, dtype, padded)
-    return cut(file, spectra, ranks, dtype, padded)
+        options, at, ranks_of = _slider(str(way), opened, dtype, padded)
+
+    def cut_at(place: int) -> Cut:
+        return cut(file, spectra, ranks_of(place), dtype, padded)
+
+    choice = Choice(f"{id(opened)} {way} {dtype} {padded}", len(options), at, cut_at)
+    return choice, cut_at(at)
 
 
-def _slider(way: str, opened: Opened, dtype: str | None, padded: bool) -> tuple[int, ...]:
-    """The slider of one way to cut. Its range is the file's own, so that its key is as well."""
+_Slider = tuple[Sequence[float], int, Callable[[int], tuple[int, ...]]]
+
+
+def _slider(way: str, opened: Opened, dtype: str | None, padded: bool) -> _Slider:
+    """The slider of one way to cut: its options, the place that it is at, the ranks at each of its places.
+
+    Its range is the file's own, so that its key is as well.
+    """
     file, spectra = opened.file, opened.summary.spectra
     own = f"{id(opened)}"
+    options: Sequence[float]
     if way == "rank":
-        most = max(module.largest_rank for module in file.modules)
-        options = list(range(1, most + 1))
-        rank = st.select_slider("Rank of every module", options, -(-most // 2), key=f"adapter rank {own}")
-        return one_rank(file, int(rank))
+        options = _ranks(file)
+        half = -(-options[-1] // 2)
+        rank = st.select_slider(
+            "Rank of every module", options, min(options, key=lambda each: abs(each - half)),
+            key=f"adapter rank {own}",
+        )  # fmt: skip
+        return options, options.index(rank), lambda place: one_rank(file, int(options[place]))
     if way == "energy":
         share = st.select_slider(
             "Keep of every module's energy", SHARES, 0.95, key="adapter_energy", format_func=percent_text
         )
-        return ranks_for_energy(spectra, float(share))
+        return SHARES, SHARES.index(share), lambda place: ranks_for_energy(spectra, SHARES[place])
     if way == "numbers":
-        budgets = _budgets(file)
+        options = _budgets(file)
         numbers = st.select_slider(
-            "Numbers in the factors, at most", budgets, budgets[len(budgets) // 2],
+            "Numbers in the factors, at most", options, options[len(options) // 2],
             key=f"adapter numbers {own}", format_func=count_text,
         )  # fmt: skip
-        return numbers_bought(file, spectra, int(numbers))
-    sizes = _sizes(file, dtype, padded)
-    middle = sizes[len(sizes) // 2]
+        return (
+            options,
+            options.index(numbers),
+            lambda place: numbers_bought(file, spectra, int(options[place])),
+        )
+    options = _sizes(file, dtype, padded)
     size = st.select_slider(
-        "File of weights, at most", sizes, middle, key=f"adapter size {own} {dtype} {padded}",
-        format_func=bytes_text,
+        "File of weights, at most", options, options[len(options) // 2],
+        key=f"adapter size {own} {dtype} {padded}", format_func=bytes_text,
     )  # fmt: skip
-    return ranks_for_bytes(file, spectra, int(size), dtype, padded)
+    return (
+        options,
+        options.index(size),
+        lambda place: ranks_for_bytes(file, spectra, options[place], dtype, padded),
+    )
+
+
+def _ranks(file: AdapterFile) -> list[int]:
+    """Every rank of the file, or all small ones and a choice of the others."""
+    most = max(module.largest_rank for module in file.modules)
+    if most <= _MOST_RANKS:
+        return list(range(1, most + 1))
+    few = _MOST_RANKS // 2
+    return sorted({*range(1, few), *np.geomspace(few, most, few).round().astype(int).tolist()})
 
 
 def _budgets(file: AdapterFile) -> list[int]:
@@ -93,34 +140,36 @@ def _sizes(file: AdapterFile, dtype: str | None, padded: bool) -> list[int]:
 
 
 def draw_cut(opened: Opened, found: Cut) -> None:
-    """What the cut keeps: four numbers, and every size at a glance."""
-    file = opened.file
+    """What the cut keeps: four numbers."""
+    for label, value, note in numbers_of(opened.file, found):
+        st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True, width=170)
+
+
+def numbers_of(file: AdapterFile, found: Cut) -> list[tuple[str, str, str]]:
+    """Name, value and note of each of the four numbers of a cut."""
     least, most = min(found.ranks), max(found.ranks)
-    ranks = f"{least}" if least == most else f"{least} to {most}"
-    stored = max(found.plan.stored)
-    for label, value, note in (
+    padded = len(set(found.plan.stored)) == 1 and least != most
+    return [
         ("Energy kept", percent_text(found.energy), f"least: {percent_text(min(found.kept))}"),
         ("Relative error", loss_text(found.total_error), "of the change, in all"),
         ("File of weights", bytes_text(found.bytes), f"now {bytes_text(file.header.file_bytes)}"),
         (
             "Rank",
-            ranks,
-            f"stored as {stored}"
-            if len(set(found.plan.stored)) == 1 and least != most
-            else f"now {file.rank}",
+            f"{least}" if least == most else f"{least} to {most}",
+            f"stored as {max(found.plan.stored)}" if padded else f"now {file.rank}",
         ),
-    ):
-        st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True, width=170)
+    ]
 
 
 def draw_sizes_chart(opened: Opened, found: Cut) -> None:
     """Energy kept by file size; only for adapters that have a choice."""
-    info = _sizes_info(opened, found.plan.dtype)
+    info = sizes_of(opened, found.plan.dtype)
     if len(info.ranks) > 1:
         steady_chart(draw_sizes(info, found), key="adapter_sizes", alt=sizes_alt(info, found), height=HEIGHT)
 
 
-def _sizes_info(opened: Opened, dtype: str) -> SizesInfo:
+def sizes_of(opened: Opened, dtype: str) -> SizesInfo:
+    """The numbers of that chart, kept beside the file."""
     if ("sizes", dtype) not in opened.drawn:
         opened.drawn["sizes", dtype] = sizes_info(opened.file, opened.summary.spectra, dtype)
     info: SizesInfo = opened.drawn["sizes", dtype]
@@ -143,5 +192,5 @@ def draw_table(opened: Opened, found: Cut, spectra: Sequence[Spectrum]) -> None:
             found.rounding, strict=True,
         )
     ]  # fmt: skip
-    with st.expander("All modules as a table"):
+    with st.expander("All modules as a table"), st.container(key="adapter_table"):
         st.dataframe(pd.DataFrame(rows), hide_index=True, height=300)

@@ -10,7 +10,8 @@ from lora_core.experiment import Experiment
 from lora_core.figures.adapter.map import MEASURES, draw_map, map_alt, map_info
 from lora_core.figures.adapter.spectrum import draw_spectrum, spectrum_info, spectrum_words
 from lora_core.formatting import plural
-from pages.adapter.cut import choose_cut, draw_cut, draw_sizes_chart, draw_table
+from pages.adapter.cut import Choice, choose_cut, draw_cut, draw_sizes_chart, draw_table
+from pages.adapter.follow import follow_slider
 from pages.adapter.opened import (
     BUDGET,
     TICK,
@@ -62,17 +63,18 @@ def _draw_adapter(opened: Opened) -> None:
     with right:
         st.markdown("**Cut to size**")
         try:
-            found: Cut | None = choose_cut(opened)
+            made: tuple[Choice, Cut] | None = choose_cut(opened)
         except ValueError as error:
             st.warning(plain(str(error)), icon=":material/error:")
-            found = None
+            made = None
     with left:
         chosen = _choose_module(opened)
-        _draw_spectrum(opened, chosen, found)
-    if found is None:
+        _draw_spectrum(opened, chosen, None if made is None else made[1])
+    if made is None:
         return
+    choice, found = made
     with right:
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, key="adapter_numbers"):
             draw_cut(opened, found)
         draw_sizes_chart(opened, found)
         st.caption(
@@ -82,6 +84,7 @@ def _draw_adapter(opened: Opened) -> None:
         st.page_link("pages/1_Every_rank.py", label="Every rank", icon=":material/bar_chart:")
     draw_table(opened, found, opened.summary.spectra)
     draw_take_home(found)
+    follow_slider(opened, choice, chosen)
 
 
 def _draw_opening() -> None:
@@ -173,4 +176,5 @@ def _draw_spectrum(opened: Opened, chosen: int, found: Cut | None) -> None:
     steady_chart(
         draw_spectrum(info), key="adapter_spectrum", alt=f"Spectrum of {module.path}. {words}", height=HEIGHT
     )
-    st.caption(plain(words))
+    with st.container(key="adapter_words"):
+        st.caption(plain(words))

@@ -38,17 +38,19 @@ def draw_take_home(found: Cut) -> None:
             key="adapter_file", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.caption("The scaling is baked in: alpha = r for every module, so that B A is the whole change.")
-    if found.total_rounding > COARSE:
-        st.warning(plain(rounding_words(found)), icon=":material/error:")
-    else:
-        st.caption(plain(rounding_words(found)))
+    with st.container(key="adapter_rounding"):
+        if found.total_rounding > COARSE:
+            st.warning(plain(rounding_words(found)), icon=":material/error:")
+        else:
+            st.caption(plain(rounding_words(found)))
     readers = readers_of(found.plan)
     table = {
         "Reader": [reader.name for reader in readers],
         "Scaling it applies": [reader.scaling for reader in readers],
         "This file": [reader.verdict for reader in readers],
     }
-    st.table(pd.DataFrame(table), border="horizontal", hide_index=True)
+    with st.container(key="adapter_readers"):
+        st.table(pd.DataFrame(table), border="horizontal", hide_index=True)
 
 
 def _weights(found: Cut) -> bytes:

@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocket, expect
 from safetensors.torch import load, save_file
 
+from lora_core.adapters.cutting import Cut, cut, one_rank, ranks_for_energy, rounding_words
+from lora_core.adapters.file import AdapterFile, open_adapter
+from lora_core.adapters.source import find_on_disk
+from lora_core.adapters.spectra import Spectrum, measure
+from lora_core.figures.adapter.spectrum import spectrum_info, spectrum_words
+from pages.adapter.cut import SHARES, numbers_of
 from tests.adapters_kit import PREFIX, config, factors, truncated
 
 PAGE = "Your_adapter"
@@ -156,3 +162,132 @@ def test_on_a_phone_everything_stacks_and_nothing_is_cut_off(app, open_page, fil
     )
     assert len(widths) == 3
     assert all(300 <= width <= 390 for width in widths)
+
+
+# At each move of the slider, what the page shows in the first frame in which the thumb has moved.
+FOLLOW = """() => {
+  window.frames_seen = [];
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const look = () => frames_seen.push({
+    place: Number(document.querySelector(".st-key-adapter_slider input").value),
+    values: all(".st-key-adapter_numbers [data-testid=stMetricValue]").map((each) => each.textContent),
+    notes: all(".st-key-adapter_numbers [data-testid=stMetricDelta]").map((each) => each.textContent),
+    words: document.querySelector(".st-key-adapter_words").textContent,
+    rounding: document.querySelector(".st-key-adapter_rounding").textContent,
+    bars: all(".st-key-adapter_spectrum .barlayer .trace.bars").map((trace) =>
+      [...trace.querySelectorAll(".point > path")].filter(({ style }) => style.opacity === "1").length),
+    pale: document.querySelector(".st-key-adapter_table").style.opacity !== "",
+    mark: all(".st-key-adapter_sizes .scatterlayer .trace:last-child .point")[0].getAttribute("transform"),
+  });
+  const moved = new MutationObserver(() => requestAnimationFrame(look));
+  const slider = document.querySelector(".st-key-adapter_slider");
+  moved.observe(slider, { subtree: true, attributes: true, attributeFilter: ["aria-valuetext"] });
+  look();
+}"""
+
+
+class Finger:
+    """A finger on a touch screen, with the ways of a mouse."""
+
+    def __init__(self, page: Page) -> None:
+        self.session = page.context.new_cdp_session(page)
+        self.at: dict[str, float] = {}
+        self.pressed = False
+
+    def move(self, x: float, y: float, steps: int = 1) -> None:
+        start = self.at or {"x": x, "y": y}
+        for step in range(1, steps + 1):
+            self.at = {
+                name: start[name] + (to - start[name]) * step / steps for name, to in (("x", x), ("y", y))
+            }
+            if self.pressed:
+                self._send("touchMove", [self.at])
+
+    def down(self) -> None:
+        self.pressed = True
+        self._send("touchStart", [self.at])
+
+    def up(self) -> None:
+        self.pressed = False
+        self._send("touchEnd", [])
+
+    def _send(self, kind: str, points: list[dict[str, float]]) -> None:
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+@pytest.fixture(scope="module")
+def measured(files) -> tuple[AdapterFile, list[Spectrum]]:
+    file = open_adapter(find_on_disk(Path(files[0]).parent))
+    return file, list(measure(file.source, file.modules))
+
+
+@pytest.mark.parametrize(
+    ("way", "hand"), [("One rank", "mouse"), ("Energy", "mouse"), ("One rank", "finger"), ("Energy", "keys")]
+)
+def test_all_follows_the_slider_in_the_same_frame_and_the_server_hears_of_the_release_alone(
+    app, open_page, files, measured, way: str, hand: str
+) -> None:
+    file, spectra = measured
+    sent: list[int] = []
+
+    def overheard(socket: WebSocket) -> None:
+        socket.on("framesent", lambda frame: sent.append(len(frame)))
+
+    options = {"viewport": {"width": 390, "height": 844}, "has_touch": True} if hand == "finger" else {}
+    page = open_page("about:blank", **options)
+    page.on("websocket", overheard)
+    page.goto(f"{app}/{PAGE}?adapter_cut={way.replace(' ', '+')}")
+    page.locator("input[type=file]").set_input_files(files)
+    expect(verdict(page)).to_contain_text("12 modules, names of PEFT")
+    expect(page.locator(".st-key-adapter_sizes .scatterlayer .trace")).to_have_count(3)
+    follower = page.get_by_test_id("slider-follower")
+    expect(follower).to_have_attribute("data-at", re.compile(r"\d"))
+    slider = page.locator(".st-key-adapter_slider input")
+    slider.scroll_into_view_if_needed()
+    page.evaluate(FOLLOW)
+    sent.clear()
+    if hand == "keys":
+        slider.focus()
+        for key in ("ArrowLeft", "ArrowLeft", "ArrowRight"):
+            page.keyboard.press(key)
+    else:
+        pointer = Finger(page) if hand == "finger" else page.mouse
+        box = page.locator(".st-key-adapter_slider [data-rac][role=group]").bounding_box()
+        thumb = page.locator(".st-key-adapter_slider [data-rac]:has(> div > input)").bounding_box()
+        assert box is not None
+        assert thumb is not None
+        y = thumb["y"] + thumb["height"] / 2
+        pointer.move(thumb["x"] + thumb["width"] / 2, y)
+        pointer.down()
+        for share in (0.4, 0.2, 0.0, 0.3, 0.7, 1.0):
+            pointer.move(box["x"] + share * box["width"], y, steps=4)
+            page.evaluate("new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))")
+        assert not sent
+        pointer.up()
+    expect(follower).to_have_attribute("data-at", slider.input_value())
+    assert sent
+    # And as all stands after the server's answer.
+    page.evaluate(FOLLOW.replace("window.frames_seen = [];", ""))
+    frames = page.evaluate("frames_seen")
+    assert len({frame["place"] for frame in frames}) >= (3 if hand == "keys" else 5)
+    marks = {(frame["place"], frame["mark"]) for frame in frames}
+    assert len(marks) == len({frame["place"] for frame in frames})  # one of each, whoever has drawn it
+    assert len({mark for _, mark in marks}) >= 3
+    for frame in frames:
+        found = cut_at(file, spectra, way, frame["place"])
+        numbers = numbers_of(file, found)
+        assert frame["values"] == [value for _, value, _ in numbers]
+        assert frame["notes"] == [note for _, _, note in numbers]
+        kept = found.ranks[0]
+        assert frame["words"] == spectrum_words(spectrum_info(spectra[0], 8, kept))
+        assert frame["rounding"] == rounding_words(found)
+        assert frame["bars"] == [kept, 8 - kept]
+    if hand != "keys":
+        at = frames[0]["place"]
+        assert all(frame["pale"] == (frame["place"] != at) for frame in frames[:-1])
+    assert not frames[-1]["pale"]
+
+
+def cut_at(file: AdapterFile, spectra: list[Spectrum], way: str, place: int) -> Cut:
+    ranks = one_rank(file, place + 1) if way == "One rank" else ranks_for_energy(spectra, SHARES[place])
+    return cut(file, spectra, ranks)

@@ -51,9 +51,15 @@ def sizes_alt(info: SizesInfo, now: Cut) -> str:
     )
 
 
+def point_of(info: SizesInfo, found: Cut) -> tuple[float, float]:
+    """Where a cut stands in the chart: its size in the axis's unit, and its energy in %."""
+    return found.bytes / _unit(info)[0], 100 * found.energy
+
+
 def draw_sizes(info: SizesInfo, now: Cut) -> go.Figure:
     """Draw both curves, and the cut in view as a diamond on them."""
-    unit, name = (1e6, "MB") if info.bytes[-1] >= 1e6 else (1e3, "kB")
+    unit, name = _unit(info)
+    point = point_of(info, now)
     figure = go.Figure(layout={"template": {}})
     for label, energy, color, dash in (
         ("best for the size", info.best, palette.LORA, "solid"),
@@ -66,12 +72,19 @@ def draw_sizes(info: SizesInfo, now: Cut) -> go.Figure:
             hovertemplate="%{text}, %{x:.3g} " + name + ": %{y:.4g} %<extra></extra>",
         )  # fmt: skip
     figure.add_scatter(
-        x=[now.bytes / unit], y=[100 * now.energy], name="this cut", mode="markers",
+        x=[point[0]], y=[point[1]], name="this cut", mode="markers",
         marker={"color": palette.FULL, "size": 12, "symbol": "diamond"},
         hovertemplate="%{x:.3g} " + name + ": %{y:.4g} %<extra>this cut</extra>",
     )  # fmt: skip
+    # Of the file's own sizes, so that a cut moves the diamond and not the axes.
+    most, least = max(info.bytes[-1], now.bytes) / unit, 100 * min(info.energy[0], now.energy)
+    room = 0.08 * (100 - least) or 1.0
     return figure.update_layout(
         margin=MARGIN, showlegend=True, legend=legend(),
-        xaxis={"title": {"text": f"File of weights, {name}"}, "rangemode": "tozero"},
-        yaxis={"title": {"text": "Energy kept in all, %"}},
+        xaxis={"title": {"text": f"File of weights, {name}"}, "range": [0, 1.06 * most]},
+        yaxis={"title": {"text": "Energy kept in all, %"}, "range": [least - room, 100 + room]},
     )  # fmt: skip
+
+
+def _unit(info: SizesInfo) -> tuple[float, str]:
+    return (1e6, "MB") if info.bytes[-1] >= 1e6 else (1e3, "kB")

@@ -50,7 +50,10 @@ def spectrum_words(info: SpectrumInfo) -> str:
 
 
 def draw_spectrum(info: SpectrumInfo) -> go.Figure:
-    """Draw kept directions in LoRA's colour and dropped ones in grey; a line for the energy so far."""
+    """Draw kept directions in LoRA's colour and dropped ones in grey; a line for the energy so far.
+
+    Each direction has a bar of both kinds, one of them unseen, so that another cut only changes opacities.
+    """
     count = min(len(info.values), MOST_BARS)
     x = np.arange(1, count + 1, dtype=np.int32)
     figure = go.Figure(layout={"template": {}})
@@ -58,12 +61,12 @@ def draw_spectrum(info: SpectrumInfo) -> go.Figure:
         ("kept", x <= info.kept, palette.LORA, ""),
         ("cut away", x > info.kept, palette.BASE, "/"),
     ):
-        if inside.any():
-            figure.add_bar(
-                x=x[inside], y=info.values[:count][inside], name=name,
-                marker={"color": color, "pattern": {"shape": pattern, "solidity": 0.3}},
-                hovertemplate="direction %{x}: σ = %{y:.3g}<extra></extra>",
-            )  # fmt: skip
+        figure.add_bar(
+            x=x, y=info.values[:count], name=name,
+            marker={"color": color, "opacity": inside.astype(np.int8),
+                    "pattern": {"shape": pattern, "solidity": 0.3}},
+            hovertemplate="direction %{x}: σ = %{y:.3g}<extra></extra>",
+        )  # fmt: skip
     figure.add_scatter(
         x=x, y=100 * info.energy[:count], name="energy so far", yaxis="y2", mode="lines+markers",
         line={"color": palette.FULL, "width": 2, "shape": "hv"}, marker={"color": palette.FULL, "size": 5},
@@ -72,7 +75,8 @@ def draw_spectrum(info: SpectrumInfo) -> go.Figure:
     xaxis: dict[str, object] = {"title": {"text": "Direction, strongest first"}, "range": [0.4, count + 0.6]}
     xaxis |= {"dtick": 1} if count <= 16 else {}
     return figure.update_layout(
-        margin={**MARGIN, "r": 48}, showlegend=True, legend=legend(), bargap=0.25, xaxis=xaxis,
+        margin={**MARGIN, "r": 48}, showlegend=True, legend=legend(), xaxis=xaxis,
+        barmode="overlay", bargap=0.25,
         yaxis={"title": {"text": "Singular value σ"}, "rangemode": "tozero"},
         yaxis2={"overlaying": "y", "side": "right", "range": [0, 104], "title": {"text": "Energy, %"},
                 "tickvals": [0, 25, 50, 75, 100], "ticktext": ["0", "25", "50", "75", "100"],

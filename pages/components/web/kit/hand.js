@@ -21,7 +21,7 @@ const PATIENCE = 8000; // ms after which a rank that is never confirmed is given
  */
 /** @typedef {{experiment: string, ranks: number[], floors: (number|null)[]|null, trained: Trained|null}} Ranks */
 
-class Hand {
+export class Hand {
   constructor() {
     /** @type {Set<() => void>} */
     this.listeners = new Set();
