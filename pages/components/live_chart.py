@@ -1,10 +1,10 @@
-"""The live chart: a figure that is drawn once a run and played back in the browser.
+"""Live chart: a figure that is drawn once a run and played back in the browser.
 
-A Streamlit component that owns one persistent element. A new run reaches it as one small message of raw
-numbers, Plotly draws it once, and playing, pausing, stepping and scrubbing then cost the server nothing. Its
-modules lie in `web/` as they are served, without a build step. So does plotly.js, in `vendor/`: its
-cartesian bundle as published, which a browser starts in a third of the time of the full one in the Plotly
-package.
+A component that owns one persistent element; ``st.plotly_chart`` builds a new one at every change of data
+(streamlit PR 16052, open at 1.67.0). A new run reaches it as one small message of raw numbers, Plotly draws
+it once, and playing, pausing, stepping and scrubbing then cost the server nothing. Its modules are served
+from `web/` without a build step, and plotly.js from `vendor/`: the cartesian bundle as published, which a
+browser starts in a third of the time of the full one in the Plotly package.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def live_chart(
     `figure` is a `LossInfo`, or a figure whose traces and layout carry the `meta` that `draw_loss` describes
     (then with an `alt` text). `run_id` names the run shown and `epochs` the updates of the complete run;
     `streaming` is (updates done, updates in all) while it is being trained. `height` is the whole
-    component's, in CSS pixels. `log` is the axis at first sight. A zoom is kept for as long as `zoom` stays
-    the same string. With the `rank` of the run the chart follows a rank that a hand holds on the page, and
-    labels floors by their values alone, in a place of constant width. `on_epoch` is called with the number of
-    updates at which a hand let go of the scrub bar or a playback came to rest, which costs a rerun each time.
-    A run that is looked at every few updates gives in `places` the number of updates of each point, and
-    `column` is the read-out's word for its curves.
+    component's, in CSS pixels. `log` is the loss axis at first. A zoom is kept as long as `zoom` is the same
+    string. With the `rank` of the run the chart previews the rank held by a control of the page, and labels
+    floors by their values alone, in a margin of constant width. `on_epoch` is called with the number of
+    updates when the scrub bar is released or a playback ends, at the cost of a rerun each time. For a run
+    recorded every few updates, `places` gives the number of updates of each point, and `column` is the
+    read-out's word for its curves.
     """
     if isinstance(figure, LossInfo):
         alt = alt_text(figure) if alt is None else alt
@@ -70,19 +70,19 @@ def live_chart(
     }
 
     @run_to_completion
-    def told() -> None:
+    def reported() -> None:
         epoch = component_value(key, "epoch")
         if on_epoch is not None and isinstance(epoch, int):
             on_epoch(epoch)
 
-    on_change = {"on_epoch_change": told} if on_epoch is not None else {}
+    on_change = {"on_epoch_change": reported} if on_epoch is not None else {}
     _component()(key=key, data=pack(figure, header), **on_change)
 
 
 def preload() -> None:
-    """Let the browser fetch and start plotly.js while the run is computed.
+    """Make the browser fetch and compile plotly.js while the run is computed.
 
-    Call it once, early on a page that shows a live chart later; it takes no room of its own.
+    Call it once, early on a page that shows a live chart later; it occupies no space on the page.
     """
     _component()(key="live_chart_preload")
 

@@ -1,9 +1,8 @@
-"""The time machine: W0, A, B, s A B and their sum after any kept number of updates, scrubbed in the browser.
+"""Time machine: W0, A, B, s A B and W after any kept number of updates, scrubbed in the browser.
 
-A Streamlit component that owns one persistent element. All kept adapters travel once, as float32; the browser
-multiplies them and paints, so that scrubbing and playing cost the server nothing. Its modules lie in
-`web/` as they are served, and they share with the live chart what is the same in both: elements, theme,
-clock, keys, transport and the message's format.
+A component that owns one persistent element. All kept adapters are sent once, as float32; the browser
+multiplies and paints them, so that scrubbing and playing cost the server nothing. Its modules are served from
+`web/`, and share elements, theme, clock, keys, transport and message format with the live chart.
 """
 
 from collections.abc import Callable
@@ -23,25 +22,25 @@ from pages.runtime.callbacks import component_value, run_to_completion
 def time_machine(message: bytes, *, key: str, on_epoch: Callable[[int], None]) -> None:
     """Show a run's matrices.
 
-    Where a hand lets go or a playback comes to rest, `on_epoch` is called with the number of updates. Once
-    the maps are painted for the first time the page is run again.
+    `on_epoch` is called with the number of updates when the scrub bar is released or a playback ends. After
+    the first painting of the maps the page is rerun.
     """
 
     @run_to_completion
-    def told() -> None:
+    def reported() -> None:
         epoch = component_value(key, "epoch")
         if isinstance(epoch, int):
             on_epoch(epoch)
 
-    _component()(key=key, data=message, on_epoch_change=told, on_painted_change=lambda: None)
+    _component()(key=key, data=message, on_epoch_change=reported, on_painted_change=lambda: None)
 
 
 def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes: bool = False) -> bytes:
-    """All that the browser needs in one message: a header and float32 arrays, deflated (zlib).
+    """Encode a run's matrices in one message: a header and float32 arrays, deflated (zlib).
 
     `epochs` are the updates of the complete run, `opens_at` is the number of them first shown, one of
-    `info.updates`. With `classes` the outputs are digits, counted from 0. Where A and B hold more numbers
-    than their product, the product travels too and is not multiplied again. Format: see `message.encode`.
+    `info.updates`. With `classes` the outputs are digits, counted from 0. If A and B hold more numbers than
+    their product, the product is sent too and is not multiplied again. Format: see `message.encode`.
     """
     arrays = {"W0": info.W0, "A": info.A, "B": info.B}
     if not info.factors_suffice:
@@ -66,7 +65,7 @@ def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes
         "colors": {theme: [color for _, color in stops] for theme, stops in scales.items()},
         "arrays": {name: np.ascontiguousarray(array, "<f4") for name, array in arrays.items()},
     }
-    return encode(header, level=1)  # weights hardly deflate: the fastest level takes what there is
+    return encode(header, level=1)  # weights hardly deflate: a slower level gains nothing
 
 
 @lru_cache(maxsize=1)

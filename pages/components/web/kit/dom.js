@@ -1,5 +1,5 @@
 /**
- * How this component makes elements and dresses them. Text goes in as text, never as markup.
+ * Elements, icons and stylesheets of all components. Text is inserted as text, never as markup.
  */
 
 /**
@@ -51,7 +51,7 @@ export function icon(name) {
 }
 
 /**
- * A button that shows an icon and is called by its name.
+ * A button that shows an icon; its label is its accessible name.
  * @param {keyof typeof ICONS} name
  * @param {string} label
  * @returns {HTMLButtonElement}
@@ -83,10 +83,10 @@ export function swatch(line, length = 26) {
 }
 
 /**
- * A stylesheet that lies beside a module, once on the page.
+ * Add a stylesheet that is served beside a module to the page.
  * @param {string} name
  * @param {string} module  the module's own URL
- * @returns {Promise<Event>} when it has come, or has not
+ * @returns {Promise<Event>} resolved when it has loaded, or failed to
  */
 export function stylesheet(name, module) {
   const link = element("link", { rel: "stylesheet", href: new URL(name, module).href });

@@ -1,13 +1,13 @@
 /**
- * The rank under the hand, for all parts of the page: one control moves them all, in the same frame.
+ * The held rank: set by a control in the browser, shown by all parts of the page in the same frame.
  *
- * Three ranks are told apart: `shown`, of the run whose words the server has sent last; `drawn`, of the run that
- * the live chart has drawn; and `held`, which a hand has chosen since and nobody has confirmed yet. A part of the
- * page shows the held rank, out of a sweep, for as long as its own is another one.
+ * Three ranks are distinguished: `shown`, of the run whose numbers the server has sent last; `drawn`, of the run
+ * that the live chart has drawn; and `held`, set by a control since and not confirmed by either yet. A part of the
+ * page shows the held rank, from a sweep, as long as its own rank is another one.
  */
 
-const LINGER = 1200; // ms after the last move for which an older answer may still arrive
-const PATIENCE = 8000; // ms after which a rank that is never confirmed is given up
+const LINGER = 1200; // ms after the last move during which an older answer may still arrive
+const PATIENCE = 8000; // ms after which a rank that was never confirmed is dropped
 
 /**
  * @typedef {object} Trained  of every rank, in the order of `ranks`
@@ -56,7 +56,7 @@ export class Hand {
     for (const listener of this.listeners) listener();
   }
 
-  /** The rank that the page shows. */
+  /** Rank that the page shows. */
   get rank() {
     return this.held ?? this.shown;
   }
@@ -71,7 +71,7 @@ export class Hand {
     return this.ranks && this.held !== null ? this.ranks.ranks.indexOf(this.held) : -1;
   }
 
-  /** What came of the held rank, if every rank is trained. */
+  /** Results of the held rank, if every rank is trained. */
   get trained() {
     return this.place < 0 ? null : this.ranks.trained;
   }
@@ -84,7 +84,7 @@ export class Hand {
   }
 
   /**
-   * The server's words for a run have come.
+   * Record that the server has sent the numbers of a run.
    * @param {number} rank
    * @param {number|null} final  its last error
    */
@@ -95,7 +95,7 @@ export class Hand {
   }
 
   /**
-   * The live chart has drawn a run.
+   * Record that the live chart has drawn a run.
    * @param {number} rank
    */
   draw(rank) {
@@ -103,7 +103,7 @@ export class Hand {
     this.notify();
   }
 
-  /** @param {number} rank  chosen by a hand on any control */
+  /** @param {number} rank  set by any control */
   hold(rank) {
     if (rank === this.held || (this.held === null && rank === this.rank)) return;
     this.held = rank;
@@ -112,7 +112,7 @@ export class Hand {
     this.notify();
   }
 
-  /** Let go of the held rank once it is confirmed and nothing older can arrive. */
+  /** Release the held rank once it is confirmed and no older answer can arrive. */
   settle() {
     clearTimeout(this.settling);
     this.settling = setTimeout(() => {
@@ -124,7 +124,7 @@ export class Hand {
     }, LINGER);
   }
 
-  /** Go back to the rank that is shown, as the browser has taken the gesture away. */
+  /** Return to the shown rank, since the browser has cancelled the gesture. */
   giveUp() {
     clearTimeout(this.settling);
     this.held = null;

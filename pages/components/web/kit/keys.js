@@ -1,5 +1,5 @@
 /**
- * Space plays and pauses wherever the focus is, except on what has a use for Space itself.
+ * Space as the key for play and pause, wherever the focus is, except on elements that use Space themselves.
  */
 
 const USES_SPACE =

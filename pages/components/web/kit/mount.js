@@ -1,9 +1,10 @@
 /**
- * One view for each element that Streamlit mounts a component in.
+ * One view for each element in which Streamlit mounts a component.
  *
  * Streamlit calls a component whenever its data or the theme change, always with the same parent: the first call
  * builds the view, later ones update it. The function that a call returns is run when the parent leaves the page,
- * and also when a newer call replaces an unfinished one, so a view is destroyed only if its parent has really gone.
+ * and also when a newer call replaces an unfinished one (seen in Streamlit 1.67.0), so a view is destroyed only if
+ * its parent is no longer connected.
  */
 
 /** @typedef {{update: (component: any) => unknown, destroy: () => void}} View */

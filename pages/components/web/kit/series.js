@@ -1,5 +1,5 @@
 /**
- * From the bytes that arrive to numbers, and from numbers to the characters shown.
+ * Decoding of messages into numbers, and formatting of numbers.
  *
  * A message is deflated. Inflated it is: length of the header (uint32, little endian), the header (JSON, padded
  * with blanks so that what follows begins at a multiple of 8 bytes), then the figure's arrays one after another.
@@ -10,18 +10,19 @@
 /** @typedef {{y: ArrayLike<number>, x?: ArrayLike<number>, name: string, line?: any, marker?: any, meta: Meaning}} Trace */
 /** @typedef {{data: Trace[], layout: any}} Figure */
 /**
+ * The message of the live chart; other components type their own.
  * @typedef {object} Payload
  * @property {Figure} figure
  * @property {string} run  fingerprint of the run shown
  * @property {number} epochs  updates of the complete run
  * @property {[number, number]|null} streaming  (done, total) while the run is being trained
  * @property {number} height  of the whole component, in CSS pixels
- * @property {boolean} log  the axis at first sight
- * @property {string} zoom  as long as it stays the same, a zoom is kept
+ * @property {boolean} log  whether the loss axis is logarithmic at first
+ * @property {string} zoom  a zoom is kept as long as this is the same
  * @property {string} alt  the chart in words
- * @property {number[]|null} [places]  updates done at each point, where they are not 0, 1, 2, ...
- * @property {string} [column]  what the curves are, in the read-out
- * @property {boolean} report  whether Python wants to know the epoch chosen
+ * @property {number[]|null} [places]  updates done at each point, if they are not 0, 1, 2, ...
+ * @property {string} [column]  the read-out's word for the curves
+ * @property {boolean} report  whether the chosen epoch is reported to Python
  * @property {Record<string, string>} dark  colour -> its twin on a dark page
  */
 
@@ -53,7 +54,7 @@ export function sameBytes(one, other) {
 }
 
 /**
- * Updates that can be shown now: the longest of the curves that are played.
+ * Number of updates that can be shown now: of the longest curve that is played.
  * @param {Figure} figure
  */
 export function available(figure) {
@@ -62,11 +63,11 @@ export function available(figure) {
 }
 
 /**
- * Four significant digits, the same characters as `format_loss` in lora_core/figures/loss/numbers.py.
+ * Format to significant digits, with the same characters as `loss_text` in lora_core/formatting.py.
  * @param {number} value  finite
- * @param {number} [digits]
+ * @param {number} digits
  */
-export function formatLoss(value, digits = 4) {
+export function significant(value, digits) {
   if (value === 0) return "0";
   const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
   const power = Number(exponent);
@@ -75,7 +76,7 @@ export function formatLoss(value, digits = 4) {
 }
 
 /**
- * A number on an axis: at most three digits, and no power of ten while it can be read without.
+ * Format a tick of an axis: at most three digits, with a power of ten only below 1e-4.
  * @param {number} value
  */
 export function formatShort(value) {

@@ -1,5 +1,5 @@
 /**
- * Streamlit's theme, read from the CSS variables it sets round a component, and a figure dressed in it.
+ * Streamlit's theme, read from the CSS variables that it sets around a component, and applied to figures.
  */
 
 /** @typedef {{dark: boolean, text: string, muted: string, page: string, grid: string, font: string, size: number}} Theme */
@@ -51,7 +51,7 @@ export function themedTraces(traces, twins, theme) {
 }
 
 /**
- * What of a layout the theme decides.
+ * Parts of a layout that depend on the theme.
  * @param {Theme} theme
  */
 export function themedLayout(theme) {
@@ -66,7 +66,7 @@ export function themedLayout(theme) {
 }
 
 /**
- * A still figure's layout in the theme: its axes, and the colours of its lines and words. Nothing in it is dragged.
+ * A still figure's layout in the theme: its axes, and the colours of its lines and texts. Dragging is disabled.
  * @param {any} sent
  * @param {Record<string, string>} twins
  * @param {Theme} theme

@@ -1,5 +1,5 @@
 /**
- * The drawing: one Plotly figure in one div that stays.
+ * The drawing: one Plotly figure in one persistent div.
  *
  * Plotly draws once a run. A playback moves only a clip rectangle and the overlay, because a redraw costs
  * several frames and these cost none.
@@ -15,21 +15,21 @@ import { themedTraces } from "../kit/theme.js";
 /** @typedef {import("../kit/theme.js").Theme} Theme */
 /** @typedef {import("./layout.js").Kind} Kind */
 
-const SIDEWAYS = 5; // pixels that a pointer goes before it scrubs
+const SIDEWAYS = 5; // pixels that a pointer moves before it scrubs
 
 let charts = 0;
 
 export class Chart {
   /**
-   * @param {() => Promise<any>} plotly  plotly.js, when it has started
+   * @param {() => Promise<any>} plotly  resolved with plotly.js once it has started
    * @param {(update: number|null) => void} pointed  called with the update under the pointer
-   * @param {(update: number) => void} scrubbed  called with the update that a hand has dragged to
+   * @param {(update: number) => void} scrubbed  called with the update dragged to
    */
   constructor(plotly, pointed, scrubbed) {
     Object.assign(this, { plotly, pointed, scrubbed });
     this.zoom = {};
     this.head = 0;
-    this.tool = false; // what a drag does: false for scrubbing, or Plotly's zoom and pan
+    this.tool = false; // effect of a drag: false for scrubbing, or Plotly's zoom and pan
     this.div = /** @type {any} */ (element("div", { class: "figure" }));
     this.overlay = new Overlay();
     this.clip = svg("rect", { x: -20, y: -1e4, height: 2e4, width: 0 });
@@ -71,9 +71,9 @@ export class Chart {
       this.root.querySelector(".quick")?.remove();
       this.div.before(this.quick.root);
       this.drawn(payload.run);
-      await painted(); // to start plotly.js takes the page half a second
+      await painted(); // to start plotly.js blocks the page for half a second
       this.Plotly ??= await this.plotly();
-      this.config ??= this.setUp(); // one object for good: Plotly starts anew when it sees another
+      this.config ??= this.setUp(); // always the same object: Plotly builds the figure anew if it gets another
       if (this.payload !== payload || this.kind !== kind) return; // overtaken by a newer run
     }
     const box = this.root.getBoundingClientRect();
@@ -86,7 +86,7 @@ export class Chart {
     this.settle();
   }
 
-  /** @param {string} run  whose curves can be seen now, by whatever they were drawn */
+  /** @param {string} run  whose curves are visible now, drawn by Plotly or by `quick.js` */
   drawn(run) {
     const chart = /** @type {HTMLElement|null} */ (this.root.closest(".live-chart"));
     if (!chart) return;
@@ -110,7 +110,7 @@ export class Chart {
     for (const type of ["pointermove", "pointerdown"]) this.root.addEventListener(type, (event) => this.point(event));
     this.root.addEventListener("pointerdown", (event) => this.grip(event));
     this.root.addEventListener("pointerleave", (event) => {
-      if (event.pointerType !== "touch") this.pointed(null); // a finger has always left; its number stays
+      if (event.pointerType !== "touch") this.pointed(null); // a touch always ends with leaving: its number stays
     });
   }
 
@@ -119,7 +119,7 @@ export class Chart {
     return this.redraw();
   }
 
-  /** After Plotly has drawn: clip what is played, and lay the overlay on the axes. */
+  /** After a drawing of Plotly's, clip the played curves and place the overlay on the axes. */
   settle() {
     const { xaxis, yaxis } = this.div._fullLayout;
     this.axes = { x: xaxis, y: yaxis };
@@ -156,7 +156,7 @@ export class Chart {
     if (this.updateAt(event) === null) return;
     const { pointerId: id, clientX: start } = event;
     const from = Math.floor(this.head);
-    const ends = new AbortController(); // on the window, as Plotly lays a cover over the page meanwhile
+    const ends = new AbortController(); // on the window, since Plotly covers the page during a drag
     const on = (type, act) =>
       addEventListener(type, (next) => next.pointerId === id && act(next), { signal: ends.signal });
     let moves = false;
@@ -166,7 +166,7 @@ export class Chart {
     });
     on("pointerup", () => ends.abort());
     on("pointercancel", () => {
-      if (moves) this.scrubbed(from); // the browser scrolls: nothing was meant
+      if (moves) this.scrubbed(from); // the browser scrolls: this was no scrubbing
       ends.abort();
     });
   }
@@ -199,7 +199,7 @@ export class Chart {
   }
 }
 
-/** Settled when what was drawn can be seen; soon in any case, as a page in the background has no frames. */
+/** Resolved when the drawing is on the screen, or after a short time: a page in the background has no frames. */
 function painted() {
   return new Promise((resolve) => {
     requestAnimationFrame(() => setTimeout(resolve));

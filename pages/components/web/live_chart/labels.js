@@ -1,9 +1,9 @@
 /**
- * Labels at the end of nearly equal lines, moved apart so that each can be read.
+ * Labels at the ends of nearly equal lines, moved apart until none overlaps.
  */
 
 /**
- * How far up (in pixels) each label moves from its line.
+ * Upward shift of each label from its line, in pixels.
  * @param {{value: number, annotation: any}[]} floors
  * @param {{range: number[], height: number}} span  of the axis
  * @param {number} gap  least distance of two labels
@@ -28,7 +28,7 @@ export function labelShifts(floors, span, gap) {
 }
 
 /**
- * Neighbours that would overlap, gathered until the groups themselves do not.
+ * Groups of neighbours that would overlap, merged until no two groups do.
  * @param {number[]} order  indices from the lowest upwards
  * @param {number[]} wanted
  * @param {number} gap

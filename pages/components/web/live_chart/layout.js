@@ -1,5 +1,5 @@
 /**
- * Plotly's layout: what Python sent, in the theme, at the size, on the axis and at the zoom of the moment.
+ * Plotly's layout: that of the message, with the current theme, size, axis and zoom.
  */
 
 import { labelShifts } from "./labels.js";
@@ -10,7 +10,7 @@ import { themed, themedLayout } from "../kit/theme.js";
 /** @typedef {"log"|"linear"} Kind */
 /** @typedef {{value: number, shape: any, annotation: any}} Floor */
 
-const NARROW = 480; // CSS pixels: below it floors are labelled by their value alone
+const NARROW = 480; // CSS pixels: in a narrower chart floors are labelled by their value alone
 
 /**
  * @param {Payload} payload
@@ -65,7 +65,7 @@ export function layout(payload, theme, kind, zoom, { width, height }) {
 }
 
 /**
- * The layout of a picture to keep: a legend, a page colour, and a font that every viewer has.
+ * Layout of a downloaded picture: with a legend, a page colour, and a font that every viewer has.
  * @param {any} shown  the layout on the screen
  * @param {Payload} payload
  * @param {Theme} theme
@@ -92,16 +92,16 @@ export function pictureLayout(shown, payload, theme, kind, { width, height }) {
   });
 }
 
-/** Fingers have no tool bar: they scroll the page, or scrub. */
+/** Whether the pointer is a touch screen's: it scrolls the page or scrubs, and gets no tool bar. */
 export function coarse() {
   return matchMedia("(pointer: coarse)").matches;
 }
 
 /**
- * Lines and labels of the floors on this axis. Python placed them for the log axis, where a zero lies at the foot.
+ * Lines and labels of the floors on this axis. Python places them for the log axis, with a zero at its foot.
  * @param {Payload} payload
  * @param {Kind} kind
- * @param {string|null} word  before the floor's value, which then stands without its name; null: with it
+ * @param {string|null} word  prefix of the floor's value in place of its name; null: keep the name
  * @returns {Floor[]}
  */
 function placedFloors(payload, kind, word) {
@@ -118,7 +118,7 @@ function placedFloors(payload, kind, word) {
 }
 
 /**
- * Labels of the floors, set apart on an axis of that range and height (in pixels).
+ * Labels of the floors, moved apart on an axis of the given range and height (in pixels).
  * @param {Floor[]} floors
  * @param {{range: number[], height: number}} span
  * @param {Payload} payload
@@ -134,7 +134,7 @@ function floorLabels(floors, span, payload, theme) {
 }
 
 /**
- * Width of the margin that holds the labels of the floors.
+ * Width in pixels of the margin that holds the labels of the floors.
  * @param {Floor[]} floors
  * @param {Theme} theme
  */
@@ -143,7 +143,7 @@ function labelRoom(floors, theme) {
 }
 
 /**
- * A title, without its bracket where there is no room for that.
+ * A title, without its bracket if the whole does not fit.
  * @param {string} text
  * @param {number} room
  * @param {Theme} theme

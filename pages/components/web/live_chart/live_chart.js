@@ -1,5 +1,5 @@
 /**
- * The live chart, put together: a read-out, a plot that is drawn once a run, and a transport that plays it.
+ * The live chart: a read-out, a plot that is drawn once a run, and a transport that plays it.
  */
 
 import { Chart } from "./chart.js";
@@ -14,13 +14,13 @@ import { available, sameBytes, unpack } from "../kit/series.js";
 import { readTheme } from "../kit/theme.js";
 import { Tools } from "./tools.js";
 import { Transport, transportStyled } from "../playback/transport.js";
-// What those modules import, named here so that all are fetched at once and not one after another.
+// Imports of those modules, repeated here so that all are fetched at once and not one after another.
 import "./labels.js";
 import "./layout.js";
 import "./overlay.js";
 import "./quick.js";
 
-/** @typedef {(name: string, value: unknown) => void} Tell */
+/** @typedef {(name: string, value: unknown) => void} Report */
 
 class LiveChart {
   /**
@@ -34,7 +34,7 @@ class LiveChart {
     this.hovered = null;
     this.chart = new Chart(plotly, (update) => this.hover(update), (update) => this.scrub(update));
     this.readout = new Readout();
-    this.transport = new Transport(this.player, (epoch) => this.tell(epoch), signal);
+    this.transport = new Transport(this.player, (epoch) => this.report(epoch), signal);
     const act = {
       log: (on) => this.setAxis(on ? "log" : "linear"),
       download: (format) => this.chart.download(format),
@@ -56,7 +56,7 @@ class LiveChart {
   }
 
   /**
-   * @param {{data: Uint8Array, setTriggerValue: Tell}} component
+   * @param {{data: Uint8Array, setTriggerValue: Report}} component
    */
   async update({ data: bytes, setTriggerValue }) {
     this.setTriggerValue = setTriggerValue;
@@ -73,7 +73,7 @@ class LiveChart {
     const last = available(payload.figure);
     if (payload.streaming && this.player.playing) this.player.pause();
     this.transport.load(last, payload.streaming);
-    this.readout.load(payload.figure.data, payload); // rows now, so that the plot gets its true height
+    this.readout.load(payload.figure.data, payload); // before the drawing, since the rows decide the plot's height
     this.player.load(last);
     this.transport.settle();
     await this.draw();
@@ -94,7 +94,7 @@ class LiveChart {
     if (this.payload.rank != null) hand.draw(this.payload.rank);
   }
 
-  /** Show the rank that a hand holds, if it is not the run's. */
+  /** Show the held rank, if it is not the run's. */
   follow() {
     const before = this.preview.on;
     this.preview.show();
@@ -103,7 +103,7 @@ class LiveChart {
     this.readout.show(this.hovered ?? this.player.epoch);
   }
 
-  /** Put the chart into the theme and the size of the moment, if they are not those of its last drawing. */
+  /** Redraw if the theme is not that of the last drawing. */
   dress() {
     if (!this.payload) return;
     const theme = readTheme(this.root);
@@ -137,7 +137,7 @@ class LiveChart {
   }
 
   /**
-   * What the transport writes and says of a point that is not an update of its own.
+   * The transport's visible and accessible text for a point, if points are not single updates.
    * @param {number} epoch
    */
   counted(epoch) {
@@ -148,7 +148,7 @@ class LiveChart {
   }
 
   /**
-   * The read-out follows a pointer over the plot, unless it is busy with a playback.
+   * Show the update under the pointer in the read-out, unless a playback is running.
    * @param {number|null} update
    */
   hover(update) {
@@ -159,7 +159,7 @@ class LiveChart {
     this.readout.show(wanted ?? this.player.epoch);
   }
 
-  /** @param {number} update  that a hand has dragged to on the plot */
+  /** @param {number} update  dragged to on the plot */
   scrub(update) {
     if (this.player.playing) this.player.pause();
     this.player.seek(update);
@@ -171,8 +171,8 @@ class LiveChart {
     this.draw();
   }
 
-  /** @param {number} epoch  chosen by a hand */
-  tell(epoch) {
+  /** @param {number} epoch  chosen by playback or scrub bar */
+  report(epoch) {
     if (this.payload.report) this.setTriggerValue("epoch", epoch);
   }
 

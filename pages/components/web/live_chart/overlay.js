@@ -1,6 +1,6 @@
 /**
- * What moves during a playback, laid exactly over the axes: a cursor line with a dot on each curve, and a thin
- * guide under the pointer. Nothing here asks Plotly to draw.
+ * The moving parts of a playback, placed exactly over the axes: a cursor line with a dot on each curve, and a thin
+ * guide under the pointer. None of them makes Plotly draw.
  */
 
 import { svg } from "../kit/dom.js";
@@ -38,7 +38,7 @@ export class Overlay {
   }
 
   /**
-   * A mark where a training curve leaves the plot at its top: an arrow that points after it.
+   * Arrow at the point where a training curve leaves the plot at its top.
    * @param {import("../kit/series.js").Trace} trace
    */
   leaves({ y: values, line, meta }) {
@@ -50,7 +50,7 @@ export class Overlay {
   }
 
   /**
-   * Let LoRA's dots lie on other curves than those that were drawn.
+   * Place LoRA's dots on other curves than the drawn ones; null: on the drawn ones.
    * @param {{loss: ArrayLike<number>, test: ArrayLike<number>}|null} curves
    */
   hold(curves) {
@@ -58,7 +58,7 @@ export class Overlay {
   }
 
   /**
-   * Cursor and dots at the (fractional) update `head`; those outside the axes are hidden.
+   * Move cursor and dots to the (fractional) update `head`; those outside the axes are hidden.
    * @param {number} head
    */
   reveal(head) {
@@ -89,13 +89,13 @@ function put(node, seen, transform) {
   if (seen) node.setAttribute("transform", transform);
 }
 
-/** False for NaN, which is what a curve that has ended gives. */
+/** Whether a place is on the axis; false for NaN, the height of a curve that has ended. */
 function within(place, length) {
   return place >= -0.5 && place <= length + 0.5;
 }
 
 /**
- * Height in pixels of a curve at a fractional update: on the straight line that Plotly draws between two points.
+ * Height in pixels of a curve at a fractional update, on the straight line that Plotly draws between two points.
  * @param {ArrayLike<number>} values
  * @param {number} head
  * @param {any} axis

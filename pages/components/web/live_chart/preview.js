@@ -1,13 +1,13 @@
 /**
- * The rank that a hand holds, on the live chart: its curve, floor, dots and numbers, out of a sweep, in the place of
- * those of the run that was drawn. One path and a few attributes a move; Plotly draws nothing.
+ * Preview of the held rank on the live chart: its curve, floor, dots and numbers from a sweep, in place of those of
+ * the drawn run. A move costs one path and a few attributes; Plotly draws nothing.
  */
 
 import { svg } from "../kit/dom.js";
 import { hand } from "../kit/hand.js";
-import { formatLoss } from "../kit/series.js";
+import { significant } from "../kit/series.js";
 
-const LORA = 0; // place of LoRA's curve, and of its floor, in what is drawn
+const LORA = 0; // index of LoRA's curve, and of its floor, among those drawn
 
 export class Preview {
   /**
@@ -26,7 +26,7 @@ export class Preview {
     this.clear();
   }
 
-  /** Put it on or take it off, and follow the rank. */
+  /** Show or hide the preview, and follow the held rank. */
   show() {
     const { chart } = this;
     const { payload } = chart;
@@ -47,7 +47,7 @@ export class Preview {
     chart.root.parentElement?.parentElement?.setAttribute("data-held", String(hand.held));
   }
 
-  /** Lie exactly over the axes. */
+  /** Place the preview exactly over the axes. */
   lay() {
     const { x, y } = this.chart.axes;
     for (const node of [this.inside, this.beside]) {
@@ -79,9 +79,9 @@ export class Preview {
     const { y } = this.chart.axes;
     const at = Number.isNaN(floor) ? -100 : heightOf(floor, y);
     for (const name of ["y1", "y2"]) this.floor.setAttribute(name, String(at));
-    this.label.textContent = `floor ${formatLoss(floor, 3)}`;
+    this.label.textContent = `floor ${significant(floor, 3)}`;
     const [, full] = this.chart.div.querySelectorAll(".annotation");
-    // Beside full fine-tuning's label, which stays where it is.
+    // Full fine-tuning's label keeps its place: this one avoids it.
     const other = this.chart.div.layout.shapes?.[1];
     const its = other ? heightOf(other.yref === "paper" ? 0 : other.y0, y) : NaN;
     const gap = 16;
@@ -89,7 +89,7 @@ export class Preview {
     this.label.setAttribute("y", String(shifted + 4));
   }
 
-  /** @param {boolean} seen  whether the run's own curve and floor are */
+  /** @param {boolean} seen  whether the run's own curve and floor are visible */
   own(seen) {
     const { chart } = this;
     const show = (node) => node && (node.style.visibility = seen ? "" : "hidden");
@@ -112,7 +112,7 @@ export class Preview {
 }
 
 /**
- * What is known at the end alone, as a curve: at the last update.
+ * Curve of a value that is known at the last update only.
  * @param {number} last
  * @param {number|null} value
  */
@@ -123,7 +123,7 @@ function ends(last, value) {
 }
 
 /**
- * A zero lies at the foot of a log axis.
+ * Height in pixels of a value; a zero is drawn at the foot of a log axis.
  * @param {number} value
  * @param {any} axis
  */

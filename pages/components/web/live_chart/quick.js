@@ -1,6 +1,6 @@
 /**
- * A first picture of the run, for as long as plotly.js has not started: the same axes, floors and curves in the
- * same places, which the chart then takes over.
+ * First picture of a run, shown until plotly.js has started: axes, floors and curves at the same places as in
+ * Plotly's figure, which then replaces it.
  */
 
 import { DASHES, svg } from "../kit/dom.js";
@@ -70,7 +70,7 @@ export class Quick {
   }
 }
 
-/** Round numbers from one end to the other. */
+/** Round numbers from `low` to `high`. */
 function steps(low, high) {
   const rough = (high - low) / TICKS;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -80,7 +80,7 @@ function steps(low, high) {
   return found;
 }
 
-/** Powers of ten between two of their logarithms. */
+/** Powers of ten between two logarithms. */
 function powers(low, high) {
   const found = [];
   for (let power = Math.ceil(low); power <= high; power += 1) found.push(10 ** power);

@@ -1,11 +1,11 @@
 /**
- * The numbers of every curve at the update shown, and the legend in one: each row carries its curve's line.
+ * The numbers of every curve at the update shown; also the legend: each row shows its curve's line.
  *
- * Two small tables: the run of the moment, and beside it what it is compared with.
+ * Two small tables: the current run, and beside it the runs that it is compared with.
  */
 
 import { element, swatch } from "../kit/dom.js";
-import { formatLoss } from "../kit/series.js";
+import { significant } from "../kit/series.js";
 
 /** @typedef {import("../kit/series.js").Trace} Trace */
 
@@ -67,7 +67,7 @@ export class Readout {
   }
 
   /**
-   * Let LoRA's row speak of another rank than the one that was drawn.
+   * Show another rank than the drawn one in LoRA's row.
    * @param {string} name
    * @param {ArrayLike<number>} loss
    * @param {ArrayLike<number>} test
@@ -91,7 +91,7 @@ export class Readout {
     const updates = this.places?.[epoch] ?? epoch;
     this.caption.textContent = `after ${String(updates).padStart(this.digits, "\u2007")} updates`;
     for (const { cell, values, ended } of this.cells) {
-      cell.textContent = Number.isFinite(values[epoch]) ? formatLoss(values[epoch]) : ended;
+      cell.textContent = Number.isFinite(values[epoch]) ? significant(values[epoch], 4) : ended;
     }
   }
 }

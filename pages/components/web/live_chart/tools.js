@@ -1,5 +1,5 @@
 /**
- * The quiet controls: log axis (it stands on the axis it changes), download and full screen.
+ * Controls of the chart: log axis (beside the axis that it changes), download and full screen.
  */
 
 import { element, icon, iconButton } from "../kit/dom.js";

@@ -1,5 +1,5 @@
 /**
- * One matrix as a picture: a canvas with a pixel for each cell, enlarged by the browser without smoothing.
+ * One matrix as a heatmap: a canvas with a pixel for each cell, enlarged by the browser without smoothing.
  */
 
 import { element } from "../kit/dom.js";
@@ -25,7 +25,7 @@ export function palette(stops) {
   return new Uint32Array(table.buffer);
 }
 
-/** Where a value stands in that table. */
+/** Index of a value in the table of `palette`. */
 function shade(value, scale) {
   const share = Math.max(-1, Math.min(1, value / scale));
   return Math.round(share * SHADES) + SHADES;
@@ -79,7 +79,7 @@ export class Heatmap {
   }
 
   /**
-   * Row and column of the cell under a pointer.
+   * Row and column of the cell under the pointer.
    * @param {PointerEvent} event
    */
   cell(event) {
@@ -89,7 +89,7 @@ export class Heatmap {
   }
 
   /**
-   * Outline a cell, or a whole row or column where the other is null; nothing where both are.
+   * Outline a cell, or a whole row or column if the other index is null; nothing if both are.
    * @param {number|null} row
    * @param {number|null} column
    */

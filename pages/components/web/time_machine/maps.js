@@ -4,12 +4,13 @@
  */
 
 import { element } from "../kit/dom.js";
+import { significant } from "../kit/series.js";
 import { Heatmap, palette } from "./heatmap.js";
 
 /** @typedef {import("./matrices.js").Name} Name */
 
 const TITLES = { W0: "W₀, frozen", A: "A", B: "B", delta: "s·A·B", W: "W₀ + s·A·B" };
-/** What runs down a map, and what to the right. */
+/** Axes of each map: downwards, and to the right. */
 const AXES = {
   W0: ["input", "output"],
   A: ["input", "rank"],
@@ -21,12 +22,12 @@ const TALLEST = 300;
 const LEAST = 96;
 const STRIP = 12;
 const NARROW = 640;
-/** Beside the maps of a wide row: two signs, the words beside A, and the gaps. */
+/** CSS pixels of a wide row that are not maps: two signs, the text beside A, and the gaps. */
 const BESIDE = 190;
 
 export class Maps {
   /**
-   * @param {(words: string) => void} say  called with what is under the pointer
+   * @param {(words: string) => void} say  called with the description of the cell under the pointer
    * @param {AbortSignal} signal
    */
   constructor(say, signal) {
@@ -44,23 +45,23 @@ export class Maps {
     this.root = element("div", { class: "maps" }, W0.root, sign("+"), change, sign("="), W.root);
   }
 
-  /** @param {import("./matrices.js").History} history */
+  /** @param {import("./matrices.js").KeptMatrices} history */
   load(history) {
     this.history = history;
     for (const [name, map] of Object.entries(this.maps)) map.size(...history.cells(name));
     this.fit();
   }
 
-  /** Give each map the size that the width of the moment allows. */
+  /** Give each map the size that the current width allows. */
   fit() {
     const width = this.root.getBoundingClientRect().width;
     if (!width || !this.history) return;
-    const { shapes, scaling, scalingText } = this.history.payload;
+    const { shapes, scalingText } = this.history.payload;
     const [inputs, outputs] = shapes.W0;
     const ranks = shapes.A[1];
     const narrow = width < NARROW;
     const strip = (perEntry, most) => Math.round(Math.min(most, Math.max(STRIP, perEntry * ranks)));
-    // A wide row holds three maps and A's strip; on a phone W0 and W stand above, the change below.
+    // A wide row holds three maps and A's strip; on a narrow page W0 and W are above, the change below.
     let room = narrow ? (width - 16) / 2 : (width - BESIDE) / 3;
     let perEntry = Math.min(room / outputs, TALLEST / inputs);
     const wide = strip(perEntry, narrow ? 64 : room / 2);
@@ -75,7 +76,6 @@ export class Maps {
     for (const [name, value] of Object.entries(size)) this.root.style.setProperty(name, `${value}px`);
     this.root.classList.toggle("narrow", narrow);
     this.maps.delta.lines[0].textContent = `s·A·B, s = ${scalingText}`;
-    this.scaling = scaling;
   }
 
   /**
@@ -103,11 +103,11 @@ export class Maps {
     const value = this.matrices[name][row * this.maps[name].columns + column];
     const [down, right] = AXES[name];
     const words = [this.span(down, row), this.span(right, column)].join(", ");
-    this.say(`${TITLES[name].split(",")[0]} at ${words}${words.includes("–") ? ", mean" : ""}: ${numberText(value)}`);
+    this.say(`${TITLES[name].split(",")[0]} at ${words}${words.includes("–") ? ", mean" : ""}: ${signedText(value)}`);
   }
 
   /**
-   * What a cell spans along an axis: input 3, or inputs 9–16.
+   * Entries that a cell spans along an axis, in words: input 3, or inputs 9–16.
    * @param {"input"|"output"|"rank"} axis
    * @param {number} cell
    */
@@ -132,7 +132,7 @@ export class Maps {
 }
 
 /**
- * What of another map belongs to a cell: the same cell, or the row of A and the column of B that make it.
+ * Part of another map that belongs to a cell: the same cell, or the row of A and the column of B that make it.
  * @param {Name} name
  * @param {Name} other
  * @param {number} row
@@ -148,14 +148,10 @@ function shared(name, other, row, column) {
 }
 
 /**
- * Three significant digits with a true minus, the characters of `signed_text` in lora_core/figures/inside/drawing.py.
+ * Format to three significant digits with a true minus, with the same characters as `signed_text` in lora_core/figures/inside/drawing.py.
  * @param {number} value
  */
-export function numberText(value) {
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  const [mantissa, exponent] = size.toExponential(2).split("e");
-  const power = Number(exponent);
-  const text = power >= -4 && power <= 5 ? size.toFixed(Math.max(0, 2 - power)) : `${mantissa}e${power}`;
+export function signedText(value) {
+  const text = significant(Math.abs(value), 3);
   return value < 0 ? `−${text}` : text;
 }

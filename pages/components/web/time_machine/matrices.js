@@ -1,5 +1,5 @@
 /**
- * The five matrices after any kept number of updates, each a flat float32 array, row by row.
+ * The five matrices after each kept number of updates, as flat float32 arrays, row by row.
  */
 
 /** @typedef {"W0"|"A"|"B"|"delta"|"W"} Name */
@@ -8,11 +8,11 @@
  * @typedef {object} Payload
  * @property {string} run  fingerprint of the run shown
  * @property {number} epochs  updates of the complete run
- * @property {number[]} updates  numbers of updates after which adapters were kept
+ * @property {number[]} updates  numbers of updates after which the adapter was kept
  * @property {number} opensAt  index of the one to show first
  * @property {[number, number, number]} sizes  cells along inputs, outputs and ranks
  * @property {[number, number, number]} block  entries along each that share a cell
- * @property {[string, number]} output  what an output is called, and the number of the first
+ * @property {[string, number]} output  the name of an output, and the number of the first
  * @property {Record<Name, [number, number]>} shapes  of the whole matrices
  * @property {number} scaling
  * @property {string} scalingText
@@ -24,7 +24,7 @@
  * @property {{W0: Float32Array, A: Float32Array, B: Float32Array, delta?: Float32Array}} arrays
  */
 
-export class History {
+export class KeptMatrices {
   /** @param {Payload} payload */
   constructor(payload) {
     this.payload = payload;

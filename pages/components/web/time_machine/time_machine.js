@@ -1,5 +1,5 @@
 /**
- * The time machine, put together: five maps, the scale they share, and a transport that moves through the run.
+ * The time machine: five maps, the scale that they share, and a transport that moves through the run.
  */
 
 import { element, stylesheet } from "../kit/dom.js";
@@ -9,15 +9,15 @@ import { sameBytes, unpack } from "../kit/series.js";
 import { readTheme } from "../kit/theme.js";
 import { Player } from "../playback/player.js";
 import { Transport, transportStyled } from "../playback/transport.js";
-import { Maps, numberText } from "./maps.js";
-import { History } from "./matrices.js";
-// What those import, named here so that all are fetched at once and not one after another.
+import { Maps, signedText } from "./maps.js";
+import { KeptMatrices } from "./matrices.js";
+// Imports of those modules, repeated here so that all are fetched at once and not one after another.
 import "./heatmap.js";
 
-/** @typedef {(name: string, value: unknown) => void} Tell */
+/** @typedef {(name: string, value: unknown) => void} Report */
 
 const CONTRASTS = [1, 2, 4, 8];
-/** The few largest weights would leave all others pale. */
+/** Contrast at first: at 1 the few largest weights would leave all others pale. */
 const CONTRAST = 2;
 
 class TimeMachine {
@@ -26,7 +26,7 @@ class TimeMachine {
     this.listeners = new AbortController();
     const { signal } = this.listeners;
     this.player = new Player((head, playing) => this.show(playing));
-    this.transport = new Transport(this.player, (place) => this.tell(place), signal);
+    this.transport = new Transport(this.player, (place) => this.report(place), signal);
     this.readout = element("p", { class: "readout" });
     this.note = element("p", { class: "note" });
     this.maps = new Maps((words) => (this.readout.textContent = words || this.hint), signal);
@@ -66,7 +66,7 @@ class TimeMachine {
   }
 
   /**
-   * @param {{data: Uint8Array, setTriggerValue: Tell}} component
+   * @param {{data: Uint8Array, setTriggerValue: Report}} component
    */
   async update({ data: bytes, setTriggerValue }) {
     this.setTriggerValue = setTriggerValue;
@@ -80,7 +80,7 @@ class TimeMachine {
     this.note.textContent = payload.note;
     this.note.hidden = !payload.note;
     this.theme = readTheme(this.root);
-    this.maps.load(new History(payload));
+    this.maps.load(new KeptMatrices(payload));
     const last = payload.updates.length - 1;
     this.transport.load(last);
     const { playing } = this.player;
@@ -93,7 +93,7 @@ class TimeMachine {
     this.painted = true;
   }
 
-  /** Put the maps into the theme of the moment, if it is not that of the last drawing. */
+  /** Repaint if the theme is not that of the last painting. */
   dress() {
     if (!this.payload) return;
     const theme = readTheme(this.root);
@@ -122,15 +122,15 @@ class TimeMachine {
     this.maps.show(this.shown, stops, strongest);
     this.root.style.setProperty("--colors", stops.join(", "));
     const beyond = strongest < scale;
-    this.low.textContent = `${beyond ? "≤ " : ""}${numberText(-strongest)}`;
-    this.high.textContent = `${beyond ? "≥ " : ""}+${numberText(strongest)}`;
+    this.low.textContent = `${beyond ? "≤ " : ""}${signedText(-strongest)}`;
+    this.high.textContent = `${beyond ? "≥ " : ""}+${signedText(strongest)}`;
   }
 
   /**
-   * Tell the page which epoch was chosen, so that the rest of it follows.
+   * Report the chosen epoch to the page, whose other parts follow it.
    * @param {number} place  on the scrub bar
    */
-  tell(place) {
+  report(place) {
     this.setTriggerValue("epoch", this.payload.updates[place]);
   }
 
