@@ -1,8 +1,8 @@
 /**
- * The clock of a playback. It knows numbers of updates and time, and nothing of charts.
+ * The clock of a playback, independent of what is played.
  *
- * A complete playback takes the same time for ten updates as for two thousand. For eyes that asked for
- * less motion it goes in a dozen still pictures instead of a movement.
+ * A complete playback takes the same time for ten updates as for two thousand. With `prefers-reduced-motion` it
+ * shows a dozen still pictures instead of a movement.
  */
 
 const SECONDS = 7;
@@ -22,13 +22,13 @@ export class Player {
     this.frame = 0;
   }
 
-  /** The update whose numbers are shown. */
+  /** Update whose numbers are shown. */
   get epoch() {
     return Math.floor(this.head + 1e-9);
   }
 
   /**
-   * A run with `last` updates is there: shown to its end, unless a playback is under way.
+   * Take a run with `last` updates, and show its end unless a playback is running.
    * @param {number} last
    */
   load(last) {
@@ -63,7 +63,7 @@ export class Player {
     this.seek(this.epoch);
   }
 
-  /** One update further and hold; from the end, back to the start. */
+  /** Advance by one update and pause; from the end, return to the start. */
   step() {
     const next = this.epoch >= this.last ? 0 : this.epoch + 1;
     cancelAnimationFrame(this.frame);

@@ -1,21 +1,21 @@
 /**
- * Play, step, restart, the scrub bar, speed: the controls of a playback, and nothing of what they move.
+ * Controls of a playback: play, step, restart, the scrub bar, speed. They are independent of what is played.
  */
 
 import { element, icon, iconButton, stylesheet } from "../kit/dom.js";
 
 const SPEEDS = [0.5, 1, 2, 4];
-/** Milliseconds after which a place that was stepped to counts as chosen. */
+/** Milliseconds of rest after which a place reached by buttons counts as chosen. */
 const REST = 600;
 
-/** Settled when its style has come. */
+/** Settled when the stylesheet has loaded. */
 export const transportStyled = stylesheet("transport.css", import.meta.url);
 
 export class Transport {
   /**
    * @param {import("./player.js").Player} player
-   * @param {(place: number) => void} chosen  called with the place where a hand has let go of the scrub bar, a
-   *   playback has stopped, or buttons have come to rest
+   * @param {(place: number) => void} chosen  called with the place when the scrub bar is released, a playback
+   *   has stopped, or no button was pressed for a while
    * @param {AbortSignal} signal
    */
   constructor(player, chosen, signal) {
@@ -49,7 +49,7 @@ export class Transport {
       if (player.playing) player.pause();
       player.seek(epoch);
     });
-    on(this.scrub, "change", () => this.tell());
+    on(this.scrub, "change", () => this.report());
   }
 
   /**
@@ -74,8 +74,8 @@ export class Transport {
   /**
    * @param {number} place  on the scrub bar
    * @param {boolean} playing
-   * @param {string} count  what is written beside the bar
-   * @param {string} spoken  what the bar says to those who hear it
+   * @param {string} count  text beside the bar
+   * @param {string} spoken  the bar's text for screen readers
    */
   show(
     place,
@@ -88,9 +88,9 @@ export class Transport {
     this.scrub.setAttribute("aria-valuetext", spoken);
     this.count.textContent = count;
     this.place = place;
-    clearTimeout(this.telling);
-    if (!playing && place !== this.told) {
-      this.telling = setTimeout(() => this.tell(), this.showing ? 0 : REST);
+    clearTimeout(this.reporting);
+    if (!playing && place !== this.reported) {
+      this.reporting = setTimeout(() => this.report(), this.showing ? 0 : REST);
     }
     if (playing === this.showing) return;
     this.showing = playing;
@@ -100,21 +100,21 @@ export class Transport {
     this.play.title = `${name} (Space)`;
   }
 
-  /** What is shown now was not chosen by a hand, and so it is not told. */
+  /** Take the current place, set by the component and not by its user, as reported already. */
   settle() {
-    clearTimeout(this.telling);
-    this.told = this.place;
+    clearTimeout(this.reporting);
+    this.reported = this.place;
   }
 
-  tell() {
-    clearTimeout(this.telling);
-    if (this.place === this.told) return;
-    this.told = this.place;
+  report() {
+    clearTimeout(this.reporting);
+    if (this.place === this.reported) return;
+    this.reported = this.place;
     this.chosen(this.place);
   }
 
   destroy() {
-    clearTimeout(this.telling);
+    clearTimeout(this.reporting);
   }
 }
 
