@@ -13,7 +13,7 @@ MODULES = sorted(
     path.replace("{module}", name)
     for file in Path(serving.__file__).parents[1].rglob("*.py")
     for path in SERVED.findall(file.read_text())
-    for name in (("rank_chart", "rank_told", "click_chart") if "{module}" in path else ("",))
+    for name in (("rank_chart", "rank_update", "click_chart") if "{module}" in path else ("",))
 )
 
 

@@ -1,8 +1,9 @@
-"""The chart of all ranks, with a rank under the finger.
+"""Chart of all ranks with a handle for the rank, and a map that reports the cell clicked.
 
-A Streamlit component that owns one persistent element. All curves travel once a sweep; a handle then moves
-curve, floor, share and words in the browser, and only letting go of it tells the server the rank. Its modules
-lie in `web/` as they are served, and share elements, theme and message format with the live chart.
+A component that owns one persistent element (``st.plotly_chart`` does not: streamlit PR 16052, open at
+1.67.0). All curves are sent once a sweep; the handle then moves curve, floor, share and words in the browser,
+and only its release reports the rank to the server. Its modules are served from `web/`, and share elements,
+theme and message format with the live chart.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ def rank_message(
     key: str,
     height: int = 400,
 ) -> bytes:
-    """All that the chart named ``key`` shows, at every rank: the same whatever the rank, so worth keeping."""
+    """Encode all that the chart named ``key`` shows; independent of the current rank, so it can be cached."""
     places = range(len(info.ranks))
     header: dict[str, Any] = {
         "key": key,
@@ -49,9 +50,9 @@ def rank_message(
 def rank_chart(
     message: bytes, info: RanksInfo, rank: int, *, key: str, on_pick: Callable[[int], None]
 ) -> None:
-    """Show what `rank_message` packed, the handle at ``rank``; ``on_pick`` gets the rank that a hand chose.
+    """Show a message of `rank_message`, the handle at ``rank``; ``on_pick`` gets the rank at its release.
 
-    Where ``rank`` was not trained (beyond the layer's, or between those of a large layer) the handle stands
+    If ``rank`` was not trained (beyond the layer's, or between those of a large layer) the handle stands
     at the nearest trained one.
     """
 
@@ -61,21 +62,21 @@ def rank_chart(
         if chosen is not None and int(chosen) in info.ranks:
             on_pick(int(chosen))
 
-    # The rank by itself, so that a new one does not send the figure again.
-    told = {"key": key, "rank": info.ranks[info.place(rank)]}
-    _component("rank_told")(key=f"{key} told", data=told)
+    # A component of its own for the rank, so that a new rank does not send the figure again.
+    update = {"key": key, "rank": info.ranks[info.place(rank)]}
+    _component("rank_update")(key=f"{key} told", data=update)
     _component("rank_chart")(key=key, data=message, on_rank_change=picked)
 
 
 def click_message(figure: go.Figure, *, alt: str, height: int) -> bytes:
-    """A still map, packed, so that it can be kept."""
+    """Encode a still map; the message can be cached."""
     header: dict[str, Any] = {"height": height, "alt": alt, "dark": palette.DARK}
     header["run"] = hashlib.sha256(pack(figure, header)).hexdigest()[:16]
     return pack(figure, header)
 
 
 def click_chart(message: bytes, *, key: str, on_click: Callable[[int, int], None]) -> None:
-    """Show what `click_message` packed; ``on_click`` is called with row and column of the cell clicked."""
+    """Show a message of `click_message`; ``on_click`` is called with row and column of the cell clicked."""
 
     @run_to_completion
     def clicked() -> None:
@@ -87,7 +88,7 @@ def click_chart(message: bytes, *, key: str, on_click: Callable[[int, int], None
 
 
 def _cells(info: RanksInfo) -> list[dict[str, Any]]:
-    """The numbers beside the chart, which are its legend: what a rank moves as a list, the rest as text."""
+    """Numbers beside the chart, which are its legend: a list where the rank matters, else one text."""
     places = range(len(info.ranks))
     lora, full = palette.LORA, palette.FULL
     rows: list[tuple[str, str | None, str, str | list[str]]] = [

@@ -1,11 +1,9 @@
 /**
- * A map that tells which of its cells was clicked: row and column.
- *
- * The drawing is the steady chart's; this only listens.
+ * A map that reports row and column of the cell clicked. It is drawn by the steady chart.
  */
 
 import steadyChart from "../still_chart/steady_chart.js";
-// What that module imports, named here so that all are fetched at once and not one after another.
+// Imports of that module, repeated here so that all are fetched at once and not one after another.
 import "../kit/dom.js";
 import "../kit/mount.js";
 import "../kit/series.js";

@@ -1,6 +1,6 @@
 /**
- * The learning curve and the floor of the rank under the finger, laid over axes of updates and losses: one path
- * and one line a move.
+ * Learning curve and floor of the handle's rank, placed over axes of updates and losses. A move costs one path and
+ * one line.
  */
 
 import { DASHES, svg } from "../kit/dom.js";
@@ -42,15 +42,5 @@ export class Curve {
       path += `${update ? "L" : "M"}${this.across[update].toFixed(1)},${Math.max(0, down).toFixed(1)}`;
     }
     return path;
-  }
-
-  /**
-   * Where a label at the curve's end stands: above it, or below where there is no room above.
-   * @param {number} place  in the list of ranks
-   */
-  labelAt(place) {
-    const finite = this.curves[place].filter(Number.isFinite);
-    const end = height(finite[finite.length - 1], this.axes.y);
-    return end > 24 ? end - 8 : Math.max(0, end) + 18;
   }
 }

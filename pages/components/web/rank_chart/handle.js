@@ -1,8 +1,7 @@
 /**
- * The handle: a line over the axis of ranks with a knob to hold, and two points, what the rank reached and its
- * floor.
+ * The handle: a line over the axis of ranks with a knob, and two points, the rank's final loss and its floor.
  *
- * Laid exactly over Plotly's axes and written directly, so that a move costs a few attributes.
+ * It is placed exactly over Plotly's axes and moved without Plotly, so that a move costs a few attributes.
  */
 
 import { svg } from "../kit/dom.js";
@@ -73,7 +72,7 @@ export class Handle {
 }
 
 /**
- * A loss on an axis: a zero, and what lies below the axis, is drawn at its foot; NaN stays NaN.
+ * Height of a loss on an axis: a zero, or a loss below the axis, is drawn at its foot; NaN stays NaN.
  * @param {number} value
  * @param {any} axis
  */
@@ -81,7 +80,7 @@ export function height(value, axis) {
   return value > 0 ? Math.min(axis._length, axis.c2p(axis.d2c(value))) : value === 0 ? axis._length : NaN;
 }
 
-/** A point that has no height is not shown. */
+/** Move a point to a height, or hide it if the height is NaN. */
 function put(node, height) {
   node.setAttribute("visibility", Number.isFinite(height) ? "visible" : "hidden");
   if (Number.isFinite(height)) node.setAttribute("cy", height.toFixed(1));

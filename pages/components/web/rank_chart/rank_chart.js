@@ -1,9 +1,9 @@
 /**
  * All ranks in one figure that Plotly draws once a sweep, and a handle that moves over it.
  *
- * Everything a rank changes is laid over the axes or stands beside them: one path, a few attributes and some
- * words a frame. Plotly draws nothing and the server hears nothing until the hand lets go. The curve of the rank
- * lies on this figure's second panel.
+ * Everything that depends on the rank is placed over the axes or beside them: one path, a few attributes and some
+ * words a frame. A move makes no drawing of Plotly's and sends nothing; the release of the handle is reported to the
+ * server. The curve of the rank is on the figure's second panel.
  */
 
 import { element, stylesheet, svg } from "../kit/dom.js";
@@ -14,9 +14,9 @@ import { Curve } from "./curve.js";
 import { Handle } from "./handle.js";
 import { Words } from "./words.js";
 
-const NARROW = 560; // CSS pixels: below it two panels stand one above the other
-const TALL = 560; // and are together as high as this
-const PATIENCE = 350; // ms after the last key before a rank is told to the server
+const NARROW = 560; // CSS pixels: in a narrower chart the two panels are one above the other
+const TALL = 560; // CSS pixels: height of both panels then
+const PATIENCE = 350; // ms after the last key before the rank is reported to the server
 
 /** @type {Map<string, RankChart>} the charts on the page, by their keys */
 const charts = new Map();
@@ -24,7 +24,7 @@ const charts = new Map();
 const chosen = new Map();
 
 /**
- * The rank of the experiment. It comes by itself, so that a new rank sends a few bytes and not the figure.
+ * Set the rank of the experiment, which has a message of its own: a new rank sends a few bytes, not the figure.
  * @param {string} key  of the chart
  * @param {number} rank
  */
@@ -41,7 +41,7 @@ class RankChart {
   constructor(parent, Plotly) {
     Object.assign(this, { Plotly, place: 0, frame: 0 });
     this.config = { displayModeBar: false, responsive: false, doubleClick: false };
-    this.div = element("div", { class: "figure" });
+    this.div = element("div");
     this.handle = new Handle();
     this.curve = new Curve();
     const overlay = svg("svg", { class: "overlay" }, this.curve.root, this.handle.root);
@@ -112,14 +112,14 @@ class RankChart {
     const rank = this.payload.ranks[this.place];
     clearTimeout(this.patience);
     this.patience = 0;
-    if (rank === this.told) return;
-    this.told = rank;
-    this.tell("rank", rank);
+    if (rank === this.reported) return;
+    this.reported = rank;
+    this.report("rank", rank);
   }
 
   /** @param {number} place  in the list of ranks */
   show(place) {
-    if (this.drawn !== this.payload) return; // a newer sweep is being drawn, and has ranks of its own
+    if (this.drawn !== this.payload) return; // a newer sweep, with ranks of its own, is being drawn
     this.place = place;
     const rank = this.payload.ranks[place];
     this.handle.show(place);
@@ -131,9 +131,9 @@ class RankChart {
   /** @param {number|undefined} rank  the experiment's */
   choose(rank) {
     const place = this.payload ? this.payload.ranks.indexOf(rank) : -1;
-    if (place < 0) return; // a rank of a sweep that is still on its way
-    this.told = rank;
-    if (!this.held && !this.patience) this.show(place); // a hand that is at it already knows better
+    if (place < 0) return; // a rank of a sweep that has not arrived yet
+    this.reported = rank;
+    if (!this.held && !this.patience) this.show(place); // a held handle has a newer rank
     this.root.dataset.told = String(rank);
     this.root.style.visibility = "";
   }
@@ -141,13 +141,13 @@ class RankChart {
   /**
    * @param {{data: Uint8Array, setTriggerValue: (name: string, value: unknown) => void}} component
    */
-  async update({ data: bytes, setTriggerValue: tell }) {
-    this.tell = tell;
+  async update({ data: bytes, setTriggerValue: report }) {
+    this.report = report;
     if (sameBytes(this.bytes, bytes)) return this.dress();
     this.bytes = bytes;
     const payload = await unpack(bytes);
     if (this.bytes !== bytes) return; // overtaken by a newer sweep
-    // A hand that is at it keeps its rank: the ranks of a large layer grow more meanwhile.
+    // A held handle keeps its rank, as ranks are added while the sweep of a large layer grows.
     const rank = this.held || this.patience ? this.payload.ranks[this.place] : chosen.get(payload.key);
     this.payload = payload;
     charts.set(payload.key, this);

@@ -1,5 +1,5 @@
 /**
- * The sentence about the rank under the finger and its numbers, which are the legend in one.
+ * The sentence about the handle's rank and its numbers, which are also the legend.
  */
 
 import { element, swatch } from "../kit/dom.js";

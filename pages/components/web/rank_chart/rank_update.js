@@ -1,9 +1,9 @@
 /**
- * The experiment's rank on its way to a chart of ranks. It draws nothing and takes no room on the page.
+ * Update of the experiment's rank for a chart of ranks. It draws nothing and occupies no space on the page.
  */
 
 import { choose } from "./rank_chart.js";
-// What that module imports, named here so that all are fetched at once and not one after another.
+// Imports of that module, repeated here so that all are fetched at once and not one after another.
 import "../kit/dom.js";
 import "../kit/mount.js";
 import "../kit/series.js";
@@ -13,7 +13,7 @@ import "./handle.js";
 import "./words.js";
 
 /** @param {{parentElement: HTMLElement, data: {key: string, rank: number}}} component */
-export default function rankTold({ parentElement, data }) {
+export default function rankUpdate({ parentElement, data }) {
   const place = /** @type {HTMLElement|null} */ (parentElement.closest("[data-testid=stElementContainer]"));
   if (place) place.style.display = "none";
   choose(data.key, data.rank);
