@@ -1,10 +1,11 @@
-"""One entry of the browser's history for a page, so that Back leads to the page before.
+"""One entry of the browser's history for each page, so that Back leads to the previous page.
 
-On a change of page Streamlit 1.67 empties the address, fills it again and then turns to the new page, each
-an entry of its own. An invisible component replaces `history.pushState` so that only the last of them is one.
-Its script travels in the message itself and waits for no module. Still Streamlit draws the links a moment
-before it starts the component: a link clicked within that moment leaves two more entries, all of the page
-before, so that Back leads there all the same.
+On a change of page Streamlit clears the query string, writes it again and then opens the new page, each with
+an entry of its own (seen in 1.67.0; streamlit PR 16831, merged in 2026-09, leaves out only entries whose
+query string is unchanged). An invisible component replaces `history.pushState` so that only a change of path
+adds an entry. Its script is part of the message and waits for no module. Streamlit draws the links shortly
+before it starts the component: a link clicked in between adds two more entries, both of the previous page,
+and Back still leads there.
 """
 
 import re
@@ -15,7 +16,7 @@ from pages.components.serving import WEB, component
 
 
 def one_entry_a_page() -> None:
-    """Draw it, last in the sidebar: it takes no room there."""
+    """Mount the component, last in the sidebar; it occupies no space there."""
     _component()(key="address")
 
 

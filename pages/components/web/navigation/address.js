@@ -1,8 +1,9 @@
 /**
- * The browser's history: one entry a page, however often its address is written. Loading the module is all.
+ * The browser's history: one entry for each page, however often its query string is written. The module acts when
+ * it is loaded and exports nothing.
  *
- * A talk of a hundred presses is one entry too, and Back leaves the stage. On the way to another page Streamlit
- * empties the address of the page that is left; that of the stage then names no scene, and is left as it was.
+ * A talk of a hundred key presses is one entry too, and Back leaves the stage. On a change of page Streamlit first
+ * clears the query string of the old page (seen in 1.67.0); if that is the stage, its entry keeps the scene.
  */
 
 /**

@@ -1,16 +1,17 @@
 /**
- * What a page tells the server on the way to another page must not come between the two.
+ * Order of a component's reports and a change of page: no report reaches the server between the two pages.
  *
- * Between a click on a link to a page and the first message of that page, Streamlit takes the page that is left
- * for the one shown. A fragment asked for meanwhile is run under its name when the other page is drawn, and at
- * that name Streamlit empties the page. So what a component tells after such a click waits for the arrival, and
- * the click itself waits for what was told just before it: Streamlit sends that a moment later.
+ * Between a click on a link to a page and the first message of that page, Streamlit still reports the old page as
+ * the current one. A fragment rerun requested meanwhile runs under the old page's name when the new page is drawn,
+ * and on that name Streamlit clears the page (seen in 1.67.0; streamlit PR 9617 stops only the reruns of
+ * `run_every`). So a report after such a click waits for the new page, and the click waits for reports just before
+ * it, which Streamlit sends a moment later.
  */
 
-const PATIENCE = 10000; // ms, should the other page never come
-const GLANCE = 50; // ms between two looks whether it has come
-const BACK = 300; // ms for the browser's Back and Forward, which change the address at once
-const SENT = 10; // ms after which Streamlit has sent what it was told: its timer of 0 ms may take 4
+const PATIENCE = 10000; // ms after which reports are sent even if no other page has come
+const GLANCE = 50; // ms between two checks for the other page
+const BACK = 300; // ms after the browser's Back and Forward, which change the address at once
+const SENT = 10; // ms after which Streamlit has sent a report: its timer of 0 ms may take 4 (seen in 1.67.0)
 
 let left = "";
 let until = 0;
@@ -25,8 +26,8 @@ function leave(patience) {
 }
 
 /**
- * The link to a page that an event is at. Streamlit writes the one to the first page without a path, as if to any
- * page; it gets that page's, so that a new tab opens there too.
+ * The page link at an event's target. Streamlit writes the link to the first page without a path, so that a new tab
+ * would open the current page (seen in 1.67.0); the link gets the first page's path.
  *
  * @param {Event} event
  * @returns {HTMLAnchorElement|null}
@@ -58,14 +59,14 @@ addEventListener("popstate", () => leave(BACK));
 /**
  * @template {{parentElement: Node, setTriggerValue: (name: string, value: unknown) => void}} Component
  * @param {Component} component
- * @returns {Component} the same, but that what it tells while the page is left waits, and is lost with the page
+ * @returns {Component} a copy whose reports wait during a change of page, and are dropped with their page
  */
 export function patient(component) {
   const { parentElement, setTriggerValue } = component;
   /** @type {Component["setTriggerValue"]} */
-  const tell = (name, value) => {
+  const report = (name, value) => {
     if (performance.now() >= until || location.pathname !== left) setTriggerValue(name, value);
-    else setTimeout(() => parentElement.isConnected && tell(name, value), GLANCE);
+    else setTimeout(() => parentElement.isConnected && report(name, value), GLANCE);
   };
-  return { ...component, setTriggerValue: tell };
+  return { ...component, setTriggerValue: report };
 }
