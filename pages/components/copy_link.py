@@ -1,7 +1,7 @@
-"""A button that copies the page's link, and says that it did.
+"""Button that copies the page's link to the clipboard and confirms it.
 
-A page has a right to the clipboard on https and on the machine itself; elsewhere, as on a phone in the room,
-a field opens to copy from by hand.
+Browsers grant clipboard access on https and on localhost only; elsewhere, as on a phone on the same network,
+a text field opens from which the link can be copied.
 """
 
 from functools import lru_cache

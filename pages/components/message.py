@@ -1,4 +1,4 @@
-"""Messages to the components: a figure and what goes with it, as raw numbers."""
+"""Messages to the components: a figure and a header of named values, arrays as raw numbers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import plotly.graph_objects as go
 Figure: TypeAlias = go.Figure | dict[str, Any]
 """A figure, or its plain `data` and `layout` as plotly.js takes them."""
 DTYPES = ("f8", "f4", "i4", "i2", "i1")
-"""What `series.js` can read."""
+"""Array types that `series.js` can read."""
 
 
 def pack(figure: Figure, header: dict[str, Any]) -> bytes:
-    """Encode a figure and what goes with it."""
+    """Encode a figure and the other values of its message."""
     return encode({"figure": figure.to_plotly_json() if isinstance(figure, go.Figure) else figure, **header})
 
 

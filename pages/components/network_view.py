@@ -1,4 +1,4 @@
-"""What stands beside the live chart of a network and follows its scrub bar: words, modules, the plane."""
+"""Views beside the live chart of a network that follow its scrub bar: words, modules, the plane."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ _COLORS = {"lora": palette.LORA, "full": palette.FULL, "base": palette.BASE}
 
 
 def network_words(info: parts.WordsInfo, *, key: str, height: int) -> None:
-    """Show what is written, a column for each who writes."""
+    """Show the written answers, a column for each model."""
     columns = [
         {"name": each.name, "color": each.color, "words": each.words, "scored": each.scored}
         for each in info.columns
@@ -31,7 +31,7 @@ def network_plane(info: parts.PlaneInfo, *, key: str, height: int) -> None:
 def network_modules(
     info: parts.ModulesInfo, chosen: str | None, *, key: str, height: int, on_pick: Callable[[str], None]
 ) -> None:
-    """Show the modules where they sit; ``on_pick`` gets the short name of the one that a hand chose."""
+    """Show the modules at their places in the network; ``on_pick`` gets the short name of the one chosen."""
 
     @run_to_completion
     def picked() -> None:
@@ -43,12 +43,12 @@ def network_modules(
     _show("modules", key, height, parts.modules_alt(info), drawing, on_module_change=picked)
 
 
-def _show(kind: str, key: str, height: int, alt: str, drawing: dict[str, Any], **heard: Callable) -> None:
+def _show(kind: str, key: str, height: int, alt: str, drawing: dict[str, Any], **callbacks: Callable) -> None:
     payload = {
         "kind": kind, "height": height, "alt": alt, "colors": _COLORS, "dark": palette.DARK, **drawing,
     }  # fmt: skip
     payload["run"] = hashlib.sha256(json.dumps(payload).encode()).hexdigest()[:16]
-    _component()(key=key, data=payload, **heard)
+    _component()(key=key, data=payload, **callbacks)
 
 
 @lru_cache(maxsize=1)

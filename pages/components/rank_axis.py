@@ -1,8 +1,9 @@
-"""One axis of ranks with the control that moves the whole page: what each rank buys, and what it costs.
+"""Axis of ranks with the control of the whole page: the final error of each rank above its trainable share.
 
-A Streamlit component that owns one persistent element. What every rank came to is sent once for an
-experiment; the rank then moves in the browser, on this control or on the sidebar's, and only letting go of it
-tells the server. If a hand comes near before every rank is trained, the component asks for it.
+A component that owns one persistent element. The results of every rank are sent once for an experiment; the
+rank then changes in the browser, on this control or on the sidebar's, and only its release is reported to the
+server. If the pointer or the focus reaches a control before every rank is trained, the component requests the
+training.
 """
 
 import hashlib
@@ -30,10 +31,10 @@ COLORS = {
 
 
 def axis_message(info: SharedAxisInfo, *, state: str, note: str, digits: DigitsInfo | None = None) -> bytes:
-    """All that the axis shows, at every rank: the same whatever the rank, so worth keeping.
+    """Encode all that the axis shows, at every rank; independent of the current rank, so it can be cached.
 
-    ``state`` is ``trained``, ``untrained`` (and may be asked for) or ``large`` (and may not); ``note`` says
-    so in words. ``digits`` are the pictures whose readings ``info`` holds, if it is of digits.
+    ``state`` is ``trained``, ``untrained`` (training may be requested) or ``large`` (it may not); ``note`` is
+    the sentence about it. ``digits`` are the pictures whose readings ``info`` holds, for a task of digits.
     """
     message: dict[str, Any] = {
         **shared_axis_message(info),
@@ -53,10 +54,10 @@ def axis_message(info: SharedAxisInfo, *, state: str, note: str, digits: DigitsI
 def rank_axis(
     message: bytes, *, key: str, on_rank: Callable[[int], None], on_near: Callable[[], None]
 ) -> None:
-    """Show what `axis_message` packed.
+    """Show a message of `axis_message`.
 
-    ``on_rank`` gets the rank at which a hand let go; ``on_near`` is called when one comes near a control and
-    the message's state is ``untrained``.
+    ``on_rank`` gets the rank at which the control was released; ``on_near`` is called when the pointer or the
+    focus reaches a control and the message's state is ``untrained``.
     """
 
     @run_to_completion
@@ -65,7 +66,7 @@ def rank_axis(
         if isinstance(rank, int):
             on_rank(rank)
 
-    near = run_to_completion(on_near)  # that it is called says all: the value is the experiment's name
+    near = run_to_completion(on_near)  # the value, the experiment's name, is not needed
     _axis()(key=key, data=message, on_rank_change=chosen, on_near_change=near)
 
 
@@ -73,7 +74,7 @@ def five_numbers_line(
     names: Sequence[str], meanings: Sequence[str], numbers: Sequence[tuple[str, str]], *, rank: int,
     final: float | None, key: str,
 ) -> None:  # fmt: skip
-    """The numbers of the run shown, value and note of each; they follow a rank that a hand holds."""
+    """Show the numbers of the run, value and note of each; in the browser they follow the held rank."""
     data = {
         "names": list(names),
         "meanings": list(meanings),
@@ -85,7 +86,7 @@ def five_numbers_line(
 
 
 def sketch(experiment: Experiment, *, key: str) -> None:
-    """What LoRA is, drawn: the frozen layer, and A and B as thin as the rank."""
+    """Draw LoRA as a sketch: the frozen layer, and A and B as thin as the rank."""
     data = {
         "rank": experiment.rank,
         "inputs": experiment.in_features,

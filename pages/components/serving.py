@@ -1,4 +1,4 @@
-"""The browser's modules, served as the files that they are: `web/`, and plotly.js in `vendor/`."""
+"""Serving of the browser's modules as plain files: `web/`, and plotly.js in `vendor/`."""
 
 import hashlib
 import json
@@ -40,9 +40,9 @@ const plotly = () => (starting ??= load("%s").then(() => window.Plotly, (error) 
 const link = { rel: "modulepreload", href: at("%s") };
 document.head.append(Object.assign(document.createElement("link"), link));"""
 )
-"""The same for one that draws before plotly.js is started: it is given a function that starts it.
+"""Loader of a component that draws before plotly.js is started: it is given a function that starts it.
 
-Until then plotly.js is fetched and compiled, beside the page; to start it takes the page half a second.
+plotly.js is fetched and compiled in the background; to start it blocks the page for half a second.
 """
 
 
@@ -78,9 +78,10 @@ def _served(folder: Path) -> str:
 def _loader(paths: Sequence[str]) -> str:
     """JavaScript of a component: at every call, the drawing function of its module on the component.
 
-    It rides in every message, so it only knows where the modules lie: ``paths`` from beside Streamlit's own
-    scripts, which is right on any page, below any base path and behind any proxy. All calls wait for one
-    promise and so continue in their order; with an import each they do not, and an older run was drawn over a
-    newer one. What a component sends to the server goes through `leaving.js`, the first of the paths.
+    It is part of every message, so it holds only the addresses of the modules: ``paths`` relative to
+    Streamlit's own scripts, which is right on any page, below any base path and behind any proxy (seen in
+    1.67.0, whose components v2 take files only from an installed package). All calls wait for one promise and
+    so continue in order; with an import each they do not, and an older run was drawn over a newer one. All
+    that a component sends to the server goes through `leaving.js`, the first of the paths.
     """
     return _LOADER % json.dumps(paths)

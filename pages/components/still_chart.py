@@ -14,6 +14,7 @@ from pages.components.serving import component
 def steady_chart(figure: Figure, *, key: str, alt: str, height: int = 420) -> None:
     """Show a still figure that is redrawn in place when it changes, without the blank frame of a new element.
 
+    ``st.plotly_chart`` builds a new element at every change (streamlit PR 16052, open at 1.67.0).
     ``alt`` is the chart in words and ``height`` its height in CSS pixels.
     """
     header: dict[str, Any] = {"height": height, "alt": alt, "dark": palette.DARK}

@@ -1,11 +1,11 @@
 /**
- * A button that copies a link. Where the browser gives no right to the clipboard, a field to copy from by hand.
+ * A button that copies a link. If the browser denies access to the clipboard, a text field to copy from by hand.
  */
 
 import { element, stylesheet } from "../kit/dom.js";
 import { mounting } from "../kit/mount.js";
 
-const SAID = 2500; // ms for which the button says what it did
+const SAID = 2500; // ms for which the button confirms the copy
 
 class CopyLink {
   /** @param {HTMLElement} parent */

@@ -1,6 +1,6 @@
 /**
- * The network as a drawing: its linear layers where they sit, the left half of each tinted by how far LoRA has
- * changed it, the right half by full fine-tuning. A click, or Enter, chooses one.
+ * The network as a drawing: its linear layers at their places, the left half of each tinted by the size of LoRA's
+ * change, the right half by that of full fine-tuning. A click or Enter chooses one.
  */
 
 import { svg } from "../kit/dom.js";

@@ -1,6 +1,7 @@
 /**
- * Learnt against forgotten: the held-out loss on the new task across, on the old one up; a path each for LoRA
- * and full fine-tuning, round and square at the place of the scrub bar. Both read the lower the better.
+ * Learnt against forgotten: held-out loss on the new task on the x axis, on the old task on the y axis; a path each
+ * for LoRA and full fine-tuning, with a round and a square mark at the place of the scrub bar. Lower is better on
+ * both axes.
  */
 
 import { svg } from "../kit/dom.js";

@@ -1,5 +1,5 @@
 /**
- * What goes with the live chart of a network: words, modules, the plane. Each follows the chart's scrub bar.
+ * Views beside the live chart of a network: words, modules, the plane. Each follows the chart's scrub bar.
  */
 
 import { element, stylesheet } from "../kit/dom.js";
@@ -14,8 +14,8 @@ import { Words } from "./words.js";
 /**
  * @typedef {object} Payload
  * @property {"words"|"modules"|"plane"} kind
- * @property {string} run  names what is shown
- * @property {string} alt  what is shown, in words
+ * @property {string} run  fingerprint of the drawing
+ * @property {string} alt  the drawing in words
  * @property {number} height  in CSS pixels
  * @property {Record<string, string>} colors  lora, full, base
  * @property {Record<string, string>} dark  colour -> its twin on a dark page

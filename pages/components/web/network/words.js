@@ -1,5 +1,5 @@
 /**
- * What the base, LoRA and full fine-tuning write with the same luck, at the place of the scrub bar.
+ * Answers of the base, LoRA and full fine-tuning with the same random draws, at the place of the scrub bar.
  */
 
 import { element } from "../kit/dom.js";
@@ -46,7 +46,7 @@ export class Words {
 }
 
 /**
- * The letters of an answer, the wrong ones struck.
+ * Letters of an answer, the wrong ones struck through.
  * @param {string} word
  * @param {string} right
  */

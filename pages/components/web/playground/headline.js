@@ -1,8 +1,8 @@
 /**
- * The headline of the rank that a hand holds, laid over the one that the server has written of its run.
+ * Headline of the held rank, in place of the one that the server has written about its run.
  *
- * The server's stays in the page, so that it is there before any module and what the page says by itself; it is
- * unseen for as long as a hand holds another rank.
+ * The server's headline stays in the page, where it is readable before any module has loaded; it is hidden as long
+ * as another rank is held.
  */
 
 import { element } from "../kit/dom.js";

@@ -1,6 +1,6 @@
 /**
- * The five numbers in one quiet line, of the run that is shown or of the rank that a hand holds, each explained to
- * who points at it, tabs to it or taps it.
+ * The five numbers in one line, of the run that is shown or of the held rank, each with an explanation on hover,
+ * focus or tap.
  */
 
 import { element } from "../kit/dom.js";
@@ -45,7 +45,7 @@ class Numbers {
     this.root.replaceChildren(...this.cells.map(({ cell }) => cell));
   }
 
-  /** @param {HTMLElement|null} cell  whose meaning stays open */
+  /** @param {HTMLElement|null} cell  whose explanation stays open */
   explain(cell) {
     for (const each of this.cells) each.cell.dataset.open = String(each.cell === cell);
   }

@@ -1,5 +1,5 @@
 /**
- * What LoRA is, in one drawing: the frozen W0, and beside it A and B, as thin as the rank of the moment.
+ * Sketch of LoRA: the frozen W0, and beside it A and B, as thin as the current rank.
  */
 
 import { element, svg } from "../kit/dom.js";

@@ -1,5 +1,5 @@
 /**
- * The style of the playground's page, once for all of its components.
+ * Stylesheet of the playground's page, loaded once for all of its components.
  */
 
 import { stylesheet } from "../kit/dom.js";

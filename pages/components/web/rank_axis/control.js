@@ -1,12 +1,12 @@
 /**
- * The control under the axis of ranks: a slider as wide as the axis, 44 pixels high, that tells of every move.
+ * The control under the axis of ranks: a slider as wide as the axis, 44 pixels high, that reports every move.
  *
- * A finger may also take hold of the panels above it, sideways; upwards it scrolls the page and changes nothing.
+ * A drag on the panels above it moves it too; a vertical one by touch scrolls the page and changes nothing.
  */
 
 import { element } from "../kit/dom.js";
 
-const SIDEWAYS = 8; // pixels that a finger goes before it holds the rank and no longer the page
+const SIDEWAYS = 8; // pixels that a touch moves sideways before it holds the rank
 const REST = 350; // ms after the last key before the rank counts as chosen
 
 export class Control {
@@ -29,7 +29,7 @@ export class Control {
 
   /**
    * @param {import("./scale.js").RankScale} x
-   * @param {number} left  of the scale's own zero in the slider, in pixels
+   * @param {number} left  place of the slider's left edge on the scale, in pixels
    */
   place(x, left) {
     this.x = x;
@@ -42,7 +42,7 @@ export class Control {
 
   /**
    * @param {number} rank
-   * @param {string} words  that go with it
+   * @param {string} words  accessible text of the rank
    */
   show(rank, words) {
     this.rank = rank;
@@ -56,7 +56,7 @@ export class Control {
 
   /**
    * @param {HTMLElement} node
-   * @param {number} threshold  pixels sideways before a finger holds the rank
+   * @param {number} threshold  pixels that a touch moves sideways before it holds the rank; 0: none
    */
   follow(node, threshold) {
     /** @type {{id: number, x: number, holds: boolean}|null} */
@@ -118,7 +118,7 @@ export class Control {
     this.step(by);
   }
 
-  /** @param {number} by  places */
+  /** @param {number} by  number of ranks, negative for lower ones */
   step(by) {
     const { ranks } = this.x;
     const above = ranks.findIndex((rank) => rank >= this.rank);

@@ -1,5 +1,5 @@
 /**
- * Ten new digits and what the layer reads at the rank of the moment, right or wrong.
+ * Ten held-out digits and the layer's reading of each at the current rank, marked right or wrong.
  */
 
 import { element } from "../kit/dom.js";
@@ -25,7 +25,7 @@ export class Digits {
     this.root.replaceChildren(...cells);
   }
 
-  /** @param {number} place  of the rank; -1 if it is not known what it reads */
+  /** @param {number} place  of the rank; -1 if its readings are not known */
   show(place) {
     if (!this.digits) return;
     const trained = hand.ranks?.trained?.digits;
@@ -43,7 +43,7 @@ export class Digits {
 }
 
 /**
- * @param {ArrayLike<number>} pictures  of 0..255, the ink, one after the other
+ * @param {ArrayLike<number>} pictures  ink of each pixel, 0..255, one picture after the other
  * @param {number} place
  */
 function picture(pictures, place) {

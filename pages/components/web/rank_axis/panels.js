@@ -1,5 +1,5 @@
 /**
- * Two panels over one axis of ranks: what a rank buys, and what it costs; over them the mark of the rank.
+ * Two panels over one axis of ranks, final error above trainable share, with the mark of the rank over both.
  *
  * Everything but the mark is drawn once for an experiment, a size and a theme.
  */
@@ -9,7 +9,7 @@ import { hand } from "../kit/hand.js";
 import { formatShort } from "../kit/series.js";
 import { LogScale, RankScale, path } from "./scale.js";
 
-const LOW = 60; // pixels of a panel that has no room for a legend
+const LOW = 60; // pixels: a lower panel gets no legend
 const MARGIN = { left: 44, right: 12, top: 22, between: 34, bottom: 20 };
 
 export class Panels {
@@ -105,10 +105,10 @@ export class Panels {
     return parts;
   }
 
-  /** What the lines of the upper panel are, in its upper right corner, which falling curves leave free. */
+  /** Legend of the upper panel, in its upper right corner, which falling curves leave free. */
   legend() {
     const { right, upper } = this.box;
-    if (upper.bottom - upper.top < LOW) return []; // as on a phone with digits: the live chart's legend says it
+    if (upper.bottom - upper.top < LOW) return []; // as on a phone with digits: the live chart has the same legend
     const names = [["full", "full fine-tuning"], ["floors", "floor"]];
     if (this.data.trained) names.unshift(["finals", "trained"]), names.push(["tests", "new data"]);
     const parts = [];

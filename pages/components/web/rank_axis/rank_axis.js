@@ -1,8 +1,8 @@
 /**
- * One axis of ranks: what each buys, what it costs, and the control that moves the whole page.
+ * One axis of ranks: the final error and the trainable share of each, and the control of the whole page.
  *
- * What every rank came to is sent once for an experiment, when a hand comes near; from then on a move asks neither
- * Plotly nor the server. Letting go tells the server the rank.
+ * The results of every rank are sent once for an experiment, when the pointer or the focus first reaches a control;
+ * from then on a move involves neither Plotly nor the server. The release of the control is reported to the server.
  */
 
 import { element, stylesheet } from "../kit/dom.js";
@@ -14,12 +14,12 @@ import { Control } from "./control.js";
 import { Digits } from "./digits.js";
 import { Panels } from "./panels.js";
 import { SLIDER, Sidebar } from "./sidebar.js";
-// What those modules import, named here so that all are fetched at once and not one after another.
+// Imports of those modules, repeated here so that all are fetched at once and not one after another.
 import "./scale.js";
 
-const AGAIN = 2000; // ms before what was asked for is asked for once more
+const AGAIN = 2000; // ms before an unanswered request is repeated
 
-/** @typedef {(name: string, value: unknown) => void} Tell */
+/** @typedef {(name: string, value: unknown) => void} Report */
 
 class RankAxis {
   /** @param {HTMLElement} parent */
@@ -46,13 +46,13 @@ class RankAxis {
     this.watcher.observe(this.panels.root);
   }
 
-  /** @param {{data: Uint8Array, setTriggerValue: Tell}} component */
+  /** @param {{data: Uint8Array, setTriggerValue: Report}} component */
   async update({ data: bytes, setTriggerValue }) {
-    this.tell = setTriggerValue;
+    this.report = setTriggerValue;
     if (sameBytes(this.bytes, bytes)) return this.dress();
     this.bytes = bytes;
     const payload = await unpack(bytes);
-    if (this.bytes !== bytes) return; // overtaken by newer ones
+    if (this.bytes !== bytes) return; // overtaken by newer results
     this.payload = payload;
     this.note.textContent = payload.note;
     this.digits.load(payload.digits);
@@ -62,7 +62,7 @@ class RankAxis {
     hand.load(this.payload);
   }
 
-  /** @param {boolean} [anew]  draw even if the theme is the one of the last drawing */
+  /** @param {boolean} [anew]  draw even if the theme is that of the last drawing */
   dress(anew = false) {
     const theme = readTheme(this.root);
     if (!anew && JSON.stringify(theme) === JSON.stringify(this.theme)) return;
@@ -94,15 +94,15 @@ class RankAxis {
     this.root.dataset.rank = String(rank);
   }
 
-  /** @param {number} rank  that the hand has let go at */
+  /** @param {number} rank  at which the control was released */
   choose(rank) {
-    if (rank === hand.shown && (this.told ?? rank) === rank) return;
-    this.told = rank;
-    this.tell("rank", rank);
+    if (rank === hand.shown && (this.reported ?? rank) === rank) return;
+    this.reported = rank;
+    this.report("rank", rank);
   }
 
   /**
-   * A hand comes near one of the controls: the server is asked for all ranks, once.
+   * Request all ranks from the server, once, when the pointer or the focus reaches one of the controls.
    * @param {Event} event
    */
   near({ target }) {
@@ -111,7 +111,7 @@ class RankAxis {
     const now = performance.now();
     if (this.asked === this.payload.experiment && now - this.askedAt < AGAIN) return;
     Object.assign(this, { asked: this.payload.experiment, askedAt: now });
-    this.tell("near", this.payload.experiment);
+    this.report("near", this.payload.experiment);
   }
 
   destroy() {

@@ -1,8 +1,8 @@
 /**
- * From ranks and values to pixels.
+ * Scales from ranks and values to pixels.
  */
 
-/** Ranks one beside the other as a slider has them: each takes the same room, and small ones get most of it. */
+/** Ranks at equal distances, as on a slider whose options are dense at small ranks. */
 export class RankScale {
   /**
    * @param {number[]} ranks
@@ -14,7 +14,7 @@ export class RankScale {
     this.step = (right - left) / Math.max(1, ranks.length - 1);
   }
 
-  /** @param {number} rank  any, between two of them in proportion, beyond the last at the end */
+  /** @param {number} rank  any: between two of the ranks it is interpolated, beyond the last it is at the end */
   at(rank) {
     const { ranks } = this;
     const next = ranks.findIndex((each) => each >= rank);
@@ -30,7 +30,7 @@ export class RankScale {
     return this.ranks[Math.max(0, Math.min(this.ranks.length - 1, place))];
   }
 
-  /** The ranks that are written under the axis: powers of two, and the last, as far as there is room. */
+  /** Ranks that are written under the axis: powers of two, 3 and the last, as far as there is room. */
   ticks() {
     const last = this.ranks[this.ranks.length - 1];
     const chosen = this.ranks.filter((rank) => (rank & (rank - 1)) === 0 || rank === 3 || rank === last);
@@ -42,7 +42,7 @@ export class RankScale {
   }
 }
 
-/** A log axis: a value below it lies at its foot, one above it at its top, and what is no number nowhere. */
+/** A log axis: values below it are at its foot, values above it at its top; a value that is no number gives NaN. */
 export class LogScale {
   /**
    * @param {[number, number]} span

@@ -1,10 +1,10 @@
 /**
- * The sidebar's own Rank slider: what it shows while it is dragged moves the page, and it shows what the other
- * control holds.
+ * The sidebar's Rank slider: its value during a drag becomes the held rank, and it shows the rank held by the other
+ * control.
  *
- * Streamlit sends nothing before the release, but writes the value under the hand into the thumb's
- * `aria-valuetext`. What is shown here of another control's rank is the thumb's place and number alone, so that the
- * two are never confused.
+ * Streamlit sends a slider's value at its release only (since streamlit PR 11879; seen in 1.67.0), but writes the
+ * value of a drag into `aria-valuetext`. A rank of the other control changes only the thumb's place and number, not
+ * `aria-valuetext`, so the two are not confused.
  */
 
 import { hand } from "../kit/hand.js";
@@ -38,7 +38,7 @@ export class Sidebar {
     if (number.nodeValue !== String(rank)) number.nodeValue = String(rank);
     const place = hand.ranks.ranks.indexOf(rank);
     const last = Number(input.max);
-    if (place < 0 || last !== hand.ranks.ranks.length - 1) return; // a value between, or options on their way
+    if (place < 0 || last !== hand.ranks.ranks.length - 1) return; // a value between two options, or options that have not arrived yet
     const left = `${(100 * place) / last}%`;
     const style = /** @type {HTMLElement} */ (thumb).style;
     if (Math.abs(parseFloat(style.left) - parseFloat(left)) > 1e-3) style.left = left;
@@ -48,7 +48,7 @@ export class Sidebar {
 
   /**
    * @param {HTMLElement} track
-   * @param {string|null} to  null: as Streamlit draws it
+   * @param {string|null} to  null: the background that Streamlit draws
    */
   fill(track, to) {
     if (to === null) {

@@ -12,7 +12,7 @@ const TYPING =
 const MOVING = "[role=slider], input[type=range], [role=tab], [role=radio], input[type=radio]";
 const PRESSED = "button, summary, a[href], [role=button], [role=switch], [role=checkbox], input[type=checkbox]";
 
-/** Keys of a presentation remote for which no focused element has a better use; the letters it sends may be typed. */
+/** Keys of a presentation remote that the stage takes from any focused element; its letters may be meant as text. */
 const REMOTE = ["PageDown", "PageUp", "F5"];
 
 /**

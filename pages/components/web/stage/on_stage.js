@@ -1,8 +1,8 @@
 /**
- * The stage in the browser: the keyboard, the overlays, full screen, and the class that dresses the page.
+ * The stage in the browser: the keyboard, the overlays, full screen, and the class that styles the page.
  *
- * Acts are numbered and sent until Python has said how many are done: a key pressed while the page is still being
- * drawn is neither lost nor done twice.
+ * Acts are numbered and sent again until Python confirms how many are done: a key pressed while the page is still
+ * being drawn is neither lost nor performed twice.
  */
 
 import { element, stylesheet } from "../kit/dom.js";
@@ -15,16 +15,16 @@ import { Overlays } from "./overlays.js";
  * @property {import("./keys.js").Key[]} keys
  * @property {number} done  acts that Python has done
  * @property {string[]} hidden  parts of the page
- * @property {string} link  where the code leads
+ * @property {string} link  address in the code
  * @property {string[]} rows  of the code, 1 is dark
- * @property {string} note  what a phone may find wrong with the link
+ * @property {string} note  why phones may be unable to open the link
  */
 
-const HELD = new Set(["up", "down"]); // what a key that is held down repeats
-let stages = 0; // while Streamlit builds the page anew there are two for a moment
+const HELD = new Set(["up", "down"]); // acts that a key repeats while it is held down
+let stages = 0; // two for a moment while Streamlit rebuilds the page (seen in 1.67.0)
 let done = 0; // acts that Python has done
 /** @type {string[]} */
-let waiting = []; // acts that it has not, of all stages: a key's answer may come to another one than the key
+let waiting = []; // acts that it has not done, of all stages: the confirmation may reach another stage than the key
 
 class Stage {
   /** @param {Node} parent */
@@ -59,7 +59,7 @@ class Stage {
   take(event) {
     if (!isRemote(event) || !actOf(this.data.keys, event)) return;
     this.press(event);
-    event.preventDefault(); // a repeat too, which is no act
+    event.preventDefault(); // also for a repeat, which is no act
     event.stopPropagation();
   }
 
@@ -77,7 +77,7 @@ class Stage {
     else this.act(act === "choose" ? `choose ${key}` : act);
   }
 
-  /** Whether Escape ends something of the stage's own; if not, it stays the browser's. */
+  /** Whether Escape closes or stops something of the stage; if not, it is left to the browser. */
   canStop() {
     return this.data.hidden.length > 0 || waiting.length > 0 || this.overlays.isOpen();
   }
@@ -92,14 +92,14 @@ class Stage {
     this.listeners.abort();
     this.root.remove();
     stages -= 1;
-    if (stages) return; // the page is dressed for the other one
+    if (stages) return; // the page keeps its style for the other one
     waiting = [];
     document.documentElement.classList.remove("on-stage");
     delete document.documentElement.dataset.stageHides;
   }
 }
 
-/** Take the focus off a slider or a button after a click: focused, it would keep its arrows and Enter. */
+/** Remove the focus from a slider or a button after a click: with it, the element would use arrows and Enter. */
 function blurControl() {
   const held = document.activeElement;
   if (held instanceof HTMLElement && held.closest("[data-testid=stMain]")) {

@@ -1,11 +1,11 @@
 /**
- * What lies over the page for a moment: the help, the code for phones, a black screen. One at a time.
+ * Overlays of the stage, open one at a time: the help, the QR code for phones, a black screen.
  */
 
 import { element, svg } from "../kit/dom.js";
 import { keyName } from "./keys.js";
 
-const QUIET = 4; // modules of white round a code: what its standard asks for
+const QUIET = 4; // modules of white around the code, as ISO/IEC 18004 requires
 
 export class Overlays {
   constructor() {
@@ -42,8 +42,8 @@ export class Overlays {
     const code = svg("path", { d: dark.join(""), fill: "black" });
     const picture = { viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": `QR code of ${link}`, "shape-rendering": "crispEdges" };
     const words = [element("p", { class: "address" }, new URL(link).host), element("p", { class: "link" }, link)];
-    if (note) words.push(element("p", { class: "note" }, note));
-    this.dialogs.code.replaceChildren(svg("svg", picture, paper, code), element("div", { class: "words" }, ...words));
+    if (note) words.push(element("p", {}, note));
+    this.dialogs.code.replaceChildren(svg("svg", picture, paper, code), element("div", {}, ...words));
     this.dialogs.code.dataset.link = link;
   }
 

@@ -1,7 +1,8 @@
 /**
- * A still figure that stays: one Plotly figure in one div, redrawn in place when its numbers change.
+ * A still figure: one Plotly figure in one persistent div, redrawn in place when its numbers change.
  *
- * Streamlit's own Plotly element is built anew at every change, with a blank frame between; this one is not.
+ * `st.plotly_chart` builds a new element at every change, with a blank frame in between (streamlit PR 16052, open at
+ * 1.67.0, keeps the element of a chart with a key).
  */
 
 import { element } from "../kit/dom.js";
@@ -13,7 +14,7 @@ import { readTheme, themedFigure, themedTraces } from "../kit/theme.js";
 /**
  * @typedef {object} Payload
  * @property {{data: any[], layout: any}} figure
- * @property {string} run  names what is shown
+ * @property {string} run  fingerprint of the figure
  * @property {number} height  in CSS pixels
  * @property {string} alt  the chart in words
  * @property {Record<string, string>} dark  colour -> its twin on a dark page
@@ -53,7 +54,7 @@ class SteadyChart {
   async draw() {
     const { figure, dark } = this.payload;
     this.theme = readTheme(this.root);
-    const { width, height } = (this.box = this.root.getBoundingClientRect()); // a page may set its own height
+    const { width, height } = (this.box = this.root.getBoundingClientRect()); // a page's stylesheet may set another height
     const layout = { ...themedFigure(figure.layout, dark, this.theme), width, height };
     await this.Plotly.react(this.div, themedTraces(figure.data, dark, this.theme), layout, this.config);
   }
