@@ -2,7 +2,7 @@
 
 All adapters of one experiment share the sample's triangle S (see ``engine``). Ranks are padded with zero
 rows, which no gradient moves: dL/dA = X^T E B^T is zero where B's row is, and dL/dB = A^T X^T E where A's
-column is. How many are stacked is bounded by the memory they take.
+column is. The number of stacked adapters is bounded by the memory that they take.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -29,7 +29,7 @@ from lora_core.training.start import start_of
 BLOCK_BYTES = 64_000_000
 """Residuals and parameters of the adapters trained at once take at most about this much memory."""
 _GROUPS = (2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-"""Ranks up to the same of these are trained together, padded to their largest."""
+"""Upper bounds of the groups of ranks that are trained together, each padded to its largest rank."""
 
 Adapter = tuple[Tensor, Tensor, float]
 """A (in, r) and B (r, out), float64, and the scaling."""
@@ -39,7 +39,7 @@ class BatchedAdapters:
     """Many adapters trained at once on one sample, ranks padded with zero rows, which stay zero.
 
     ``down`` (count, rows, in) holds their A^T and ``up`` (count, rows, out) their scaling * B. In residual
-    form: ``error`` = S delta - T is at hand at each step, so its norm is the loss, without the
+    form: ``error`` = S delta - T is known at each step, so its norm is the loss, without the
     cancellation that makes an expanded loss negative in float32.
     """
 

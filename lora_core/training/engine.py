@@ -140,13 +140,13 @@ class AdapterStart:
         return self.A.shape[1]
 
     def place(self, optimizer: Optimizer, down: Tensor, up: Tensor, rates: list[Tensor], eps: Tensor) -> None:
-        """Write it into ``down`` (r', in'), ``up`` (r', out) and the rates; r' >= r, in' counts the bias."""
+        """Write it into ``down`` (r', in'), ``up`` (r', out) and the rates; r' >= r, in' with the bias."""
         r, in_features = self.rank, len(self.A)
         down[:r, :in_features] = self.A.T
         up[:r] = self.scaling * self.B
         rates[0][:r, :in_features] = self.rate
         # up = s B, so B's gradient is s times up's: SGD moves ``up`` at s^2 times the rate, Adam, which does
-        # not see the size of a gradient, at s times; its eps stands beside B's gradient, not up's.
+        # not depend on the size of a gradient, at s times; its eps stands beside B's gradient, not up's.
         power = 1 if optimizer is Optimizer.ADAM else 2
         rates[1][:r] = self.rate * self.lr_ratio * self.scaling**power
         eps[:r] = EPS / self.scaling

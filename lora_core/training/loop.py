@@ -1,4 +1,4 @@
-"""The plain training loop, as a reader of PyTorch's tutorial knows it.
+"""The plain training loop of PyTorch's tutorial.
 
 ``train_model`` is the original script's: mean squared error, Adam on what requires grad, the loss printed
 each epoch, *before* its step. ``lora_core.training.engine`` takes the same steps without the batch.

@@ -83,7 +83,7 @@ def run(
 def train(
     experiment: Experiment, problem: Problem | None = None, snapshots: Iterable[int] | None = None
 ) -> Iterator[Run]:
-    """The same run as it grows: yields everything so far after each stretch. The last one is ``run``'s."""
+    """Train as `run`, and yield the run so far after each stretch of updates; the last one is ``run``'s."""
     stretches = _stretches(experiment, problem, snapshots)
     while True:
         with one_thread():

@@ -89,7 +89,7 @@ def train_sweep(
     learning_rates: Iterable[float] | None = None,
     seeds: Iterable[int] | None = None,
 ) -> Iterator[Sweep]:
-    """The same sweep as it grows, entries not yet trained NaN. The last one is ``sweep``'s.
+    """Train as `sweep`, and yield the sweep so far, NaN where not trained yet; the last one is ``sweep``'s.
 
     Yields after each stack of adapters and, within one, about every ``PARTIAL_EVERY`` seconds.
     """
@@ -162,7 +162,7 @@ class _Record:
         self.done += len(block)
 
     def seen(self) -> Sweep:
-        """A copy, which further training leaves as it is."""
+        """A copy of the results so far, independent of further training."""
         progress = 1.0 if self.done == self.total else min(1.0, self.worked / self.work)
         return Sweep(
             *self.names, self.losses.copy(), self.tests.copy(), self.full_losses.copy(),
