@@ -32,6 +32,7 @@ def run_to_completion(callback: Callable[P, None]) -> Callable[P, None]:
 def component_value(key: str, name: str) -> Any:
     """A value that a component has sent, or None if the session no longer has the component's state.
 
-    On the browser's Back Streamlit may call the callback of a component whose page was left (seen in 1.67.0).
+    On the browser's Back Streamlit may call the callback of a component on the previous page, whose state it
+    has dropped already (seen in 1.67.0).
     """
     return st.session_state.get(key, {}).get(name)

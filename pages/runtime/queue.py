@@ -25,7 +25,7 @@ LATER = 2.0
 """Seconds by which a stream's request for a slot is dated later than its last piece, so that short results
 come first."""
 _LOOK = 0.2
-"""Seconds between two checks whether Streamlit wants the waiting script to end."""
+"""Seconds between two checks for a request that ends the waiting script."""
 
 
 def setting(name: str, default: int) -> int:
@@ -102,7 +102,7 @@ class ComputeQueue:
                 if ticket in self._tickets:
                     self._tickets.remove(ticket)
                     heapq.heapify(self._tickets)
-                else:  # granted in the meantime: pass it on
+                else:  # granted in the meantime: grant it to the next ticket
                     self._grant_next()
             raise
 
@@ -113,13 +113,16 @@ class ComputeQueue:
 
 
 def wait(attempt: Callable[[float], bool], patience: float, queue: ComputeQueue) -> None:
-    """Repeat ``attempt(timeout)`` until it succeeds; a script that Streamlit wants to end, ends here.
+    """Repeat ``attempt(timeout)`` until it succeeds; the script ends here if a newer rerun is requested.
+
+    Streamlit checks for that only in its own calls and at an access to the session (seen in 1.67.0; streamlit
+    issue 14523 asks for a call for this purpose).
 
     :raises BusyError: ``patience`` seconds have passed; it counts those in ``queue``.
     """
     end = time.monotonic() + patience
     while not attempt(min(_LOOK, max(0.0, end - time.monotonic()))):
-        _ = "slot" in st.session_state  # Streamlit ends a script only where it is called, as here (1.67.0)
+        _ = "slot" in st.session_state  # Streamlit ends the script here
         if time.monotonic() >= end:
             raise BusyError(len(queue))
 

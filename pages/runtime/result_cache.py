@@ -1,8 +1,9 @@
 """Results that all sessions share: trained once, kept while the memory limit allows.
 
-A quick result is trained in one slot of the compute queue by the first session that asks; the others wait for
-it. A longer one grows: each tick of each page that shows it trains some steps more, and all see the same.
-There is no background thread: a result that no page asks for any more stops growing and is dropped.
+A quick result is trained in one slot of the compute queue by the first session that requests it; the others
+wait for it. A longer one grows: each tick of each page that shows it trains some more steps, and all sessions
+get the same state. There is no background thread: a result that no page requests any more stops growing and
+is dropped.
 """
 
 import threading
@@ -59,7 +60,7 @@ class _Growing(Generic[V]):
         return self.absent(now) < ABSENT
 
     def absent(self, now: float) -> float:
-        """Seconds since a page last asked for the result."""
+        """Seconds since a page last requested the result."""
         return 0.0 if self.lock.locked() else now - max(self.visitors.values(), default=0.0)
 
 
@@ -67,8 +68,8 @@ class ResultCache(Generic[K, V]):
     """Results by key: an LRU cache of the finished ones, and those that are being trained.
 
     ``train(key)`` yields the states of a result. ``is_quick(key)``: the whole training fits into one slot.
-    ``slow_start(key)``: its first step takes long and cannot be divided. ``finalize(result)`` computes what a
-    finished result holds besides. ``budget``: seconds of training in a tick of a result that trains alone.
+    ``slow_start(key)``: its first step takes long and cannot be divided. ``finalize(result)`` computes the
+    lazy values of a finished result. ``budget``: seconds of training in a tick of a result that trains alone.
     """
 
     def __init__(
@@ -172,7 +173,7 @@ class ResultCache(Generic[K, V]):
 
     def _train_for_a_tick(self, key: K, growing: _Growing[V]) -> V:
         slow = SLOW if self._slow_start(key) else QUICK
-        alone = BUDGET if growing.latest is None else self._budget  # the first states are wanted at once
+        alone = BUDGET if growing.latest is None else self._budget  # the first state is needed at once
         end = time.monotonic() + (alone if self.growing() < 2 else BUDGET / 2)
         try:
             with self._dropped_on_error(key, growing):
@@ -202,7 +203,7 @@ class ResultCache(Generic[K, V]):
                 growing.finalized = True
 
     def _request(self, key: K, name: str = "") -> _Growing[V]:
-        """The growing result of a key, with this session among those that ask for it."""
+        """The growing result of a key, with this session among those that request it."""
         session, left = _register(key, name)
         now = time.monotonic()
         with self._lock:
@@ -217,7 +218,7 @@ class ResultCache(Generic[K, V]):
             return self._growing[key]
 
     def _make_room(self, now: float, one_more: bool = False) -> None:
-        """Drop results that no page asks for: after a while, or earlier if one more wants to grow."""
+        """Drop results that no page requests: after a while, or earlier if another result is to grow."""
         for key, each in list(self._growing.items()):
             if each.absent(now) > (ABSENT if self._is_quick(key) else GONE):
                 del self._growing[key]
@@ -263,7 +264,7 @@ def _register(key: Hashable, name: str) -> tuple[str, Any]:
 
 
 def show_busy(busy: BusyError, meanwhile: Callable[[], object] | None = None) -> NoReturn:
-    """Show the notice that the server is busy, draw ``meanwhile``, and let the page ask again by itself."""
+    """Show the notice that the server is busy, draw ``meanwhile``, and schedule reruns of the page."""
     ahead = "1 run is" if busy.ahead <= 1 else f"{busy.ahead} runs are"
     words = f"The room is busy: {ahead} training before yours, which then starts by itself."
     st.info(words, icon=":material/hourglass_top:")
@@ -274,7 +275,7 @@ def show_busy(busy: BusyError, meanwhile: Callable[[], object] | None = None) ->
 
 
 def _again(since: float) -> None:
-    """Rerun the page once the queue is short; on a page with ticks of its own a tick does so earlier."""
+    """Rerun the page once the queue is short; a page with ticks of its own is rerun earlier by a tick."""
     if time.monotonic() - since > 2.5 and len(QUICK) <= QUICK.most // 2:
         st.rerun()
 

@@ -45,7 +45,7 @@ def ranks_plan(experiment: Experiment) -> Plan:
 
 
 def slider_plan(experiment: Experiment) -> Plan:
-    """The ranks that a slider offers for the layer: a fraction of all ranks, and what a hand can choose."""
+    """Plan of the ranks that the rank slider offers for the layer: a fraction of all ranks."""
     rate, seed = (experiment.learning_rate,), (experiment.seed,)
     return Plan(replace(experiment, rank=1), rank_choices(experiment.full_rank), rate, seed)
 
