@@ -1,7 +1,7 @@
 """Acts of the stage by name, as keys and buttons request them.
 
 An act only changes the ``Stage``; the widgets follow when the page is drawn. No act reads the session,
-because Streamlit ends a callback there if a newer rerun has been requested (streamlit issue 10578, open at
+because Streamlit ends a callback there if a newer rerun has been requested (streamlit issue 10578, seen in
 1.67.0).
 """
 
@@ -105,7 +105,7 @@ def _present(stage: Stage, _: str) -> None:
 
 
 def _start(stage: Stage, _: str) -> None:
-    """Hide the presenter's parts and stay at the scene: pressed in the middle of a talk it loses nothing."""
+    """Hide the presenter's parts and stay at the scene: a press in the middle of a talk loses nothing."""
     stage.hidden = tuple(part for part in HIDEABLE if part in {*PRESENTER, *(stage.hidden or ())})
 
 

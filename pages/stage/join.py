@@ -71,7 +71,7 @@ def network_address() -> str | None:
 
 
 def draw_address(stage: Stage) -> None:
-    """Show the address that phones are given, and a field for another one."""
+    """Show the address in the QR code, and a field for another one."""
     base = stage.address or browser_address()
     st.markdown(f"The code (key **Q**) gives phones the address `{base}`.")
     if is_local(base):
@@ -103,13 +103,13 @@ def read_address(text: str) -> str:
     :raises ValueError: the text is no web address.
     """
     text = text.strip()
-    whole = text if "://" in text else f"http://{text}"
+    complete = text if "://" in text else f"http://{text}"
     try:
-        parts = urlsplit(whole)
+        parts = urlsplit(complete)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:
         good = False
-    if not good or len(whole) > 200 or not whole.isprintable() or " " in whole:
+    if not good or len(complete) > 200 or not complete.isprintable() or " " in complete:
         raise ValueError(
             f"Address for phones is `{harmless(text)}`: it must be a web address, as in http://192.168.1.20:8501."
         )

@@ -123,7 +123,7 @@ def _guesses(scene: Scene, unit: Unit) -> bool:
 
 
 def _guess_of(stage: Stage, unit: Unit) -> float | None:
-    """The guess if it has this unit, so that the chart's axis can show it."""
+    """The guess in this unit, for the chart's axis, else None."""
     if isinstance(stage.guess, float) and _guesses(stage.scene, unit):
         return stage.guess
     return None
@@ -160,7 +160,7 @@ def _draw_answer(stage: Stage, facts: SceneNumbers, experiment: Experiment) -> N
     guessed = "No guess" if said is None else f"Our guess: **{plain(str(said))}**{mark}"
     st.markdown(f"{guessed} · It is **{plain(truth)}**")
     sentence = facts.filled(scene.sentence)
-    if experiment != scene.experiment:  # the scene's sentence speaks of its own experiment only
+    if experiment != scene.experiment:  # the scene's sentence is about its own experiment only
         sentence = _sentence_now(scene, experiment)
     with st.container(key="verdict"):
         st.markdown(f"### {plain(sentence)}")

@@ -51,8 +51,9 @@ def checked_talk(text: str) -> Talk:
 def prefetch(stage: Stage) -> None:
     """Train the other scenes, the next ones first, so that a change of scene costs only its drawing.
 
-    At each ``pause.empty()`` Streamlit may end the script for a newer rerun (it looks for one only where a
-    script calls it, in 1.67.0), so a key press waits for one scene at most.
+    At each ``pause.empty()`` Streamlit may end the script for a newer rerun, so a key press waits for one
+    scene at most. Streamlit checks only in its own calls (seen in 1.67.0); streamlit issue 14523 asks for a
+    call for this purpose.
     """
     scenes, place = stage.talk.scenes, stage.place
     pause = st.empty()
@@ -126,7 +127,7 @@ def _restore() -> None:
 @run_to_completion
 def _hide(stage: Stage) -> None:
     chosen = st.session_state.get(_HIDDEN)
-    if chosen is not None:  # None if the page was left: its widget is gone then
+    if chosen is not None:  # None if the page was left: its widget no longer exists
         stage.hidden = tuple(part for part in HIDEABLE if part in chosen)
         stage.acted = True
 

@@ -87,7 +87,7 @@ def arrive(title: str) -> None:
     """Take the scene from the link on arrival, and set the controls; called before the page is drawn.
 
     A link may carry fields besides its scene; without any it opens the scene's experiment. After arrival the
-    link is only written, since the browser may still send the one of the scene before.
+    link is only written, since the browser may still send the previous scene's link.
     """
     stage, link = current(), st.query_params.get("scene", "")
     _take_guess_from_widget(stage)
@@ -162,7 +162,7 @@ def _assert_acts(stage: Stage) -> None:
     """Set the widgets to the state that the acts have produced.
 
     The browser sends all widget values with every key press, and they may be older than the act of the
-    previous key: taken as input, they would undo it.
+    previous key (seen in Streamlit 1.67.0): taken as input, they would undo it.
     """
     set_fields(stage.shown)
     if stage.guess is not None:
