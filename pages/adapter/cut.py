@@ -1,4 +1,4 @@
-"""Cut to size: one rank, a share of each module's energy, or a budget; what that keeps, at once."""
+"""Cut of an adapter by one rank, a share of each module's energy, or a budget, and what it keeps."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -134,8 +134,8 @@ def _budgets(file: AdapterFile) -> list[int]:
 
 def _sizes(file: AdapterFile, dtype: str | None, padded: bool) -> list[int]:
     """Sizes from rank 1 everywhere to the whole adapter, in even steps."""
-    whole = tuple(module.largest_rank for module in file.modules)
-    least, most = (plan_file(file, ranks, dtype, padded).bytes for ranks in (one_rank(file, 1), whole))
+    all_ranks = tuple(module.largest_rank for module in file.modules)
+    least, most = (plan_file(file, ranks, dtype, padded).bytes for ranks in (one_rank(file, 1), all_ranks))
     return sorted({least + (most - least) * step // _STEPS for step in range(_STEPS + 1)})
 
 
@@ -177,7 +177,7 @@ def sizes_of(opened: Opened, dtype: str) -> SizesInfo:
 
 
 def draw_table(opened: Opened, found: Cut, spectra: Sequence[Spectrum]) -> None:
-    """Every module: what it is, what it uses, what the cut keeps of it."""
+    """Draw a table of the modules: rank, norm, effective ranks, and the cut's rank, energy and error."""
     size = DTYPE_BYTES[found.plan.dtype]
     rows = [
         {

@@ -1,7 +1,7 @@
-"""The adapter in view: of a visitor's own file, or the one that the playground has just trained.
+"""The adapter shown: of an uploaded file, or the one that the playground has just trained.
 
-An upload lives in its visitor's session alone, never in a cache that others share, and goes with it. Spectra
-are computed module by module, in turns with everybody else's runs, and kept beside the file.
+An upload is kept in its session alone, never in a shared cache, and ends with the session. Spectra are
+computed module by module, each in a slot of the compute queue, and kept beside the file.
 """
 
 import threading
@@ -51,9 +51,9 @@ class Opened:
         return Summary(self.file, tuple(self.spectra[index] for index in range(len(self.file.modules))))
 
     def advance(self, budget: float) -> None:
-        """Measure modules for some seconds, at least one unless others compute; for a lone caller."""
+        """Measure modules for ``budget`` seconds, at least one if a slot is free; one call at a time."""
         if not self.lock.acquire(blocking=False):
-            return  # a newer run of the session has begun beside this one
+            return  # another script run of the session is measuring
         try:
             end = time.monotonic() + budget
             while not self.complete:
@@ -63,17 +63,17 @@ class Opened:
                 if time.monotonic() >= end:
                     break
         except BusyError:
-            pass  # the next tick goes on
+            pass  # the next tick continues
         finally:
             self.lock.release()
 
 
 @dataclass(frozen=True, eq=False)
 class _Uploads:
-    """What a visitor's uploads have come to: one value, so that it is replaced as a whole.
+    """State of a session's uploads: one value, so that it is replaced at once.
 
-    `blamed` are the files that came when there was `trouble`; `left` counts how often a visitor went back to
-    the playground's adapter, each time to an empty uploader.
+    `blamed` are the files of the upload that gave `trouble`; `left` counts the returns to the playground's
+    adapter, each of which needs an empty uploader.
     """
 
     own: Opened | None = None
@@ -85,7 +85,7 @@ class _Uploads:
 
 
 def own() -> Opened | None:
-    """The visitor's own adapter, if one was opened."""
+    """The uploaded adapter, if one was opened."""
     return _uploads().own
 
 
@@ -104,12 +104,12 @@ def trained(run: Run) -> Opened:
 
 
 def trouble() -> str:
-    """What was wrong with the last upload, if anything."""
+    """Fault of the last upload, or an empty text."""
     return _uploads().trouble
 
 
 def waiting_for() -> str:
-    """The other file that an upload still lacks, if one came alone."""
+    """Name of the file that an upload still lacks, or an empty text."""
     uploads = _uploads()
     if uploads.parts.config is not None and uploads.parts.weights is None:
         return WEIGHTS
@@ -117,19 +117,19 @@ def waiting_for() -> str:
 
 
 def upload_key() -> str:
-    """The key of the uploader, another one once it is to be empty again."""
+    """Key of the uploader, which only a new key empties (seen in Streamlit 1.67.0)."""
     return f"adapter_upload {_uploads().left}"
 
 
 @run_to_completion
 def take_upload() -> None:
-    """Open what was uploaded since the last time; what is wrong is told, and the last picture stays."""
+    """Open the files uploaded since the last call; on a fault, record it and keep the last adapter."""
     files, before = st.session_state.get(upload_key()) or [], _uploads()
     ids = frozenset(file.file_id for file in files)
     after = replace(before if files else _Uploads(left=before.left), seen=ids)
     fresh = ids - before.seen
     if not fresh and before.blamed - ids:
-        # One of those that were refused together was taken away: the others may be right by themselves.
+        # One of several refused files was removed: the others may be right without it.
         after, fresh = replace(after, trouble="", blamed=frozenset()), before.blamed & ids
     if fresh:
         chosen = [(file.name, file.getvalue()) for file in files if file.file_id in fresh]
@@ -141,11 +141,11 @@ def take_upload() -> None:
 
 
 def _taken(files: list[tuple[str, bytes]], before: _Uploads) -> dict[str, Any]:
-    """What these files make of the uploads before them. ValueError as `uploaded` and `open_adapter`."""
+    """Fields of `_Uploads` after these files. ValueError as `uploaded` and `open_adapter`."""
     found = uploaded(files, most_unpacked())
     if found.config is not None:
-        read_config(found.config)  # it may have to wait for its weights, but not for its own faults
-    # A file that came alone goes with the other one; new weights over old ones begin anew.
+        read_config(found.config)  # a fault is reported at once, even if the weights are still missing
+    # A single file completes the earlier one; new weights in place of old ones start anew.
     again = before.parts.weights is not None and found.weights is not None
     parts = found if again else before.parts | found
     own = before.own if parts.weights is None else open_parts(parts.weights.name, parts)
@@ -154,7 +154,7 @@ def _taken(files: list[tuple[str, bytes]], before: _Uploads) -> dict[str, Any]:
 
 @run_to_completion
 def leave() -> None:
-    """Go back to the adapter that the playground has trained, and forget the visitor's own."""
+    """Return to the adapter that the playground has trained, and forget the uploaded one."""
     st.session_state[_UPLOADS] = _Uploads(left=_uploads().left + 1)
 
 
@@ -164,12 +164,12 @@ def _uploads() -> _Uploads:
 
 
 def most_unpacked() -> int:
-    """Bytes that a zip may unpack to: as many as a file without one may have."""
+    """Bytes that a zip may unpack to: as many as an uploaded file may have."""
     return int(st.get_option("server.maxUploadSize")) * 1_000_000
 
 
 def open_parts(name: str, parts: Parts) -> Opened:
-    """Open these parts and measure what takes a moment. ValueError as `open_adapter`."""
+    """Open these parts and measure modules for ``FIRST`` seconds. ValueError as `open_adapter`."""
     file = open_adapter(parts)
     opened = Opened(name, file, grid_of([module.path for module in file.modules]))
     opened.advance(FIRST)

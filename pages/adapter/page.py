@@ -1,4 +1,4 @@
-"""The picture of the page of adapters: sentence, bytes, map, spectrum, cut, and what goes home."""
+"""Page of adapters: sentence, bytes, map, spectrum, cut, and the files to take home."""
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -35,7 +35,7 @@ _MODULE = "adapter_module"
 
 
 def show(experiment: Experiment) -> None:
-    """Draw the visitor's own adapter, or the one that the experiment trains."""
+    """Draw the uploaded adapter, or the one that the experiment trains."""
     warm_up()
     said = st.container(key="verdict")
     _draw_opening()
@@ -88,7 +88,7 @@ def _draw_adapter(opened: Opened) -> None:
 
 
 def _draw_opening() -> None:
-    """Where a file is dropped, and the way back to the playground's adapter."""
+    """Draw the uploader, and the button that returns to the playground's adapter."""
     st.file_uploader(
         f"Your own: {WEIGHTS} with {CONFIG}, or a zip of both",
         accept_multiple_files=True, key=upload_key(), on_change=take_upload,
@@ -104,7 +104,7 @@ def _draw_opening() -> None:
 
 
 def _of_the_playground(experiment: Experiment, said: DeltaGenerator) -> Opened | None:
-    """The adapter that the experiment trains, grown if that takes long; None for one that diverged."""
+    """The adapter that the experiment trains, tick by tick if that takes long; None if the run diverged."""
     run = advance_run(experiment)
     if not run.complete:
         said.markdown("### The playground's adapter is still being trained.")
@@ -139,7 +139,7 @@ def _grow(opened: Opened) -> None:
 
 
 def _choose_module(opened: Opened) -> int:
-    """The index of the module in focus: a click on the map, or the list above it."""
+    """Index of the module in focus, chosen by a click on the map or in the list above it."""
     paths = [module.path for module in opened.file.modules]
     if len(paths) == 1:
         return 0

@@ -1,4 +1,4 @@
-"""Take home: the cut adapter as files, and how its readers read them."""
+"""Take home: the cut adapter as files, and the libraries that read them."""
 
 import io
 import zipfile
@@ -13,11 +13,11 @@ from lora_core.adapters.writing import files_of, must_pad, write_file
 from pages.ui.text import plain
 
 COARSE = 0.05
-"""Rounding that may be more than this is a warning."""
+"""Relative error by rounding above which a warning is shown."""
 
 
 def draw_take_home(found: Cut) -> None:
-    """The download, and a table of its readers."""
+    """Draw the download and a table of its readers."""
     file = found.plan.file
     name, config = files_of(found.plan)
     st.markdown("**Take it home**")
@@ -61,7 +61,7 @@ def _weights(found: Cut) -> bytes:
 
 
 def _zipped(found: Cut) -> bytes:
-    """Both files, stored as they are: factors do not get any smaller."""
+    """Zip of both files, stored without compression: factors hardly deflate."""
     name, config = files_of(found.plan)
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
