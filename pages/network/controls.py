@@ -1,4 +1,4 @@
-"""The sidebar of the page of the small network: every field of ``NetworkExperiment`` once, bound to the URL.
+"""Sidebar of the page of the small network: every field of ``NetworkExperiment`` once, bound to the URL.
 
 Keys begin with ``net_``, so that no link takes them for fields of the playground's experiment.
 """
@@ -84,10 +84,10 @@ def key_of(name: str) -> str:
 
 
 class NetworkControls:
-    """What ``begin_apart`` asks of a page's own controls."""
+    """The page's own controls, with the methods that ``begin_apart`` calls."""
 
     def read(self) -> Link:
-        """What the link says of the network experiment; a wrong value is told and its default stands in."""
+        """Read the network experiment from the link; a wrong value gives a complaint and its default."""
         link = Link({}, {}, [])
         for name, control in CONTROLS.items():
             key = key_of(name)
@@ -111,7 +111,7 @@ class NetworkControls:
         return link
 
     def draw(self, linked: dict[str, Any]) -> NetworkExperiment:
-        """Draw the controls where one stands and return the experiment they describe."""
+        """Draw the controls in the current container and return their experiment."""
         fields = {
             name: st.session_state.get(key_of(name), linked.get(name, getattr(DEFAULT, name)))
             for name in CONTROLS
@@ -119,7 +119,7 @@ class NetworkControls:
         for name in IN_SIGHT:
             fields[name] = _draw(name, fields)
             if name == "targets":
-                notes = st.container()  # with or without a note, what follows keeps its place and its state
+                notes = st.container()  # also without a note, so that the next elements keep their state
         for title, names in GROUPS.items():
             with st.expander(title):
                 for name in names:
@@ -137,13 +137,13 @@ class NetworkControls:
         return experiment
 
     def words(self) -> dict[str, str]:
-        """What the controls hold, as a link writes it, less the defaults."""
+        """Values of the controls that differ from the default, formatted for a link."""
         kept = ((name, st.session_state.get(key_of(name), getattr(DEFAULT, name))) for name in CONTROLS)
         texts = ((name, value_text(value)) for name, value in kept)
         return {key_of(name): text for name, text in texts if text != value_text(getattr(DEFAULT, name))}
 
     def reset(self) -> None:
-        """Put the defaults into the controls."""
+        """Set all controls to their defaults."""
         set_network(DEFAULT)
 
 
@@ -152,13 +152,13 @@ NETWORK_CONTROLS = NetworkControls()
 
 @run_to_completion
 def set_network(experiment: NetworkExperiment) -> None:
-    """Put a network experiment into the controls; for callbacks, before they are drawn."""
+    """Set all controls to a network experiment; for callbacks, before they are drawn."""
     for name in CONTROLS:
         set_network_field(name, getattr(experiment, name))
 
 
 def set_network_field(name: str, value: Any) -> None:
-    """Put one field's value into its control and leave the others; for callbacks."""
+    """Set one field's control; for callbacks."""
     _offer(name, value)
     plain = isinstance(NETWORK_LIMITS[name], Choice)
     st.session_state[key_of(name)] = str(value) if plain else value
@@ -166,7 +166,7 @@ def set_network_field(name: str, value: Any) -> None:
 
 @run_to_completion
 def _usual_rates() -> None:
-    """Give another network the rates that are usual there, in place of those usual before."""
+    """Set the usual rates and updates of the network chosen, if the old network's usual ones are set."""
     network = Network(st.session_state[key_of("network")])
     other = Network.COPIER if network is Network.WORDS else Network.WORDS
     for name in ("learning_rate", "full_learning_rate", "updates"):
@@ -175,7 +175,7 @@ def _usual_rates() -> None:
 
 
 def rank_notes(experiment: NetworkExperiment) -> list[str]:
-    """What there is to know about ranks that are more than a module can use, and where nothing is trained."""
+    """Notes on ranks above a module's full rank, and on an experiment that trains nothing."""
     sizes, ranks = experiment.shape.modules(), experiment.module_ranks()
     if not ranks:
         return ["No module has a rank: nothing is trained."]
@@ -190,7 +190,7 @@ def rank_notes(experiment: NetworkExperiment) -> list[str]:
 
 
 def _checked(fields: dict[str, Any]) -> NetworkExperiment:
-    """The experiment of these fields; ranks that cannot be read are told, and left out."""
+    """The experiment of these fields; ranks that cannot be read give a warning and are left out."""
     try:
         return NetworkExperiment(**fields)
     except ValueError as error:
@@ -220,7 +220,7 @@ def _draw(name: str, fields: dict[str, Any]) -> Any:
 
 
 def _offer(name: str, value: Any) -> None:
-    """Let a slider have a value that is not among its fixed options."""
+    """Add a value to the options of its slider in this session."""
     if CONTROLS[name].options and value not in CONTROLS[name].options:
         offered = st.session_state.setdefault(_OFFERED, {})
         offered.setdefault(name, set()).add(value)

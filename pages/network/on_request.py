@@ -1,4 +1,4 @@
-"""Sections of the small network's page that train more: one at a time; another value cancels it."""
+"""Sections of the small network's page that train more; one at a time, and a changed field cancels it."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ HEIGHT = 340
 
 
 def draw_on_request(experiment: NetworkExperiment) -> None:
-    """The choice of sections, and the one that is chosen."""
+    """Draw the choice of sections, and the section chosen."""
     chosen = st.pills(
         "Train more", tuple(_SECTIONS), key="net_more", help="Each takes some seconds and streams."
     )
@@ -139,7 +139,7 @@ _SECTIONS: dict[str, Callable[[NetworkExperiment], None]] = {
 
 
 def _grow(plan: Plan, name: str, draw: Callable[[NetworkSweep], None]) -> None:
-    """Draw a sweep, and draw it again until it is complete."""
+    """Draw a sweep, and redraw it at each tick until it is complete."""
     done = SWEEPS.kept(plan) is not None
 
     def step() -> None:

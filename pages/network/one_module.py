@@ -1,4 +1,4 @@
-"""One module of the network, chosen by a click: a rank of its own."""
+"""Section on one module of the network, chosen by a click: a rank of its own."""
 
 import streamlit as st
 
@@ -12,29 +12,29 @@ RANKS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
 def chosen_module() -> str | None:
-    """The short name of the module that a hand chose, if any."""
+    """Short name of the module chosen, if any."""
     chosen: str | None = st.session_state.get(_CHOSEN)
     return chosen
 
 
 def choose_module(module: str) -> None:
-    """Choose a module; the same once more lets it go."""
+    """Choose a module; the chosen one a second time clears the choice."""
     if module in MODULES:
         st.session_state[_CHOSEN] = None if module == chosen_module() else module
 
 
 def note_drawn() -> None:
-    """Note that the whole page is drawn for the module chosen now."""
+    """Record that the page is drawn for the module chosen now."""
     st.session_state[_DRAWN] = chosen_module()
 
 
 def is_drawn() -> bool:
-    """Whether the page has been drawn since a module was chosen: a click reruns the fragment alone."""
+    """Whether the page was drawn since a module was chosen, as a click reruns the fragment only."""
     return bool(st.session_state.get(_DRAWN) == chosen_module())
 
 
 def draw_one_module(experiment: NetworkExperiment) -> None:
-    """The chosen module's rank, to be moved; without one, how to choose."""
+    """Draw the rank control of the chosen module, or a hint how to choose one."""
     module = chosen_module()
     if module is None:
         st.caption("Click a module to give it a rank of its own.")

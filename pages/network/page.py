@@ -1,4 +1,4 @@
-"""The picture of the small network: headline, curves, words, modules, learnt against forgotten."""
+"""Page of the small network: headline, curves, words, modules, learnt against forgotten."""
 
 import streamlit as st
 
@@ -22,7 +22,7 @@ from pages.network.results import LORA, grown_run, kept_lora, kept_run
 from pages.runtime.runs import warm_up
 
 HEIGHT, LOWER = 360, 250
-"""Of curves and words, and of modules and plane, in CSS pixels."""
+"""Heights of curves and words, and of modules and plane, in CSS pixels."""
 _LUCK = {
     Network.WORDS: "Drawn with the same luck for all three: play, and the words turn.",
     Network.COPIER: "New questions and the likeliest answers; what is wrong is struck.",
@@ -31,13 +31,13 @@ _SHOWN, _BEFORE = "network shown", "network before"
 
 
 def show(experiment: NetworkExperiment) -> None:
-    """Draw the network experiment: trained already, or growing."""
+    """Draw the network experiment, finished or growing."""
     preload()
     warm_up()
     _remember(experiment)
     note_drawn()
     done = kept_run(experiment) is not None
-    # One place for both, so that the charts of a run that has grown up stay where they are.
+    # The same place for both, so that the charts of a growing run are kept once it is complete.
     st.fragment(_picture, run_every=None if done else LORA.tick())(experiment)
     draw_one_module(experiment)
     if done:
@@ -46,7 +46,7 @@ def show(experiment: NetworkExperiment) -> None:
 
 
 def _remember(experiment: NetworkExperiment) -> None:
-    """Note what is shown; the experiment that it replaces becomes the ghost, if it learns the same."""
+    """Record the experiment shown; the one it replaces becomes the ghost, if both learn the same task."""
     shown = st.session_state.get(_SHOWN)
     if shown is not None and shown != experiment:
         st.session_state[_BEFORE] = shown
@@ -59,7 +59,7 @@ def _ghost(experiment: NetworkExperiment) -> tuple[str, NetworkLane] | None:
         return None
     lane = kept_lora(before) if before.lora_only() != experiment.lora_only() else None
     if lane is None or before.updates != experiment.updates:
-        return None  # its looks would stand at other updates
+        return None  # its points are at other updates
     return f"Before: {_apart(before, experiment)}", lane
 
 
@@ -70,7 +70,7 @@ def _apart(before: NetworkExperiment, experiment: NetworkExperiment) -> str:
 
 
 def _picture(experiment: NetworkExperiment) -> None:
-    """Headline, curves, words, modules and plane; a run that grows is a little further at every call."""
+    """Draw headline, curves, words, modules and plane; a growing run is trained for a tick at each call."""
     words = st.container(key="verdict")
     left, right = st.columns([0.58, 0.42])
     below = st.container()
@@ -88,7 +88,7 @@ def _picture(experiment: NetworkExperiment) -> None:
     with below:
         _draw_parts(run)
     if (run.complete and done is None) or not is_drawn():
-        st.rerun()  # the whole page: what has buttons stands outside the fragment
+        st.rerun()  # the whole page: elements with buttons are outside the fragment
 
 
 def _draw_curves(run: NetworkRun) -> None:

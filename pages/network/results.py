@@ -1,4 +1,4 @@
-"""Lanes and sweeps that visitors share; full fine-tuning is trained once for all ranks."""
+"""Lanes and sweeps that all sessions share; full fine-tuning is trained once for all ranks."""
 
 from collections.abc import Callable
 
@@ -47,9 +47,9 @@ def kept_lora(experiment: NetworkExperiment) -> NetworkLane | None:
 
 
 def grown_run(experiment: NetworkExperiment, meanwhile: Callable[[], object] | None = None) -> NetworkRun:
-    """The run, a little further than at the last call: LoRA first, then full fine-tuning beside it.
+    """The run after one more tick of training: LoRA first, then full fine-tuning beside it.
 
-    Where the room is busy the page ends here, with a notice, what ``meanwhile`` draws, and another try.
+    When the server is busy the script ends here: it shows a notice, draws ``meanwhile`` and reruns by itself.
     """
     try:
         lora = LORA.advance(experiment.lora_only(), "network lora")
@@ -62,7 +62,7 @@ def grown_run(experiment: NetworkExperiment, meanwhile: Callable[[], object] | N
 
 
 def beginning(lora: NetworkLane, experiment: NetworkExperiment) -> NetworkLane:
-    """Full fine-tuning before its first update, which is where LoRA begins: both are the base."""
+    """Full fine-tuning before its first update, in the state in which LoRA starts: both are the base."""
     return NetworkLane(
         experiment.trainable_full(), lora.updates[:1], lora.test_loss[:1], lora.accuracy[:1],
         lora.old_loss[:1], lora.old_accuracy[:1], lora.batch_loss[:0], lora.words[:1],
@@ -71,7 +71,7 @@ def beginning(lora: NetworkLane, experiment: NetworkExperiment) -> NetworkLane:
 
 
 def grown_deep_linear(seed: int) -> DeepLinearFound:
-    """The deep linear companion, a little further than at the last call."""
+    """The deep linear companion after one more tick of training."""
     try:
         return DEEP_LINEAR.advance(seed, "deep linear")
     except BusyError as busy:
@@ -79,7 +79,7 @@ def grown_deep_linear(seed: int) -> DeepLinearFound:
 
 
 def grown_sweep(plan: Plan, name: str) -> NetworkSweep:
-    """The sweep of a plan, a little further than at the last call for ``name``."""
+    """The sweep of a plan after one more tick of training; a session grows one per ``name``."""
     try:
         return SWEEPS.advance(plan, name)
     except BusyError as busy:
