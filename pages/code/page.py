@@ -32,7 +32,7 @@ TALL = 400
 def show(experiment: Experiment) -> None:
     """Draw the page for the experiment on the sliders, in the language that the link asks for."""
     warm_up()
-    # A link carries what a control shows, so the choice shows codes and the label says what they are.
+    # A bound widget writes its options as shown (seen in Streamlit 1.67.0), so the options are the codes.
     label = " · ".join(f"{name} ({code})" for code, name in LANGUAGES.items())
     asked = st.query_params.get("lang", "en")
     if asked not in LANGUAGES:

@@ -17,7 +17,7 @@ _LEAVE = "leave for the playground"
 def leave_for_cell() -> None:
     """After a click on the map: on to the playground, which finds the cell's fields in its controls."""
     if st.session_state.pop(_LEAVE, False):
-        # Without {} Streamlit refuses to clear parameters that are bound to a widget (seen in 1.67.0).
+        # Without {} Streamlit refuses to clear parameters bound to a widget (PR 13681, seen in 1.67.0).
         st.switch_page("app.py", query_params={})
 
 

@@ -22,7 +22,7 @@ from pages.components.still_chart import steady_chart
 from pages.every_rank.on_request import draw_map, draw_seeds, leave_for_cell
 from pages.runtime.runs import warm_up
 from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
-from pages.ui.chosen_rank import follow_finger
+from pages.ui.chosen_rank import rerun_on_new_rank
 from pages.ui.controls import set_field
 
 TOLERANCES = (0.001, TOLERANCE, 0.05, 0.1)
@@ -98,7 +98,7 @@ def _pick(rank: int) -> None:
 
 
 def _grow(plan: Plan, experiment: Experiment, tolerance: float) -> None:
-    follow_finger(experiment)
+    rerun_on_new_rank(experiment)
     sweep = trained(plan, "ranks")
     if sweep.complete:
         st.rerun()

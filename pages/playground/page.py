@@ -21,7 +21,7 @@ from pages.playground.exports import draw_exports
 from pages.playground.ranks import draw_rank_axis, train_ahead
 from pages.runtime.runs import RUNS, advance_run, finished_run, kept_run, warm_up
 from pages.ui.chosen_epoch import choose_epoch
-from pages.ui.chosen_rank import follow_finger
+from pages.ui.chosen_rank import rerun_on_new_rank
 from pages.ui.controls import set_fields
 from pages.ui.link import name_of
 from pages.ui.presets import draw_presets
@@ -42,8 +42,8 @@ def show(experiment: Experiment) -> None:
     run = finished_run(experiment)
     with st.container(key="first_screen"):
         _draw_masthead(experiment)
-        # One place for both, so that the charts of a run that has grown up stay where they are. What has
-        # buttons stands outside: a button in a fragment would rerun the fragment alone.
+        # The same place for both, so that the charts of a growing run are kept once it is complete. Elements
+        # with buttons are outside: a button in a fragment would rerun the fragment only.
         st.fragment(_picture, run_every=RUNS.tick() if run is None else None)(experiment)
         with st.container(key="next", horizontal=True, vertical_alignment="center"):
             if run is not None:
@@ -66,7 +66,7 @@ def _draw_masthead(experiment: Experiment) -> None:
 
 def _picture(experiment: Experiment) -> None:
     """Verdict, charts and numbers of the run; one that grows is a little further at every call."""
-    follow_finger(experiment)
+    rerun_on_new_rank(experiment)
     words = st.container(key="verdict")
     with st.container(key="picture"):
         left, right = st.columns([0.56, 0.44])

@@ -55,7 +55,7 @@ def train_ahead() -> None:
     For the end of a page, when everything is drawn; a newer rerun of the session ends it in between.
     """
     for plan in AHEAD - _DONE:
-        _ = _WANTED in st.session_state  # Streamlit ends here the script of a page that was left or rerun
+        _ = _WANTED in st.session_state  # ends a script that is out of date: see `queue.wait`
         if SWEEPS.finished(plan, patience=0.0) is not None:
             _DONE.add(plan)
 

@@ -184,7 +184,7 @@ def _show_used(
     """Cover a disabled slider with one that shows the value in use.
 
     The bound slider stays registered, so session and link keep the visitor's value. The covering one has no
-    key and so follows each new value: a keyed widget keeps its first one.
+    key and so takes each new value: a keyed widget keeps its first one (seen in Streamlit 1.67.0).
     """
     if used != value:
         place.select_slider(options=sorted({*options, used}), value=used, disabled=True, **slider)

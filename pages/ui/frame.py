@@ -14,7 +14,7 @@ from pages.runtime.callbacks import run_to_completion
 from pages.ui.beside import forget_beside
 from pages.ui.controls import DEFAULT, draw_controls, set_fields
 from pages.ui.link import Link, address, link_to, read_link, words_of, words_of_controls
-from pages.ui.presets import draw_scenes
+from pages.ui.presets import draw_preset_buttons
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -57,7 +57,7 @@ def begin(title: str) -> Experiment:
         with links:
             _draw_links(words)
         if title != "Playground":  # which has room for them beside the picture
-            draw_scenes()
+            draw_preset_buttons()
         _draw_tools(_reset, link_to(experiment, pins=st.query_params.get("pins", "")))
         one_entry_a_page()
     _draw_complaints(st.session_state.pop(_COMPLAINTS, []))
@@ -101,7 +101,7 @@ def begin_apart(title: str, controls: OwnControls[T]) -> T:
         st.session_state[f"{_WORDS}: {title}"] = controls.words()
         _draw_tools(controls.reset, address(controls.words()))
         one_entry_a_page()
-    # A run that has grown up draws the page again: what was told stays until a control is moved.
+    # A growing run reruns the page once it is complete: complaints stay until a control is moved.
     if st.session_state.get(_COMPLAINTS):
         st.session_state[_TOLD] = found, st.session_state.pop(_COMPLAINTS)
     described, complaints = st.session_state.get(_TOLD, (None, []))

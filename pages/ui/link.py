@@ -55,7 +55,8 @@ class Link(NamedTuple):
 def read_link() -> Link:
     """Read the link's fields; valid values join the options of their slider.
 
-    A bound slider accepts only the text that it would write itself, so 1e-2 has to be rewritten as 0.01.
+    A bound slider accepts only the text that it would write itself (seen in Streamlit 1.67.0), so 1e-2 has to
+    be rewritten as 0.01.
     """
     link = Link({}, {}, [])
     for name, control in CONTROLS.items():

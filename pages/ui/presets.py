@@ -1,4 +1,4 @@
-"""The sidebar's scenes: experiments worth a look, each a click away."""
+"""Presets in the sidebar and on the playground: experiments worth a look, each a click away."""
 
 import streamlit as st
 
@@ -7,17 +7,17 @@ from pages.ui.controls import set_fields
 
 
 def draw_presets() -> None:
-    """The presets on a page that has room for them, in a list that opens."""
+    """Draw the presets on a page that has room for them, in a popover."""
     with st.popover("Presets", icon=":material/auto_awesome:", key="presets", on_change="rerun") as list_:
         if list_.open:
             _draw_buttons()
 
 
-def draw_scenes() -> None:
+def draw_preset_buttons() -> None:
     """Draw a button and a sentence for each preset, while the expander is open.
 
-    Drawn in a closed expander they would be sent and laid out at each rerun, a fifth of the browser's time
-    for it.
+    Streamlit sends and lays out the contents of a closed expander at each rerun (seen in 1.67.0), here for a
+    fifth of the browser's time.
     """
     with st.expander("Presets", key="presets", on_change="rerun") as folder:
         if folder.open:
