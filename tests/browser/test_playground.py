@@ -203,8 +203,13 @@ def test_every_control_stands_where_its_link_says_up_to_the_limits(app, open_pag
     page.goto(f"{app}/{path}?{query}")  # a run of a large layer may stream all the time
     for group in ("Task", "Adapter", "Training"):
         page.locator("summary", has_text=re.compile(f"{group}$")).press("Enter")  # it moves as others unfold
+    in_use = Experiment.from_dict(fields)
     for name, value in fields.items():
-        expect_value(name, page.locator(f".st-key-{name}"), value)
+        if fields["task"] == "digits" and name in ("in_features", "out_features", "samples"):
+            covered = page.get_by_role("slider", name=CONTROLS[name].label)  # fixed by the digits
+            expect(covered).to_have_attribute("aria-valuetext", value_text(getattr(in_use, name)))
+        else:
+            expect_value(name, page.locator(f".st-key-{name}"), value)
     assert page.get_by_test_id("stException").all_inner_texts() == []
 
 
@@ -309,12 +314,14 @@ def test_what_a_hand_has_chosen_follows_too_and_digits_leave_the_sizes_alone(app
     slider(page, "Rank").press("ArrowRight")
     page.wait_for_url("**/?*rank=2*")
     expect(page.get_by_role("link", name="Every rank")).to_have_attribute("href", re.compile("rank=2"))
-    held = slider(page, "In features").get_attribute("aria-valuetext")
+    sizes = page.get_by_role("slider", name="In features")
+    expect(sizes).to_have_attribute("aria-valuetext", "64")  # the digits', whatever the link says
     for name in ("Every rank", "Inside the layer", "Playground"):
         page.get_by_role("link", name=name).click()
         wait_for(page, app, name, "task=digits")
         expect(slider(page, "Rank")).to_have_attribute("aria-valuetext", "2")
-        expect(slider(page, "In features")).to_have_attribute("aria-valuetext", held or "")
+        expect(sizes).to_have_attribute("aria-valuetext", "64")
+        assert "in_features=32" in page.url
         assert page.get_by_test_id("stException").count() == 0
     chosen = Experiment(task="digits", true_rank=1, rank=2)
     expect(page.locator(CHART)).to_have_attribute("data-run", run(chosen).fingerprint)

@@ -66,11 +66,7 @@ export class Chart {
     Object.assign(this, { payload, theme, kind });
     this.traces = themedTraces(payload.figure.data, payload.dark, theme);
     if (!this.Plotly) {
-      this.quick = new Quick();
-      this.quick.draw(payload, theme, kind, this.root.getBoundingClientRect());
-      this.root.querySelector(".quick")?.remove();
-      this.div.before(this.quick.root);
-      this.drawn(payload.run);
+      if (this.root.isConnected) this.sketch(payload, theme, kind); // on a page that was left nothing has a size
       await painted(); // to start plotly.js blocks the page for half a second
       this.Plotly ??= await this.plotly();
       this.config ??= this.setUp(); // always the same object: Plotly builds the figure anew if it gets another
@@ -84,6 +80,20 @@ export class Chart {
     this.drawn(payload.run);
     if (first) this.listen();
     this.settle();
+  }
+
+  /**
+   * Draw the curves without plotly.js.
+   * @param {Payload} payload
+   * @param {Theme} theme
+   * @param {Kind} kind
+   */
+  sketch(payload, theme, kind) {
+    this.quick = new Quick();
+    this.quick.draw(payload, theme, kind, this.root.getBoundingClientRect());
+    this.root.querySelector(".quick")?.remove();
+    this.div.before(this.quick.root);
+    this.drawn(payload.run);
   }
 
   /** @param {string} run  whose curves are visible now, drawn by Plotly or by `quick.js` */
