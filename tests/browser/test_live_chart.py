@@ -403,6 +403,7 @@ def test_streaming_run_grows_and_ends_as_a_complete_one(app, open_page):
     page = open_page(f"{app}/stream")
     expect(chart(page)).to_have_attribute("data-state", "streaming")
     expect(button(page, "Play")).to_be_disabled()
+    expect(chart(page).locator(".main-svg").first).to_be_attached()  # plotly.js has started
     page.evaluate(WATCH)
     seen = []
     while chart(page).get_attribute("data-state") == "streaming":

@@ -64,6 +64,7 @@ class RankAxis {
 
   /** @param {boolean} [anew]  draw even if the theme is that of the last drawing */
   dress(anew = false) {
+    if (!this.payload) return; // called again while the first message is unpacked
     const theme = readTheme(this.root);
     if (!anew && JSON.stringify(theme) === JSON.stringify(this.theme)) return;
     this.theme = theme;
