@@ -18,7 +18,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from lora_core import Experiment, run
 from lora_core.talk.scenes import Scene, own_talk
-from tests.kit.browser import frames, nothing_follows
+from tests.kit.browser import at_rest, frames, nothing_follows, still
 from tests.kit.runs import facts
 
 TALK = own_talk().scenes
@@ -344,8 +344,10 @@ def test_a_slider_in_use_keeps_its_arrows_until_it_is_let_go(tab: Page) -> None:
 
 def drag(page: Page, slider: Locator) -> None:
     """Drag a slider's handle with the pointer to another value."""
+    at_rest(page)  # a scene that was just come to moves the handle
+    handle = still(slider.locator("xpath=../.."))  # the slider itself is hidden within it
     before = slider.get_attribute("aria-valuetext")
-    box = slider.locator("xpath=../..").bounding_box()  # the slider itself is hidden within its handle
+    box = handle.bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
