@@ -5,12 +5,11 @@ Keys and transposes are PEFT's, as in ``run_adapter``; the modules have the path
 """
 
 import inspect
-import io
 import json
-import zipfile
 
 from safetensors.torch import save
 
+from lora_core.adapters.archive import zip_of
 from lora_core.experiment import ScalingRule
 from lora_core.network import model as source
 from lora_core.network.data import CopyTask, task_of
@@ -110,12 +109,7 @@ def network_adapter_zip(experiment: NetworkExperiment, lane: NetworkLane) -> byt
         "batches.json": _batches(experiment),
         "experiment.json": json.dumps(experiment.to_dict(), indent=2),
     }
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in contents.items():
-            # ZipInfo's own date is a fixed one; its method would be to store.
-            file.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-    return archive.getvalue()
+    return zip_of(contents)
 
 
 def _config(e: NetworkExperiment) -> dict[str, object]:

@@ -6,13 +6,12 @@ trained bias (``bias="lora_only"``) as the whole bias of the layer underneath. T
 are float64, as they were trained.
 """
 
-import io
 import json
-import zipfile
 
 from safetensors.torch import save
 from torch import Tensor
 
+from lora_core.adapters.archive import zip_of
 from lora_core.adapters.peft_terms import LAYER, peft_terms
 from lora_core.experiment import Experiment
 from lora_core.training.run import Run
@@ -67,12 +66,7 @@ def adapter_zip(run: Run) -> bytes:
         "load_adapter.py": load.encode(),
         "experiment.json": json.dumps(e.to_dict(), indent=2).encode(),
     }
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in contents.items():
-            # ZipInfo's own date is a fixed one; its method would be to store.
-            file.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-    return archive.getvalue()
+    return zip_of(contents)
 
 
 def _config(experiment: Experiment) -> dict[str, object]:
