@@ -113,7 +113,7 @@ def begin_apart(title: str, controls: OwnControls[T]) -> T:
 def _configure(title: str) -> None:
     st.set_page_config(
         page_title=f"{title} · LoRA playground", page_icon=ICON, layout="wide",
-        initial_sidebar_state="auto",
+        initial_sidebar_state=236,
     )  # fmt: skip
 
 
