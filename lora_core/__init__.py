@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lora_core.course import Course
     from lora_core.data import Problem, make_problem
     from lora_core.experiment import Experiment
     from lora_core.layer import LoRALayer, count_parameters
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lora_core.training.sweep import Sweep, sweep
 
 _HOME = {
+    "Course": "course",
     "Experiment": "experiment",
     "LoRALayer": "layer",
     "PRESETS": "presets",
@@ -35,6 +37,7 @@ _HOME = {
 
 __all__ = [
     "PRESETS",
+    "Course",
     "Experiment",
     "LoRALayer",
     "Problem",

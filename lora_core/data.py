@@ -123,7 +123,7 @@ def make_problem(experiment: Experiment) -> Problem:
     if experiment.task is Task.DIGITS:
         return _digits_problem(experiment, generator)
     n, in_features, out_features = experiment.samples, experiment.in_features, experiment.out_features
-    held_out = _stream(experiment.seed, _HELD_OUT_STREAM)
+    held_out = stream(experiment.seed, _HELD_OUT_STREAM)
     X, noise = _normal(generator, n, in_features), _normal(generator, n, out_features)
     X_test, noise_test = _normal(held_out, HELD_OUT, in_features), _normal(held_out, HELD_OUT, out_features)
     base = _frozen(*draw_linear(in_features, out_features, generator))
@@ -140,7 +140,7 @@ def make_problem(experiment: Experiment) -> Problem:
     )
 
 
-def _stream(seed: int, purpose: int) -> torch.Generator:
+def stream(seed: int, purpose: int) -> torch.Generator:
     """A generator for one purpose. Seeds of 32 bits are all that torch's CPU generator tells apart, so they
     are scattered by a multiplicative hash, lest the streams of neighbouring seeds coincide."""
     return torch.Generator().manual_seed((seed * 2654435761 + purpose * 0x9E3779B9) % 2**32)
@@ -161,7 +161,7 @@ def _frozen(weight: Tensor, bias: Tensor) -> nn.Linear:
 def _true_delta(experiment: Experiment) -> Tensor:
     """delta* (in, out) with ||delta*||_F^2 = out, from singular vectors that the rank does not move."""
     size, in_features, out_features = experiment.full_rank, experiment.in_features, experiment.out_features
-    generator = _stream(experiment.seed, _TRUTH_STREAM)
+    generator = stream(experiment.seed, _TRUTH_STREAM)
     left, right = _normal(generator, in_features, size), _normal(generator, out_features, size)
     rank = experiment.shift_rank or size
     strength = torch.ones(rank, dtype=torch.float64)

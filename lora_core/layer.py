@@ -62,6 +62,32 @@ def draw_linear(
     return weight, bias
 
 
+def change_factors(
+    A: Tensor,
+    B: Tensor,
+    rank: int,
+    init: Init | str = Init.KAIMING,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Factors A' (in, rank) and B' (rank, out) of another rank, from A (in, r) and B (r, out).
+
+    Growing adds columns to A as ``init`` draws them and zero rows to B, so that the product stays as it is;
+    the same rank returns the factors themselves. Shrinking gives the best approximation of the product
+    (Eckart-Young), split by square roots. What the scaling does to B is the caller's.
+
+    :raises ValueError: a rank outside its limit, factors to cut that are not finite.
+    """
+    LIMITS["rank"].read("rank", rank)
+    old = A.shape[1]
+    if rank < old:
+        A, B = (cut.to(A) for cut in truncate_factors(A, B, rank))
+    elif rank > old:
+        columns = initialise(len(A), B.shape[1], rank, init, generator)[0][:, old:].to(A)
+        A = torch.cat([A, columns], dim=1)
+        B = torch.cat([B, B.new_zeros(rank - old, B.shape[1])])
+    return A, B
+
+
 class LoRALayer(nn.Module):
     """A frozen ``nn.Linear`` with a low-rank adapter: maps (..., in) to (..., out).
 
@@ -130,6 +156,7 @@ class LoRALayer(nn.Module):
         """Freeze ``linear`` and put a fresh adapter beside it, of its dtype."""
         self.alpha: float | None = None if alpha is None else LIMITS["alpha"].read("alpha", alpha)
         self.scaling_rule: ScalingRule = LIMITS["scaling_rule"].read("scaling_rule", scaling_rule)
+        self.init: Init = LIMITS["init"].read("init", init)
         self.linear = linear
         linear.weight.requires_grad_(False)
         if linear.bias is not None:
@@ -187,9 +214,9 @@ class LoRALayer(nn.Module):
     def change_rank(self, rank: int, generator: torch.Generator | None = None) -> None:
         """Give the adapter another rank; A and B become new parameters, for a new optimizer.
 
-        Growing adds random columns to A (uniform within 1/sqrt(in)) and zero rows to B: the change, and so
-        the loss, stays as it is; B is rescaled, because the scaling follows the rank. Shrinking keeps the
-        best approximation of the change (Eckart-Young): it moves by the discarded singular values.
+        Growing adds columns to A, drawn as the layer's ``init`` draws them, and zero rows to B: the change,
+        and so the loss, stays as it is; B is rescaled, because the scaling follows the rank. Shrinking keeps
+        the best approximation of the change (Eckart-Young): it moves by the discarded singular values.
 
         :raises ValueError: a rank outside its limit, or a merged layer.
         """
@@ -197,15 +224,9 @@ class LoRALayer(nn.Module):
         if self.merged:
             raise ValueError("the layer is merged: unmerge it before its rank is changed.")
         new_scaling = scaling(self.alpha, rank, self.scaling_rule)
-        in_features, out_features = self.lora_A.shape[0], self.lora_B.shape[1]
-        if rank >= self.rank:
-            A, B = initialise(in_features, out_features, rank, Init.KAIMING, generator)
-            A, B = A.to(self.lora_A), B.to(self.lora_B)
-            A[:, : self.rank] = self.lora_A
-            B[: self.rank] = self.lora_B * (self.scaling / new_scaling)
-        else:
-            A, B = truncate_factors(self.lora_A, self.lora_B * (self.scaling / new_scaling), rank)
-            A, B = A.to(self.lora_A), B.to(self.lora_B)
+        A, B = change_factors(
+            self.lora_A.clone(), self.lora_B * (self.scaling / new_scaling), rank, self.init, generator
+        )
         self.lora_A, self.lora_B, self.scaling = nn.Parameter(A), nn.Parameter(B), new_scaling
 
     def extra_repr(self) -> str:

@@ -52,6 +52,7 @@ PEFT = "adapter step, float32: PEFT over engine, 64 -> 10, n 1,000"
 LOOP_OF_PEFT = "step, float32: PEFT over loop, 64 -> 10, n 1,000"
 FLAT = "adapter step, 64 -> 10, n 4,000 over n 1,000"
 FLAT_RUN = "run, 64 -> 64, n 4,000 over n 1,000"
+COURSE = "run with three changes over the run without, 64 -> 64"
 MEMORY = "peak memory over the imports: run, 1024 -> 1024, 500 epochs"
 
 TARGETS = [
@@ -67,6 +68,7 @@ TARGETS = [
     Target(LOOP_OF_PEFT),
     Target(FLAT, "at most", 1.1),
     Target(FLAT_RUN),
+    Target(COURSE, "at most", 1.5),
     Target(MEMORY, "at most", 400.0, "MB"),
 ]
 
@@ -109,6 +111,18 @@ def measure_runs() -> dict[str, float]:
         found[RUN.format(n)] = compare(partial(work, experiment), _loop_run(experiment))
     few, many = (partial(work, Experiment(samples=n)) for n in (1000, 4000))
     return found | {FLAT_RUN: compare(many, few)}
+
+
+def measure_courses() -> dict[str, float]:
+    """A run with three changes, a growth and a cut among them, against the same run without."""
+    from lora_core import Course, Experiment, run
+
+    def work(given: Experiment | Course) -> None:
+        run(given).floors  # noqa: B018, computed when they are asked for
+
+    changes = ((50, "rank", 5), (100, "learning_rate", 0.003), (150, "rank", 4))
+    experiment = Experiment()
+    return {COURSE: compare(partial(work, Course(experiment, changes)), partial(work, experiment), 21)}
 
 
 def measure_sweeps() -> dict[str, float]:
@@ -184,6 +198,7 @@ def measure_memory() -> dict[str, float]:
 MEASURES: dict[str, tuple[Callable[[], dict[str, float]], bool]] = {
     "steps": (measure_steps, True),
     "runs": (measure_runs, True),
+    "courses": (measure_courses, True),
     "sweeps": (measure_sweeps, True),
     "flatness": (measure_flatness, True),
     "peft": (measure_peft, True),

@@ -62,7 +62,7 @@ class FlatParameters:
     """Tensors in one vector: ``value``, ``gradient``, ``rate``, ``eps``, each with its views in a list."""
 
     def __init__(self, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype) -> None:
-        sizes = [prod(shape) for shape in shapes]
+        self.shapes, sizes = shapes, [prod(shape) for shape in shapes]
         self.value = torch.zeros(sum(sizes), dtype=dtype)
         self.gradient = torch.zeros_like(self.value)
         self.rate = torch.zeros_like(self.value)
@@ -71,6 +71,10 @@ class FlatParameters:
         self.gradients = self._views(self.gradient, shapes, sizes)
         self.rates = self._views(self.rate, shapes, sizes)
         self.epses = self._views(self.eps, shapes, sizes)
+
+    def views(self, vector: Tensor) -> list[Tensor]:
+        """A vector of this length, in the shapes of the tensors."""
+        return self._views(vector, self.shapes, [prod(shape) for shape in self.shapes])
 
     @staticmethod
     def _views(vector: Tensor, shapes: Sequence[tuple[int, ...]], sizes: list[int]) -> list[Tensor]:
@@ -90,30 +94,62 @@ class Sgd:
 class Adam:
     """Adam with a rate and an eps for each entry; a rate of 0 freezes it.
 
-    value -= rate * m / (sqrt(v) + eps), with m and v divided by 1 - beta^t. Written as a division by
-    (sqrt(v) + eps) / rate, which is infinite where the rate is 0. ``square`` is v / beta2^t, so that its
-    decay is a factor of the step's own instead of a pass over all entries; it grows e-fold in 1,000 updates.
+    value -= rate * m / (sqrt(v) + eps), with m and v divided by 1 - beta^t. ``square`` is v / beta2^t.
+    All entries have taken the same number of steps, unless ``split`` says otherwise.
     """
 
     def __init__(self, flat: FlatParameters) -> None:
         self.flat = flat
-        self.updates = 0
         self.mean, self.square = torch.zeros_like(flat.value), torch.zeros_like(flat.value)
         self.scratch = torch.empty_like(flat.value)
         moving = flat.rate > 0
         self.inverse_rate = torch.where(moving, 1 / flat.rate, 0.0)
         self.eps_over_rate = torch.where(moving, flat.eps / flat.rate, torch.inf)
+        self.parts = [_AdamPart(self, slice(None), 0)]
+
+    @property
+    def ages(self) -> tuple[int, int]:
+        """Steps taken by the first entries and by the last ones."""
+        return self.parts[0].updates, self.parts[-1].updates
+
+    def split(self, count: int, ages: tuple[int, int]) -> None:
+        """Let the first ``count`` entries have taken ``ages[0]`` steps and the others ``ages[1]``."""
+        places = (slice(None, count), slice(count, None))
+        self.parts = (
+            [_AdamPart(self, slice(None), ages[0])]
+            if ages[0] == ages[1]
+            else [_AdamPart(self, place, age) for place, age in zip(places, ages, strict=True)]
+        )
+
+    def step(self) -> None:
+        for part in self.parts:
+            part.step()
+
+
+class _AdamPart:
+    """Entries of an `Adam` that have taken the same number of steps, ``updates``.
+
+    The update is written as a division by (sqrt(v) + eps) / rate, which is infinite where the rate is 0.
+    ``square`` is v / beta2^t, so that its decay is a factor of the step's own instead of a pass over all
+    entries; it grows e-fold in 1,000 updates.
+    """
+
+    def __init__(self, adam: Adam, place: slice, updates: int) -> None:
+        self.updates = updates
+        self.value, self.gradient = adam.flat.value[place], adam.flat.gradient[place]
+        self.mean, self.square, self.scratch = adam.mean[place], adam.square[place], adam.scratch[place]
+        self.inverse_rate, self.eps_over_rate = adam.inverse_rate[place], adam.eps_over_rate[place]
 
     def step(self) -> None:
         self.updates += 1
-        gradient, scratch = self.flat.gradient, self.scratch
+        gradient, scratch = self.gradient, self.scratch
         self.mean.lerp_(gradient, 1 - BETA1)
         decay = BETA2**self.updates
         self.square.addcmul_(gradient, gradient, value=(1 - BETA2) / decay)
         torch.sqrt(self.square, out=scratch)
         spread = (decay / (1 - decay)) ** 0.5
         torch.addcmul(self.eps_over_rate, scratch, self.inverse_rate, value=spread, out=scratch)
-        self.flat.value.addcdiv_(self.mean, scratch, value=-1 / (1 - BETA1**self.updates))
+        self.value.addcdiv_(self.mean, scratch, value=-1 / (1 - BETA1**self.updates))
 
 
 def optimizer_of(kind: Optimizer, flat: FlatParameters) -> Adam | Sgd:
@@ -169,7 +205,14 @@ class PairedStepper:
     own delta weight, in x out numbers, is formed only if the rank is so large that this takes less work.
     """
 
-    def __init__(self, sample: ReducedSample, start: AdapterStart, optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        sample: ReducedSample,
+        start: AdapterStart,
+        optimizer: Optimizer,
+        products: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        """Place an adapter; ``products`` are ``gram`` and ``cross`` of another stepper on the sample."""
         inputs, out_features = sample.root.shape[1], sample.target.shape[1]
         rows = start.rank + start.train_bias
         flat = FlatParameters([(rows, inputs), (rows, out_features), (inputs, out_features)], torch.float64)
@@ -179,8 +222,10 @@ class PairedStepper:
         flat.rates[2].fill_(start.rate)
         self.optimizer = optimizer_of(optimizer, flat)
         # Scaled by 2 / (n out), so that the products below are the gradients themselves.
-        self.gram = sample.root.T @ sample.root * (2 / sample.size)
-        self.cross = sample.root.T @ sample.target * (2 / sample.size)
+        self.gram, self.cross = products or (
+            sample.root.T @ sample.root * (2 / sample.size),
+            sample.root.T @ sample.target * (2 / sample.size),
+        )
         self.constant = (float(sample.target.square().sum()) + sample.rest) / sample.size
         new = flat.value.new_empty
         by_factors = rows * (inputs * (inputs + 2 * out_features) + 2 * rows * (inputs + out_features))

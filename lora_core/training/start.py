@@ -19,6 +19,7 @@ def lora_layer(experiment: Experiment, problem: Problem, dtype: torch.dtype = to
         Init.ZERO,
         experiment.train_bias,
     ).to(dtype)
+    layer.init = experiment.init  # of the columns that a growing rank adds
     start = start_of(experiment, problem)
     with torch.no_grad():
         layer.linear.weight.copy_(problem.base.weight)
