@@ -1,7 +1,8 @@
 """``python -m lora_core``: the original script's experiment, headless, with the lines it prints.
 
 The losses come from the plain float32 loop of ``train_model``, line by line as the script prints them;
-``--json`` prints the float64 run of the playground instead, curves, floors and counts.
+``--json`` prints the float64 run of the playground instead, curves, floors and counts. With ``--course`` the
+lines are those of that run too, whose rank, rate or optimizer change on the way.
 """
 
 import argparse
@@ -9,11 +10,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from lora_core.course import Course, course_of, parse_changes
 from lora_core.experiment import LIMITS, Experiment
 from lora_core.fields import quoted
 from lora_core.presets import PRESETS
@@ -32,6 +34,9 @@ def _parser() -> _Parser:
         "--preset", default="original", metavar="NAME", help=f"where to start from: {', '.join(PRESETS)}"
     )
     parser.add_argument("--json", action="store_true", help="print the playground's float64 run as JSON")
+    parser.add_argument(
+        "--course", default=None, metavar="CHANGES", help="changes on the way, as 60:rank=4~120:alpha=16"
+    )
     for name, limit in LIMITS.items():
         parser.add_argument(_option(name), dest=name, metavar="VALUE", help=str(limit))
     return parser
@@ -53,36 +58,46 @@ def _joined(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
-def read_arguments(arguments: Sequence[str]) -> tuple[Experiment, bool]:
-    """The experiment that the options ask for, and whether as JSON.
+def read_arguments(arguments: Sequence[str]) -> tuple[Experiment | Course, bool]:
+    """The experiment that the options ask for, or a course if it changes on the way; and whether as JSON.
 
     :raises ValueError: an unknown preset, or a value outside its field's limit.
     """
     options = vars(_parser().parse_args(_joined(arguments)))
-    preset, as_json = options.pop("preset"), options.pop("json")
+    preset, as_json, course = (options.pop(name) for name in ("preset", "json", "course"))
     if preset not in PRESETS:
         raise ValueError(f"preset is {quoted(preset)}: it must be one of {', '.join(PRESETS)}.")
     changes: dict[str, Any] = {
         name: LIMITS[name].parse(text) for name, text in options.items() if text is not None
     }
-    return replace(PRESETS[preset].experiment, **changes), as_json
+    experiment = replace(PRESETS[preset].experiment, **changes)
+    # A preset's own changes go as far as the epochs do; those of the option have to fit.
+    own = tuple(each for each in PRESETS[preset].changes if each.update <= experiment.epochs)
+    on_the_way = own if course is None else parse_changes(course)
+    return (Course(experiment, on_the_way) if on_the_way else experiment), as_json
 
 
-def run_as_dict(experiment: Experiment) -> dict[str, Any]:
-    """The playground's run as plain JSON values: experiment, counts, floors, and both histories."""
+def run_as_dict(given: Experiment | Course) -> dict[str, Any]:
+    """The playground's run as plain JSON values: experiment, counts, floors, and both histories.
+
+    A course has its changes, the cost of its cuts, and the counts of its last rank.
+    """
     from lora_core.accounting import full_cost, lora_cost
     from lora_core.training.run import train
 
+    course = course_of(given)
+    experiment = course.last
     sizes = (experiment.in_features, experiment.out_features)
     costs = {
         "lora": lora_cost(*sizes, experiment.rank, experiment.train_bias),
         "full": full_cost(*sizes, experiment.train_bias),
     }
     with tqdm(total=experiment.epochs, unit="epoch", leave=False, disable=None, delay=1) as progress:
-        for run in train(experiment):
+        for run in train(course):
             progress.update(run.updates - progress.n)
-    found: dict[str, Any] = {"experiment": experiment.to_dict(), "fingerprint": run.fingerprint}
+    found: dict[str, Any] = {"experiment": course.to_dict(), "fingerprint": run.fingerprint}
     found |= {"dead": run.dead, "floors": run.floors.tolist()}
+    found |= {"cuts": [asdict(cut) for cut in run.cuts]} if run.cuts else {}
     for name, history in (("lora", run.lora), ("full", run.full)):
         curves = {key: getattr(history, key) for key in ("loss", "test_loss", "accuracy", "test_accuracy")}
         found[name] = {

@@ -7,6 +7,7 @@ are the keys of the controls, and ``tests/test_presets.py`` holds each sentence 
 
 from typing import NamedTuple
 
+from lora_core.course import Change, Course
 from lora_core.experiment import Experiment, Init, Optimizer, ScalingRule, Shift, Task
 
 
@@ -19,6 +20,15 @@ class Preset(NamedTuple):
     @property
     def title(self) -> str:
         return self.story.partition(": ")[0]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What changes on the way, nothing as a rule: see ``ON_THE_WAY``."""
+        return ON_THE_WAY.get(self.title, ())
+
+    @property
+    def course(self) -> Course:
+        return Course(self.experiment, self.changes)
 
     @property
     def sentence(self) -> str:
@@ -87,8 +97,24 @@ PRESETS: dict[str, Preset] = {
         "Too fast: at this scaling plain gradient descent blows up, while full fine-tuning at the same rate "
         "does not.",
     ),
+    "one-more": Preset(
+        Experiment(epochs=300),
+        "One rank more on the way: stuck on the floor of rank 3 the adapter is given a fourth rank at update "
+        "100, and the curve falls through its floor.",
+    ),
+    "cut-down": Preset(
+        Experiment(rank=16, noise=0.5, epochs=300),
+        "Cut down: trained at rank 16 and cut to 4 at update 150, the adapter loses on its training sample, "
+        "regains a little, and does better on new data.",
+    ),
     "large": Preset(
         Experiment(in_features=1024, out_features=1024, samples=2000, rank=4, epochs=100),
         "A large layer: full fine-tuning trains a million numbers, so the curve is drawn as it grows.",
     ),
 }
+
+ON_THE_WAY: dict[str, tuple[Change, ...]] = {
+    "One rank more on the way": (Change(100, "rank", 4),),
+    "Cut down": (Change(150, "rank", 4),),
+}
+"""Title of a preset -> what changes in the middle of its run."""

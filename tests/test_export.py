@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load
 from torch import nn
 
-from lora_core import PRESETS, Experiment, Run, run
+from lora_core import PRESETS, Course, Experiment, Run, run
 from lora_core.accounting import lora_cost
 from lora_core.adapters.run_adapter import save_peft_adapter
 from lora_core.experiment import Init, Optimizer, ScalingRule, Shift, Task
@@ -160,6 +160,44 @@ def test_scripts_are_short_and_stand_alone(script) -> None:
         assert len(lines) <= 60
         assert max(map(len, lines)) <= 110
         assert not any("lora_core" in line for line in lines)
+
+
+COURSES = [
+    Course(SMALL, ((0, "rank", 5), (20, "rank", 9), (20, "alpha", 9.0), (40, "rank", 2), (60, "rank", 3))),
+    Course(
+        replace(SMALL, train_bias=True, init=Init.GAUSSIAN),
+        ((10, "learning_rate", 0.03), (20, "scaling_rule", "rslora"), (30, "rank", 8), (50, "lr_ratio", 4.0)),
+    ),
+    Course(
+        replace(SMALL, init=Init.ORIGINAL, rank=9, optimizer=Optimizer.SGD, learning_rate=0.001),
+        ((10, "rank", 8), (20, "optimizer", "adam"), (30, "rank", 12), (45, "optimizer", "sgd")),
+    ),
+    Course(replace(SMALL, task=Task.DIGITS, rank=3), ((30, "rank", 1),)),
+    PRESETS["one-more"].course,
+    PRESETS["cut-down"].course,
+]
+
+
+def test_the_script_of_a_course_holds_the_rule_and_prints_the_runs_losses(tmp_path: Path) -> None:
+    scripts = [torch_script(course) for course in COURSES]
+    for course, text in zip(COURSES, printed_by(scripts, "torch", tmp_path), strict=True):
+        found = run(course)
+        assert_prints(text, {"LoRA": found.lora, "full": found.full}, course.experiment.epochs)
+    for script in scripts:
+        assert len(script.splitlines()) <= 130
+        assert max(map(len, script.splitlines())) <= 110
+        assert "lora_core" not in script
+    assert torch_script(Course(SMALL)) == torch_script(SMALL)
+
+
+def test_the_adapter_of_a_course_has_its_last_rank() -> None:
+    course = COURSES[0]
+    archive = zipfile.ZipFile(io.BytesIO(adapter_zip(run(course))))
+    config = json.loads(archive.read("adapter_config.json"))
+    tensors = load(archive.read("adapter_model.safetensors"))
+    assert (config["r"], config["lora_alpha"]) == (3, 9.0)
+    assert tensors["base_model.model.linear.lora_A.weight"].shape == (3, 12)
+    assert Course.from_dict(json.loads(archive.read("experiment.json"))) == course
 
 
 def test_a_script_differs_where_the_experiment_does() -> None:

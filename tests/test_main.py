@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lora_core.__main__ import main, read_arguments
+from lora_core.course import Course
 from lora_core.experiment import LIMITS, Experiment
 from lora_core.presets import PRESETS
 from lora_core.training.run import run
@@ -174,6 +175,42 @@ WRONG: list[tuple[list[str], str]] = [
     (["--epochs", "2001", "--json"], "epochs is 2001: it must be a whole number from 1 to 2,000."),
     (["--preset", "nonsense"], f"preset is 'nonsense': it must be one of {', '.join(PRESETS)}."),
 ]
+
+
+WRONG_COURSES = [
+    ("60", "course holds '60': each change must read update:field=value, as in 60:rank=4."),
+    ("6:rank=0", "rank is 0: it must be a whole number from 1 to 1,024."),
+    ("11:rank=4", "the update of the change of rank is 11: it must be a whole number from 0 to 10."),
+    ("~".join(f"{i}:rank=5" for i in range(9)), "changes has 9 of them: a course may have up to 8."),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence"), WRONG_COURSES)
+def test_a_wrong_course_is_one_sentence(text: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--course", text]) == 2
+    assert capsys.readouterr() == ("", f"{sentence}\n")
+
+
+def test_a_course_prints_its_changes_and_the_losses_of_its_run(capsys: pytest.CaptureFixture[str]) -> None:
+    course = Course(PRESETS["original"].experiment, ((4, "rank", 2), (6, "learning_rate", 0.1)))
+    assert main(["--course", course.text()]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["Trainable parameters: 306", "Total parameters: 946"]
+    assert lines[6:8] == ["After 4 updates: rank 2", f"Epoch 5/10, Loss: {run(course).lora.loss[4]:.4f}"]
+    assert "After 6 updates: learning_rate 0.1" in lines
+    assert main(["--course", course.text(), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert Course.from_dict(found["experiment"]) == course
+    assert found["lora"]["loss"] == run(course).lora.loss.tolist()
+    assert found["lora"]["trainable"] == 2 * 74 + 10
+    (cut,) = found["cuts"]
+    assert cut["after"] == pytest.approx(found["lora"]["loss"][4])
+    assert cut["before"] == pytest.approx(run(course.experiment).lora.loss[4])
+
+
+def test_a_preset_brings_its_changes() -> None:
+    assert read_arguments(["--preset", "one-more"])[0] == PRESETS["one-more"].course
+    assert read_arguments(["--preset", "one-more", "--course", ""])[0] == PRESETS["one-more"].experiment
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), WRONG, ids=lambda value: str(value)[:40])

@@ -16,7 +16,7 @@ every_preset = pytest.mark.parametrize("name", PRESETS)
 
 @cache
 def trained(name: str) -> Run:
-    return run(PRESETS[name].experiment)
+    return run(PRESETS[name].course)
 
 
 def said(name: str, words: str) -> Run:
@@ -204,6 +204,35 @@ def test_too_fast() -> None:
     assert found.lora.diverged_at is not None
     assert found.lora.loss[-1] > 100 * found.lora.loss[0]
     assert found.full.loss[-1] < 0.01 * found.full.loss[0]
+
+
+def test_one_more() -> None:
+    found = said(
+        "one-more",
+        "stuck on the floor of rank 3 the adapter is given a fourth rank at update 100, and the curve falls "
+        "through its floor",
+    )
+    loss, floors = found.lora.loss, found.floors
+    assert (found.experiment.rank, found.last.rank) == (3, 4)
+    assert loss[90:100] == pytest.approx(np.full(10, floors[3]), rel=0.005)  # stuck
+    assert loss[100] == pytest.approx(loss[99], rel=1e-3)
+    assert loss[130] < floors[3] / 4
+    assert loss[-1] == pytest.approx(floors[4], rel=0.001)
+
+
+def test_cut_down() -> None:
+    found = said(
+        "cut-down",
+        "trained at rank 16 and cut to 4 at update 150, the adapter loses on its training sample, regains a "
+        "little, and does better on new data",
+    )
+    (cut,) = found.cuts
+    uncut = run(found.experiment)
+    assert (cut.rank_before, cut.rank, cut.update) == (16, 4, 150)
+    assert cut.cost > 0.1 * cut.before
+    assert cut.before < found.lora.loss[-1] < cut.after
+    assert found.lora.test_loss[150] < found.lora.test_loss[149]
+    assert found.lora.test_loss[-1] < 0.9 * uncut.lora.test_loss[-1]
 
 
 def test_large() -> None:

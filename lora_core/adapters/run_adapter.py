@@ -38,6 +38,8 @@ print(model(torch.ones(1, {in_features}, dtype=torch.float64)))
 def save_peft_adapter(run: Run) -> dict[str, bytes]:
     """File name -> content of the adapter at the end of a run, as ``PeftModel.from_pretrained`` reads it.
 
+    Its rank is the one that a course has at its end.
+
     :raises ValueError: a run that is still growing, whose adapter diverged, or that did not keep its end.
     """
     last = run.lora.snapshots.get(run.experiment.epochs)
@@ -49,7 +51,7 @@ def save_peft_adapter(run: Run) -> dict[str, bytes]:
     if last.bias is not None:
         tensors[f"{_PREFIX}.base_layer.bias"] = run.problem.base.bias.detach() + last.bias
     return {
-        "adapter_config.json": json.dumps(_config(run.experiment), indent=2).encode(),
+        "adapter_config.json": json.dumps(_config(run.last), indent=2).encode(),
         "adapter_model.safetensors": _packed(tensors),
     }
 
@@ -64,7 +66,7 @@ def adapter_zip(run: Run) -> bytes:
     contents = save_peft_adapter(run) | {
         "base_layer.safetensors": _packed({f"{LAYER}.{name}": tensor for name, tensor in base.items()}),
         "load_adapter.py": load.encode(),
-        "experiment.json": json.dumps(e.to_dict(), indent=2).encode(),
+        "experiment.json": json.dumps(run.course.to_dict(), indent=2).encode(),
     }
     return zip_of(contents)
 

@@ -2,25 +2,31 @@
 
 It draws the same random numbers in the same order as ``lora_core.data`` and trains with the plain float64
 autograd loop. Nothing is imported from here, so the two are kept in step by ``tests/test_export.py``, which
-runs the scripts. They hold only what this experiment needs: no options, no branches, at most 60 lines.
+runs the scripts. They hold only what this experiment needs: no options, no branches, at most 60 lines (twice
+that for a course).
 """
 
 from itertools import pairwise
 
 from lora_core.adapters.peft_terms import LAYER, peft_terms
+from lora_core.course import Course
 from lora_core.experiment import Experiment, Init, Optimizer, ScalingRule, Task
+from lora_core.export.course_script import course_lines
 from lora_core.export.data_lines import data_lines
 
 PRINTED = 20
 """A script prints about so many lines of losses."""
 
 
-def torch_script(experiment: Experiment) -> str:
+def torch_script(given: Experiment | Course) -> str:
     """A script with PyTorch alone (and scikit-learn for the digits): LoRA and full fine-tuning.
 
     It prints trainable and total numbers, and then ``epoch`` (updates done, 0 = before the first), the
-    adapter's loss and full fine-tuning's.
+    adapter's loss and full fine-tuning's. Of a course it holds the rule of a change as well.
     """
+    if isinstance(given, Course) and given.changes:
+        return _course_script(given)
+    experiment = given.experiment if isinstance(given, Course) else given
     return _joined(
         _opening(experiment, "LoRA beside full fine-tuning", "from torch import nn"),
         [*_constants(experiment), f"SCALING = {_scaling(experiment)}"],
@@ -52,6 +58,16 @@ def torch_script(experiment: Experiment) -> str:
             "    optimizer.step()",
         ],
     )
+
+
+def _course_script(course: Course) -> str:
+    e = course.experiment
+    blocks = course_lines(course, _every(e))
+    title = "LoRA, changed on the way, beside full fine-tuning"
+    return _joined(
+        _opening(e, title, "from torch import nn"), _constants(e), data_lines(e), _adapter(e),
+        _linear_layer(e), *blocks,
+    )  # fmt: skip
 
 
 def peft_script(experiment: Experiment) -> str:
@@ -103,7 +119,7 @@ def _joined(*blocks: list[str]) -> str:
     texts = ["\n".join(block) for block in blocks]
     script = texts[0]
     for before, text in pairwise(texts):
-        defines = any(each.startswith(("def ", "class ")) for each in (before, text))
+        defines = any(each.startswith(("def ", "class ", "@")) for each in (before, text))
         script += ("\n\n\n" if defines else "\n\n") + text
     return script + "\n"
 

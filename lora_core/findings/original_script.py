@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from lora_core.accounting import lora_cost
+from lora_core.course import Course
 from lora_core.data import Problem, make_problem
 from lora_core.experiment import Experiment, Init, ScalingRule, Task
 from lora_core.layer import count_parameters
@@ -70,8 +71,15 @@ class ScriptFacts:
     """The best that any linear map with a bias can do."""
 
 
-def print_losses(experiment: Experiment) -> None:
-    """Train with the plain loop and print what the original script prints."""
+def print_losses(given: Experiment | Course) -> None:
+    """Train with the plain loop and print what the original script prints.
+
+    The lines of a course are those of its float64 run, since the plain loop knows no changes.
+    """
+    if isinstance(given, Course):
+        print_course(given)
+        return
+    experiment = given
     problem = make_problem(experiment)
     model = lora_layer(experiment, problem)
     trainable, total = count_parameters(model)
@@ -86,6 +94,22 @@ def print_losses(experiment: Experiment) -> None:
         optimizer=experiment.optimizer,
         lr_ratio=experiment.lr_ratio,
     )
+
+
+def print_course(course: Course) -> None:
+    """Print a course as the script would: counts at its start, losses before each step, and its changes."""
+    e, found = course.experiment, run(course)
+    cost = lora_cost(e.in_features, e.out_features, e.rank, e.train_bias)
+    print(f"Trainable parameters: {cost.trainable}\nTotal parameters: {cost.total}")
+    for epoch, loss in enumerate(found.lora.loss[:-1]):
+        for change in course.changes:
+            if change.update == epoch:
+                print(f"After {epoch} updates: {change.field} {_plain(change.value)}")
+        print(f"Epoch {epoch + 1}/{e.epochs}, Loss: {loss:.4f}")
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def printed_losses() -> list[float]:

@@ -34,9 +34,9 @@ _SNAPSHOT_BYTES = 48_000_000
 class Run:
     """A trained experiment: its adapter (``lora``) and full fine-tuning (``full``).
 
-    ``dead`` marks a start at A = B = 0, from which no gradient moves the adapter; ``complete`` is False while
-    the run grows. ``course`` holds the changes on the way, none as a rule, and ``cuts`` what each cut of the
-    rank has cost; ``experiment`` is how it starts.
+    ``dead`` marks a start, or a cut, at A = B = 0, from which no gradient moves the adapter; ``complete`` is
+    False while the run grows. ``course`` holds the changes on the way, none as a rule, and ``cuts`` what each
+    cut of the rank has cost; ``experiment`` is how it starts.
     """
 
     experiment: Experiment
@@ -159,6 +159,8 @@ class _Training:
             old, self.start, self.sample, before, experiment, update, diverged
         )
         self.recorders[0].start = self.start
+        # Nothing is left of an adapter without a change that is cut: neither factor ever moves again.
+        self.dead |= not (diverged or self.start.A.any() or self.start.B.any())
         if experiment.rank < before.rank and not diverged:
             self.cuts.append(self._cut(update, before, old))
 
