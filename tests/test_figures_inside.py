@@ -507,7 +507,7 @@ def test_a_task_without_a_true_change_has_no_angles():
 # --- drawings -----------------------------------------------------------------------------------------------
 
 
-def drawings(name: str, dark: bool) -> dict[str, go.Figure]:
+def drawings(name: str) -> dict[str, go.Figure]:
     """Every figure of a case."""
     found = trained(name)
     e, problem, snapshot = found.experiment, found.problem, last(found)
@@ -516,33 +516,31 @@ def drawings(name: str, dark: bool) -> dict[str, go.Figure]:
     whole = parts.kept(range(parts.switches))
     outputs = inside_parts.outputs_info(problem, 0, whole, whole, snapshot.bias)
     figures = {
-        "parts": inside_parts.draw_parts(
-            parts, [0], outputs, inside_parts.map_limit(parts), dark=dark, classes=digits
-        ),
-        "flow": one_input.draw_flow(one_input.flow_info(problem, snapshot, e.scaling, 0), dark, digits),
-        "start": first_steps.draw_start(first_steps.start_info(e, problem), dark),
-        "phi": directions.draw_phi(directions.phi_info(snapshot, snapshot), ("a", "b"), dark),
+        "parts": inside_parts.draw_parts(parts, [0], inside_parts.map_limit(parts), classes=digits),
+        "outputs": inside_parts.draw_outputs(outputs, classes=digits),
+        "flow": one_input.draw_flow(one_input.flow_info(problem, snapshot, e.scaling, 0), digits),
+        "start": first_steps.draw_start(first_steps.start_info(e, problem)),
+        "phi": directions.draw_phi(directions.phi_info(snapshot, snapshot), ("a", "b")),
     }
     angles = directions.angles_info(found)
     if angles is not None:
-        figures["angles"] = directions.draw_angles(angles, max(angles.updates), dark)
+        figures["angles"] = directions.draw_angles(angles, max(angles.updates))
     if digits:
         pictures = inside_digits.pictures_info(problem, snapshot, e.scaling)
         gallery = inside_digits.gallery_info(problem, snapshot, e.scaling)
         figures |= {
-            "pictures": inside_digits.draw_pictures(pictures, dark),
-            "twin": inside_digits.draw_twin(inside_digits.twin_info(problem, pictures, e.true_rank), dark),
-            "gallery": inside_digits.draw_gallery(problem, gallery, [1, 2], dark),
+            "pictures": inside_digits.draw_pictures(pictures),
+            "twin": inside_digits.draw_twin(inside_digits.twin_info(problem, pictures, e.true_rank)),
+            "gallery": inside_digits.draw_gallery(problem, gallery, [1, 2]),
         }
     return figures
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("dark", [False, True])
-def test_every_figure_is_drawn_with_named_axes(name, dark):
-    for kind, figure in drawings(name, dark).items():
+def test_every_figure_is_drawn_with_named_axes(name):
+    for kind, figure in drawings(name).items():
         figure.to_plotly_json()
-        if kind in ("parts", "start", "angles"):
+        if kind in ("parts", "outputs", "start", "angles"):
             axes = [*figure.select_xaxes(), *figure.select_yaxes()]
             named = [axis.title.text for axis in axes if axis.title.text]
             assert len(named) >= len(axes) - (kind == "angles")
@@ -553,7 +551,8 @@ def test_a_part_switched_off_is_hollow_and_gone_from_the_map():
     parts = inside_parts.raw_parts(*factors(last(found)), found.experiment.scaling)
     whole, kept = parts.kept([0, 1, 2]), parts.kept([0, 2])
     outputs = inside_parts.outputs_info(found.problem, 0, whole, kept, None)
-    bars, heat, base, tuned, target = inside_parts.draw_parts(parts, [0, 2], outputs, 1.0).data
+    bars, heat = inside_parts.draw_parts(parts, [0, 2], 1.0).data
+    base, tuned, target = inside_parts.draw_outputs(outputs).data
     np.testing.assert_allclose(bars.x, parts.strength)
     assert [color == "rgba(0,0,0,0)" for color in bars.marker.color] == [False, True, False]
     np.testing.assert_array_equal(heat.z, kept)

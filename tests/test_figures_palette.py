@@ -96,7 +96,8 @@ def test_any_two_lines_stay_apart_for_every_eye(eye, colors):
 
 def test_diverging_scale_is_neutral_at_zero_and_distinct_at_its_ends():
     for dark, page in ((False, LIGHT_PAGE), (True, DARK_PAGES[0])):
-        (low, negative), (half, zero), (high, positive) = palette.diverging(dark)
+        scale = [(at, palette.DARK[color] if dark else color) for at, color in palette.DIVERGING]
+        (low, negative), (half, zero), (high, positive) = scale
         assert (low, half, high) == (0.0, 0.5, 1.0)
         assert zero == page
         assert min(contrast(negative, page), contrast(positive, page)) >= 3

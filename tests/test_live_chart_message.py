@@ -70,6 +70,14 @@ def test_header_survives_beside_arrays_of_odd_size():
     assert "template" not in message["figure"]["layout"]
 
 
+def test_a_map_arrives_row_by_row():
+    figure = go.Figure(go.Heatmap(z=np.array([[1, 2], [3, np.nan]]), x=np.arange(200), text=[["a"], ["b"]]))
+    sent = unpack(pack(figure, {}))["figure"]["data"][0]
+    np.testing.assert_array_equal(sent["z"], figure.data[0].z)
+    np.testing.assert_array_equal(sent["x"], np.arange(200))
+    assert sent["text"] == [["a"], ["b"]]
+
+
 @pytest.mark.parametrize("log", [True, False])
 @pytest.mark.parametrize(
     "experiment", [{}, {"rank": 64}, {"learning_rate": 1.0, "optimizer": "sgd", "epochs": 30}]

@@ -26,21 +26,14 @@ from tests.kit.pages import at_link, checked, open_page
 from tests.kit.runs import layer_of
 
 PAGE = "pages/2_Inside_the_layer.py"
-HEADINGS = [
-    "The matrices after any number of updates",
-    "One input, all the way through",
-    "One part for each rank",
-    "Who moves first",
-    "The merge, proven",
-    "Directions",
-]
-ON_DIGITS = ["Weights are pictures", "Fixed and broken"]
+VIEWS = ("Matrices", "One input", "Parts", "Proofs")
+HEADINGS = ["Who moves first", "The merge, proven", "Directions"]
 
 
 @cache
-def opened(**link: str) -> AppTest:
-    """A page that no test changes."""
-    return open_page(PAGE, **link)
+def opened(view: str = "Matrices", **link: str) -> AppTest:
+    """A page that no test changes, on one of its views."""
+    return open_page(PAGE, view=view, **link)
 
 
 def trained(**link: str) -> Run:
@@ -85,20 +78,24 @@ CORNERS = [
 
 @pytest.mark.parametrize("link", CORNERS, ids=lambda link: " ".join(link.values()) or "default")
 def test_no_corner_breaks_the_page(link):
-    app = opened(**link)
-    headings = [each.value for each in app.subheader]
-    expected = [HEADINGS[0], *(ON_DIGITS if link.get("task") == "digits" else []), *HEADINGS[1:]]
-    assert headings == expected
-    cells = "\n".join(each.value.to_csv() for each in app.table)
-    assert cells
-    assert not re.search(r"\b(nan|inf)\b", words(app) + cells, re.IGNORECASE)
+    digits = link.get("task") == "digits"
+    names = (*(["Fixed and broken"] if digits else []), *VIEWS)
+    app = open_page(PAGE, **link)
+    assert [tab.label for tab in app.tabs] == [*names]
+    for view in names:
+        checked(app.session_state.__setitem__("view", view) or app.run())
+        headings = ["Weights are pictures"] if digits and view == "Matrices" else []
+        assert [each.value for each in app.subheader] == (HEADINGS if view == "Proofs" else headings)
+        cells = "\n".join(each.value.to_csv() for each in app.table)
+        assert bool(cells) == (view in ("Parts", "Proofs"))
+        assert not re.search(r"\b(nan|inf)\b", words(app) + cells, re.IGNORECASE)
 
 
 def test_a_layer_of_a_thousand_by_a_thousand_opens():
-    app = open_page(PAGE, in_features="1024", out_features="1024", epochs="1", samples="64")
-    assert app.subheader[0].value == HEADINGS[0]  # with the first look; the rest when the floors are there
-    for _ in range(10):
-        if [each.value for each in app.subheader] == HEADINGS:
+    link = {"in_features": "1024", "out_features": "1024", "epochs": "1", "samples": "64"}
+    app = open_page(PAGE, view="Proofs", **link)
+    for _ in range(10):  # the rest when the floors are there
+        if app.subheader:
             break
         checked(app.run())
     assert [each.value for each in app.subheader] == HEADINGS
@@ -111,18 +108,16 @@ def test_a_long_run_grows_here_too_and_then_opens():
     found = trained(in_features="256", out_features="256", epochs="100", seed="5")
     opened_at = set()
     for _ in range(60):
-        if len(app.subheader) > 1:
+        if not app.get("progress"):
             break
-        assert [each.value for each in app.subheader] == HEADINGS[:1]
         assert "epoch" in app.query_params
         at = int(re.search(r"After (\d+) updates? A and B", words(app)).group(1))
-        assert f"The loss is {loss_text(found.lora.loss[at])}." in words(app)
+        assert f"The error is {loss_text(found.lora.loss[at])}." in words(app)
         opened_at.add(at)
         checked(app.run())
     assert opened_at
     assert max(opened_at) <= 16
-    assert [each.value for each in app.subheader] == HEADINGS
-    assert f"The loss is {loss_text(found.lora.loss[16])}." in words(app)
+    assert f"The error is {loss_text(found.lora.loss[16])}." in words(app)
 
 
 @pytest.mark.parametrize("link", [{}, DIGITS, {"train_bias": "true", "scaling_rule": "rslora"}], ids=str)
@@ -135,9 +130,9 @@ def test_the_matrices_sentence_and_table_are_the_runs(link):
     assert (
         f"After 200 updates A and B, {e.rank * (e.in_features + e.out_features):,} numbers, make a change "
         f"of rank {ranks[0]} and norm {norms[0]} to a weight of rank {ranks[1]} and norm {norms[1]}. "
-        f"The loss is {loss_text(found.lora.loss[-1])}."
+        f"The error is {loss_text(found.lora.loss[-1])}."
     ) in words(opened(**link))
-    app = open_page(PAGE, **link)
+    app = open_page(PAGE, view="Matrices", **link)
     rows = checked(app.toggle(key="matrices as a table").set_value(True).run()).dataframe[0].value
     assert rows["updates"].tolist() == sorted(found.lora.snapshots)
     np.testing.assert_array_equal(rows["loss"], found.lora.loss[rows["updates"]])
@@ -146,11 +141,11 @@ def test_the_matrices_sentence_and_table_are_the_runs(link):
 
 @pytest.mark.parametrize(("chosen", "kept"), [("40", 40), ("41", 40), ("0", 0), ("100000", 200)])
 def test_the_page_looks_at_the_epoch_of_the_link(chosen, kept):
-    app, found = open_page(PAGE, epoch=chosen), trained()
+    app, found = open_page(PAGE, view="Parts", epoch=chosen), trained()
     assert f"After {kept} updates A and B" in words(app)
-    assert f"The loss is {loss_text(found.lora.loss[kept])}." in words(app)
+    assert f"The error is {loss_text(found.lora.loss[kept])}." in words(app)
     assert app.query_params.get("epoch", "200") in (str(kept), [str(kept)])
-    assert table(app, "Held-out loss")["Loss"][-1] == loss_text(found.lora.loss[kept])
+    assert table(app, "On new data")["Error"][-1] == loss_text(found.lora.loss[kept])
 
 
 def test_an_epoch_that_is_none_is_told():
@@ -163,48 +158,51 @@ def test_an_epoch_that_is_none_is_told():
 def test_an_epoch_chosen_before_outlives_a_change_of_rank():
     app = open_page(PAGE, epoch="40")
     checked(app.select_slider(key="rank").set_value(4).run())
-    assert f"The loss is {loss_text(trained(rank='4').lora.loss[40])}." in words(app)
+    assert f"The error is {loss_text(trained(rank='4').lora.loss[40])}." in words(app)
 
 
 @pytest.mark.parametrize("link", [{}, DIGITS, {"rank": "20", "train_bias": "true"}], ids=str)
 def test_what_the_parts_do_is_what_the_layer_does(link):
-    app, found = open_page(PAGE, **link), trained(**link)
-    rows = table(app, "Held-out loss")
-    assert rows["Loss"][1:] == [loss_text(found.lora.loss[-1])] * 3
-    assert rows["Held-out loss"][1:] == [loss_text(found.lora.test_loss[-1])] * 3
+    app, found = open_page(PAGE, view="Parts", **link), trained(**link)
+    rows = table(app, "On new data")
+    assert rows["Error"][1:] == [loss_text(found.lora.loss[-1])] * 2
+    assert rows["On new data"][1:] == [loss_text(found.lora.test_loss[-1])] * 2
     if found.lora.test_accuracy is not None:
-        assert rows["Held-out accuracy"][-1] == percent_text(found.lora.test_accuracy[-1])
-        assert rows["Held-out accuracy"][0] == percent_text(found.lora.test_accuracy[0])
+        assert rows["Right on new data"][-1] == percent_text(found.lora.test_accuracy[-1])
+        assert rows["Right on new data"][0] == percent_text(found.lora.test_accuracy[0])
     if "train_bias" not in link:
-        assert rows["Loss"][0] == loss_text(found.floors[0])
+        assert rows["Error"][0] == loss_text(found.floors[0])
+
+
+def parts_of(app: AppTest):
+    return next(each for each in app.button_group if each.label == "Parts switched on")
 
 
 def test_a_part_switched_off_is_missed():
-    app, found = open_page(PAGE, rank="4"), trained(rank="4")
-    (svd,) = [each for each in app.button_group if each.label.startswith("As its SVD")]
-    checked(svd.set_value([0, 1, 2]).run())
+    app, found = open_page(PAGE, view="Parts", rank="4"), trained(rank="4")
+    (view,) = [each for each in app.button_group if each.label == "Written"]
+    checked(view.set_value("As its SVD").run())
+    checked(parts_of(app).set_value([0, 1, 2]).run())
     snapshot = found.lora.snapshots[200]
     U, S, Vh = torch.linalg.svd(found.experiment.scaling * snapshot.A @ snapshot.B)
     kept = U[:, :3] * S[:3] @ Vh[:3]
     loss = (found.problem.residual() - found.problem.X @ kept).square().mean()
-    rows = table(app, "Held-out loss")
-    assert rows["Loss"][2] == loss_text(float(loss))
-    assert rows["Norm"][2] == loss_text(float(S[:3].norm()))
-    assert rows["Loss"][1] == rows["Loss"][3] == loss_text(found.lora.loss[-1])
+    rows = table(app, "On new data")
+    assert rows["Error"][1] == loss_text(float(loss))
+    assert rows["Norm"][1] == loss_text(float(S[:3].norm()))
+    assert rows["Error"][2] == loss_text(found.lora.loss[-1])
     assert loss > 10 * found.lora.loss[-1]
 
 
 def test_every_part_can_be_off():
-    app = open_page(PAGE)
-    for each in [each for each in app.button_group if each.label.startswith("As ")]:
-        each.set_value([])
-    rows = table(checked(app.run()), "Held-out loss")
-    assert rows["Loss"][:3] == [rows["Loss"][0]] * 3
-    assert rows["Norm"][:3] == ["0"] * 3
+    app = open_page(PAGE, view="Parts")
+    rows = table(checked(parts_of(app).set_value([]).run()), "On new data")
+    assert rows["Error"][:2] == [rows["Error"][0]] * 2
+    assert rows["Norm"][:2] == ["0"] * 2
 
 
 def test_one_input_is_traced_as_the_layer_answers():
-    app, found = open_page(PAGE), trained()
+    app, found = open_page(PAGE, view="One input"), trained()
     checked(app.number_input(key="input").set_value(9).run())
     x, target = found.problem.X_test[9], found.problem.Y_test[9]
     layer, snapshot = layer_of(found), found.lora.snapshots[200]
@@ -229,28 +227,28 @@ CASES = [
 @pytest.mark.parametrize("link", CASES, ids=str)
 def test_parts_are_told_in_the_layers_numbers(link):
     """Their overlap, and what none, the switched and all of them do, each from the change written out."""
-    app, found = opened(**link), trained(**link)
+    app, found = opened("Parts", **link), trained(**link)
     e, problem, snapshot = found.experiment, found.problem, found.lora.snapshots[200]
     A, B, X = snapshot.A, snapshot.B, problem.X
     squares = sum(float((e.scaling * torch.outer(A[:, i], B[i])).norm() ** 2) for i in range(e.rank))
     change = e.scaling * A @ B
     told = re.search(r"sum to (\S+), and the square of the sum's norm is (\S+):", words(app)).groups()
     assert told == (loss_text(squares), loss_text(float(change.norm() ** 2)))
-    rows = table(app, "Held-out loss")
-    assert rows["Norm"] == ["0"] + [loss_text(float(change.norm()))] * 3
+    rows = table(app, "On new data")
+    assert rows["Norm"] == ["0"] + [loss_text(float(change.norm()))] * 2
     moved = (X @ change).square().mean().sqrt()
-    assert rows["Outputs move by"] == ["0"] + [loss_text(float(moved))] * 3
+    assert rows["Outputs move by"] == ["0"] + [loss_text(float(moved))] * 2
     bias = 0 if snapshot.bias is None else snapshot.bias
     none = (problem.residual() - bias).square().mean(), (problem.residual_test() - bias).square().mean()
-    assert [rows["Loss"][0], rows["Held-out loss"][0]] == [loss_text(float(each)) for each in none]
+    assert [rows["Error"][0], rows["On new data"][0]] == [loss_text(float(each)) for each in none]
     whole = torch.nn.functional.mse_loss(layer_of(found)(X), problem.Y)
-    assert rows["Loss"][1:] == [loss_text(whole.item())] * 3
+    assert rows["Error"][1:] == [loss_text(whole.item())] * 2
 
 
 @pytest.mark.parametrize("link", CASES, ids=str)
 def test_who_moves_first_is_autograds(link):
     """Gradients of every way to start, by autograd on the layer in float64."""
-    found, ways = trained(**link), table(opened(**link), "Moves")
+    found, ways = trained(**link), table(opened("Proofs", **link), "Moves")
     e, problem = found.experiment, found.problem
     assert {str(e.init), "kaiming", "zero"} <= set(ways["Init"])
     for row, init in enumerate(ways["Init"]):
@@ -258,16 +256,18 @@ def test_who_moves_first_is_autograds(link):
         loss = torch.nn.functional.mse_loss(layer(problem.X), problem.Y)
         loss.backward()
         norms = [float(each.grad.norm()) for each in (layer.lora_A, layer.lora_B)]
-        told = [ways[column][row] for column in ("Loss", "Gradient of A", "Gradient of B")]
+        told = [ways[column][row] for column in ("Error", "Gradient of A", "Gradient of B")]
         assert told == [loss_text(each) for each in (loss.item(), *norms)]
         if init == e.init:
-            sentence = next(each for each in words(opened(**link)).splitlines() if "gradient of A is" in each)
+            sentence = next(
+                each for each in words(opened("Proofs", **link)).splitlines() if "gradient of A is" in each
+            )
             assert all(f" {loss_text(each)}" in sentence for each in norms)
 
 
 @pytest.mark.parametrize("link", CASES, ids=str)
 def test_the_merge_is_told_in_the_layers_numbers(link):
-    app, found = opened(**link), trained(**link)
+    app, found = opened("Proofs", **link), trained(**link)
     e, weight = found.experiment, found.problem.base.weight.detach().float().numpy()
     metrics = {each.label: (each.value, each.delta) for each in app.metric}
     for name, dtype in (("single", torch.float32), ("double", torch.float64)):
@@ -290,7 +290,7 @@ def test_the_merge_is_told_in_the_layers_numbers(link):
 
 def test_nothing_is_claimed_of_a_change_that_is_zero():
     for link in ({"init": "zero"}, {"epoch": "0"}):
-        found = words(opened(**link))
+        found = "".join(words(opened(view, **link)) for view in VIEWS)
         assert "All of it is zero here, so no part does anything." in found
         assert "It adds nothing yet: what comes out is what the base says." in found
         assert "overlap" not in found
@@ -298,10 +298,10 @@ def test_nothing_is_claimed_of_a_change_that_is_zero():
 
 def test_a_run_that_diverged_says_so():
     link = {"optimizer": "sgd", "learning_rate": "1", "alpha": "4096"}
-    app, found = opened(**link), trained(**link)
+    app, found = opened("Proofs", **link), trained(**link)
     assert found.lora.diverged_at == 2
     (warning,) = [each.value for each in app.warning]
-    assert "LoRA diverged: at update 2 its loss was more than 1,000,000,000 times the first" in warning
+    assert "LoRA diverged: at update 2 its error was more than 1,000,000,000 times the first" in warning
     assert f"The last kept before that is update {max(found.lora.snapshots)}." in warning
     assert "by autograd on all 256 samples, and diverges." in words(app)
 
@@ -321,10 +321,9 @@ def test_digits_fixed_and_broken_are_counted_and_can_be_traced():
     broke = torch.nonzero((before == labels) & (after != labels)).flatten().tolist()
     right = int((before == labels).sum()), int((after == labels).sum())
     assert (
-        f"Of 500 held-out digits the base had {right[0]} right, {percent_text(right[0] / 500)}. The adapter "
+        f"Of 500 new digits the base had {right[0]} right, {percent_text(right[0] / 500)}. The adapter "
         f"fixed {len(fixed)} and broke {len(broke)}: {right[1]} are right, {percent_text(right[1] / 500)}."
     ) in words(app)
-    assert app.number_input(key="input").value == fixed[0]
     (trace,) = [each for each in app.button_group if each.label == "Trace one that was fixed"]
     checked(trace.set_value(fixed[3]).run())
     assert app.number_input(key="input").value == fixed[3]
@@ -349,17 +348,17 @@ def test_the_first_mover_is_told_exactly():
     assert (
         f"the gradient of A is exactly 0 and that of B {loss_text(info.gradients['B'][0])}. The first update "
         f"moves B by {loss_text(info.moved['B'][1])} and A by 0;"
-    ) in words(opened())
-    ways = table(opened(), "Moves")
+    ) in words(opened("Proofs"))
+    ways = table(opened("Proofs"), "Moves")
     assert ways["Init"] == ["kaiming", "gaussian", "original", "zero"]
     assert ways["Gradient of A"][:2] == ["0", "0"]
     assert ways["Moves"] == ["B alone", "B alone", "both", "nothing, ever"]
-    assert "both gradients are exactly 0" in words(opened(init="zero"))
-    assert "Both factors start random" in words(opened(init="original"))
+    assert "both gradients are exactly 0" in words(opened("Proofs", init="zero"))
+    assert "Both factors start random" in words(opened("Proofs", init="original"))
 
 
 def test_the_merge_is_the_layers_own():
-    found, app = trained(), opened()
+    found, app = trained(), opened("Proofs")
     layer, x = layer_of(found), found.problem.X_test
     before = layer(x).detach()
     layer.merge()
@@ -374,7 +373,7 @@ def test_the_merge_is_the_layers_own():
 
 
 def test_directions_are_compared_with_another_rank_start_and_seed():
-    app, found, other = open_page(PAGE), trained(), trained(rank="6")
+    app, found, other = open_page(PAGE, view="Proofs"), trained(), trained(rank="6")
     one, two = found.lora.snapshots[200], other.lora.snapshots[200]
     for first, second, side in ((one.A, two.A, "read"), (one.B.T, two.B.T, "written")):
         phi = subspace_similarity(singular_directions(first), singular_directions(second))
@@ -393,18 +392,18 @@ def test_directions_are_compared_with_another_rank_start_and_seed():
 
 
 def test_angles_to_the_truth_are_the_cores():
-    found, rows = trained(), table(opened(), "Angle 1")
+    found, rows = trained(), table(opened("Proofs"), "Angle 1")
     snapshot, true = found.lora.snapshots[200], found.problem.true_delta
     change = snapshot.A @ snapshot.B
     for row, (own, truth) in enumerate(((change, true), (change.T, true.T))):
         angles = torch.rad2deg(principal_angles(own, truth))[:3]
         assert [rows[f"Angle {i + 1}"][row] for i in range(3)] == [f"{float(each):.2f}°" for each in angles]
-    assert "no true subspace" in words(opened(task="noise"))
+    assert "no true subspace" in words(opened("Proofs", task="noise"))
 
 
 def test_swapped_labels_are_found_in_what_is_written():
     link = {"task": "digits", "true_rank": "1", "rank": "1", "train_bias": "true"}
-    app, snapshot = opened(**link), trained(**link).lora.snapshots[200]
+    app, snapshot = opened("Proofs", **link), trained(**link).lora.snapshots[200]
     asked = torch.zeros(10, 1, dtype=torch.float64)
     asked[3], asked[8] = 1, -1
     (angle,) = torch.rad2deg(principal_angles(snapshot.B.T, asked))

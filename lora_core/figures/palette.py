@@ -22,18 +22,23 @@ PINS: Final = ("#1A9E50", "#A346DB", "#8A5A2B")
 """Runs kept for comparison, in the order they were pinned; a fourth starts again at the first."""
 INK: Final = "#31333F"
 """What people say rather than a run: a room's guess, in the colour of the page's own text."""
-INK_ON_DARK: Final = "#FAFAFA"
 BLACK: Final = "#000000"
-WHITE: Final = "#FFFFFF"
+WHITE: Final = "#FEFEFE"
+"""White on a light and on a dark page."""
+PAGE: Final = "#FFFFFF"
+"""The page itself: a weight of zero, and text on LoRA's colour."""
 CLEAR: Final = "rgba(0,0,0,0)"
 FULL_TEXT: Final = "#B34E00"
 """Full fine-tuning's name, which as text needs a contrast of 4.5:1."""
-ON_LORA: Final = "#FEFEFE"
-"""Text on LoRA's colour."""
 FAINT: Final = "rgba(128,128,128,0.12)"
 """The lower end of a scale: a cell that holds nothing is still seen, in both themes."""
 GAP: Final = "rgba(0,114,178,0.18)"
 """LoRA's colour, as a surface: what lies between a curve and its floor."""
+NEGATIVE: Final = "#762A83"
+POSITIVE: Final = "#1B7837"
+"""Ends of the scale for weights: ColorBrewer's PRGn, told apart by every common kind of eye."""
+DIVERGING: Final = ((0.0, NEGATIVE), (0.5, PAGE), (1.0, POSITIVE))
+"""Plotly colour scale for signed numbers: negative, the page's own colour at zero, positive."""
 
 DARK: Final[dict[str, str]] = {
     LORA: "#4DA9EA",
@@ -44,27 +49,16 @@ DARK: Final[dict[str, str]] = {
     PINS[1]: "#E3B5F5",
     PINS[2]: "#FFF2A8",
     FULL_TEXT: "#F2854A",
-    ON_LORA: "#0E1117",
-    INK: INK_ON_DARK,
+    PAGE: "#0E1117",
+    INK: "#FAFAFA",
+    NEGATIVE: "#C79BD2",
+    POSITIVE: "#7FC98A",
 }
 """Colour -> the same meaning on a dark page."""
 
 HELD_OUT_DASH: Final = "dot"
 FLOOR_DASH: Final = "dash"
 PIN_DASHES: Final = ("dashdot", "longdash", "longdashdot")
-
-NEGATIVE: Final = "#762A83"
-POSITIVE: Final = "#1B7837"
-"""Ends of the scale for weights: ColorBrewer's PRGn, told apart by every common kind of eye."""
-NEGATIVE_DARK: Final = "#C79BD2"
-POSITIVE_DARK: Final = "#7FC98A"
-
-
-def diverging(dark: bool = False) -> list[tuple[float, str]]:
-    """Plotly colour scale for signed numbers: negative, the page's own colour at zero, positive."""
-    if dark:
-        return [(0.0, NEGATIVE_DARK), (0.5, "#0E1117"), (1.0, POSITIVE_DARK)]
-    return [(0.0, NEGATIVE), (0.5, "#FFFFFF"), (1.0, POSITIVE)]
 
 
 def pin(index: int) -> tuple[str, str]:

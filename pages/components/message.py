@@ -37,10 +37,14 @@ def encode(message: dict[str, Any], level: int = -1) -> bytes:
 
     def moved(node: Any) -> Any:
         if isinstance(node, np.ndarray):
+            if node.ndim > 1 or node.dtype.kind not in "bifu":
+                return [moved(row) for row in node]
             known = node if node.dtype.str[1:] in DTYPES else node.astype("<f8")
             return placed(known.dtype.str[1:], known.tobytes())
         if isinstance(node, dict) and "bdata" in node:
-            return placed(node["dtype"], base64.b64decode(node["bdata"]))
+            array = np.frombuffer(base64.b64decode(node["bdata"]), node["dtype"])
+            shape = node.get("shape", str(len(array))).split(",")
+            return moved(array.reshape([int(size) for size in shape]))
         if isinstance(node, dict):
             return {name: moved(value) for name, value in node.items() if name != "template"}
         if isinstance(node, list | tuple):

@@ -25,7 +25,7 @@ COLORS = {
     "base": palette.BASE,
     "ink-lora": palette.LORA,
     "ink-full": palette.FULL_TEXT,
-    "on-lora": palette.ON_LORA,
+    "on-lora": palette.PAGE,
 }
 """Name of a colour in the component's style -> the colour, which has a twin on a dark page."""
 

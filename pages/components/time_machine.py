@@ -22,8 +22,7 @@ from pages.runtime.callbacks import component_value, run_to_completion
 def time_machine(message: bytes, *, key: str, on_epoch: Callable[[int], None]) -> None:
     """Show a run's matrices.
 
-    `on_epoch` is called with the number of updates when the scrub bar is released or a playback ends. After
-    the first painting of the maps the page is rerun.
+    `on_epoch` is called with the number of updates when the scrub bar is released or a playback ends.
     """
 
     @run_to_completion
@@ -32,7 +31,7 @@ def time_machine(message: bytes, *, key: str, on_epoch: Callable[[int], None]) -
         if isinstance(epoch, int):
             on_epoch(epoch)
 
-    _component()(key=key, data=message, on_epoch_change=reported, on_painted_change=lambda: None)
+    _component()(key=key, data=message, on_epoch_change=reported)
 
 
 def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes: bool = False) -> bytes:
@@ -46,7 +45,6 @@ def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes
     if not info.factors_suffice:
         arrays["delta"] = info.delta
     rows, columns = info.W0.shape
-    scales = {"light": palette.diverging(), "dark": palette.diverging(dark=True)}
     header = {
         "run": run_id,
         "epochs": epochs,
@@ -62,8 +60,9 @@ def pack(info: MatricesInfo, *, run_id: str, epochs: int, opens_at: int, classes
         "labels": {name: [label(info, name, i) for i in range(len(info.updates))] for name in NAMES},
         "losses": [loss_text(float(loss)) for loss in info.loss],
         "note": averaged(info),
-        "colors": {theme: [color for _, color in stops] for theme, stops in scales.items()},
-        "arrays": {name: np.ascontiguousarray(array, "<f4") for name, array in arrays.items()},
+        "colors": [color for _, color in palette.DIVERGING],
+        "dark": palette.DARK,
+        "arrays": {name: np.ravel(array).astype("<f4") for name, array in arrays.items()},
     }
     return encode(header, level=1)  # weights hardly deflate: a slower level gains nothing
 

@@ -7,18 +7,13 @@ from lora_core.experiment import Shift
 from lora_core.figures.inside import digits as figure
 from lora_core.formatting import percent_text, plural
 from lora_core.training.run import Run
-from pages.inside.parts import INPUT
+from pages.components.still_chart import steady_chart
+from pages.inside.chosen_input import INPUT, trace
 from pages.runtime.callbacks import run_to_completion
-from pages.ui.theme import is_dark
 
 
-def draw_digits(run: Run, at: int) -> None:
-    """Columns of W0, of the change and of A as pictures, then the gallery."""
-    _draw_pictures(run, at)
-    _draw_gallery(run, at)
-
-
-def _draw_pictures(run: Run, at: int) -> None:
+def draw_pictures(run: Run, at: int) -> None:
+    """Columns of W0, of the change and of A as pictures."""
     snapshot, e = run.lora.snapshots[at], run.experiment
     st.subheader("Weights are pictures", anchor=False)
     st.markdown(
@@ -30,25 +25,24 @@ def _draw_pictures(run: Run, at: int) -> None:
     if e.shift is Shift.SWAP and info.delta.any():
         twin = figure.twin_info(run.problem, info, e.true_rank)
         left, right = st.columns([0.4, 0.6], vertical_alignment="center")
-        left.plotly_chart(
-            figure.draw_twin(twin, is_dark()), key="twin",
-            alt=f"Two pictures of 8 by 8 weights: {twin.name}, and W0's {twin.con} minus {twin.pro}.",
-        )  # fmt: skip
+        alt = f"Two pictures of 8 by 8 weights: {twin.name}, and W0's {twin.con} minus {twin.pro}."
+        with left:
+            steady_chart(figure.draw_twin(twin), key="twin", alt=alt)
         right.markdown(figure.twin_words(twin))
-    st.plotly_chart(
-        figure.draw_pictures(info, is_dark()), key="pictures",
+    steady_chart(
+        figure.draw_pictures(info), key="pictures",
         alt="Rows of 8 by 8 pictures: for each digit the columns of W0, of s A B and of their sum; for each "
         "rank the column of A.",
     )  # fmt: skip
 
 
-def _draw_gallery(run: Run, at: int) -> None:
-    st.subheader("Fixed and broken", anchor=False)
+def draw_gallery(run: Run, at: int) -> None:
+    """The held-out digits that the adapter fixed and broke, each of which can be traced."""
     info = figure.gallery_info(run.problem, run.lora.snapshots[at], run.experiment.scaling)
     count = len(info.labels)
     before, after = (percent_text(right / count) for right in (info.right_before, info.right_after))
     st.markdown(
-        f"Of {count} held-out digits the base had {info.right_before} right, {before}. The adapter fixed "
+        f"Of {count} new digits the base had {info.right_before} right, {before}. The adapter fixed "
         f"{len(info.fixed)} and broke {len(info.broke)}: {info.right_after} are right, {after}."
     )
     if len(info.fixed):
@@ -65,9 +59,8 @@ def _draw_row(run: Run, info: figure.GalleryInfo, name: str, indices: np.ndarray
     shown = [int(index) for index in indices[: figure.MOST_SHOWN]]
     more = f", the first {len(shown)} of {len(indices)}" if len(indices) > len(shown) else ""
     st.caption(f"{name.capitalize()}{more}: what the base said → what the layer says, number of the input.")
-    st.plotly_chart(
-        figure.draw_gallery(run.problem, info, shown, is_dark()), key=f"gallery {name}",
-        config={"staticPlot": True},
+    steady_chart(
+        figure.draw_gallery(run.problem, info, shown), key=f"gallery {name}",
         alt=f"{plural(len(shown), 'digit')} {name}: {'; '.join(map(info.name, shown))}.",
     )  # fmt: skip
     st.pills(
@@ -80,4 +73,4 @@ def _draw_row(run: Run, info: figure.GalleryInfo, name: str, indices: np.ndarray
 def _trace(name: str) -> None:
     chosen = st.session_state.get(f"trace {name}")
     if chosen is not None:
-        st.session_state[INPUT] = chosen
+        trace(int(chosen))

@@ -14,10 +14,10 @@ from lora_core.figures.inside.matrices import nearest
 from lora_core.formatting import plural
 from lora_core.training.run import Run
 from lora_core.training.run import run as train_to_the_end
+from pages.components.still_chart import steady_chart
 from pages.runtime.queue import QUICK, BusyError
 from pages.runtime.runs import AT_ONCE, finished_run, work
 from pages.ui.controls import RANKS
-from pages.ui.theme import is_dark
 
 OTHERS = ("Another rank", "Another start", "Another seed")
 
@@ -54,8 +54,8 @@ def _draw_phi(run: Run, at: int) -> None:
         return
     kept = other.lora.snapshots
     info = directions.phi_info(run.lora.snapshots[at], kept[nearest(sorted(kept), at)])
-    st.plotly_chart(
-        directions.draw_phi(info, (f"rank {e.rank}", name), is_dark()), key="phi",
+    steady_chart(
+        directions.draw_phi(info, (f"rank {e.rank}", name)), key="phi",
         alt=f"Maps of phi(i, j) between this adapter and {name}: directions read, and written.",
     )  # fmt: skip
     st.markdown(_phi_words(info, kind, name))
@@ -121,8 +121,8 @@ def _draw_angles(run: Run, at: int) -> None:
     st.markdown(_angles_words(run.experiment, info))
     sides = {"read": info.reads, "written": info.writes}
     sides = {name: angles for name, angles in sides.items() if angles.size}
-    st.plotly_chart(
-        directions.draw_angles(info, at, is_dark()), key="angles",
+    steady_chart(
+        directions.draw_angles(info, at), key="angles",
         alt=f"Principal angles to the truth over the updates, of the directions {' and '.join(sides)}.",
     )  # fmt: skip
     row = info.updates.index(nearest(info.updates, at))

@@ -6,7 +6,7 @@ from lora_core.experiment import Experiment
 from lora_core.figures.inside import first_steps
 from lora_core.formatting import loss_text
 from lora_core.training.run import Run
-from pages.ui.theme import is_dark
+from pages.components.still_chart import steady_chart
 
 
 def draw_start(run: Run) -> None:
@@ -15,16 +15,17 @@ def draw_start(run: Run) -> None:
     info, ways = _start(run.experiment, run)
     st.markdown(_first_mover(info, run.dead))
     left, right = st.columns([0.55, 0.45])
-    left.plotly_chart(
-        first_steps.draw_start(info, is_dark()), key="start",
-        alt="Norms of the gradients of A and B before each of the first updates: "
-        + "; ".join(f"{name} {', '.join(map(loss_text, all_[:5]))}" for name, all_ in info.gradients.items()),
-    )  # fmt: skip
+    norms = "; ".join(
+        f"{name} {', '.join(map(loss_text, all_[:5]))}" for name, all_ in info.gradients.items()
+    )
+    alt = f"Norms of the gradients of A and B before each of the first updates: {norms}"
+    with left:
+        steady_chart(first_steps.draw_start(info), key="start", alt=alt)
     right.caption("Norms before the first update, for every way to start")
     right.table(
         {
             "Init": [str(way.init) for way in ways],
-            "Loss": [loss_text(way.loss) for way in ways],
+            "Error": [loss_text(way.loss) for way in ways],
             "Gradient of A": [loss_text(way.gradients[0]) for way in ways],
             "Gradient of B": [loss_text(way.gradients[1]) for way in ways],
             "Moves": [way.moves for way in ways],

@@ -1,7 +1,7 @@
-"""The page inside the layer: its sections, and the number of updates that they all look at.
+"""The page inside the layer: its views, and the number of updates that they all look at.
 
 That number, see ``ui/chosen_epoch``, is also in the link. A run that takes long is opened while it is
-trained: the maps follow what is done so far, the other sections come at the end.
+trained: the maps follow what is done so far, the other views come at the end.
 """
 
 import time
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lora_core.experiment import Experiment, Task
 from lora_core.figures.inside.matrices import MatricesInfo, matrices_info, nearest, table
@@ -17,7 +18,8 @@ from lora_core.formatting import loss_text, plural
 from lora_core.training.history import DIVERGED
 from lora_core.training.run import Run
 from pages.components.time_machine import pack, time_machine
-from pages.inside.digits import draw_digits
+from pages.inside.chosen_input import ONE_INPUT, VIEW
+from pages.inside.digits import draw_gallery, draw_pictures
 from pages.inside.directions import draw_geometry
 from pages.inside.first_steps import draw_start
 from pages.inside.merge import draw_merge
@@ -27,10 +29,9 @@ from pages.runtime.runs import RUNS, advance_run, finished_run, warm_up
 from pages.ui.chosen_epoch import EPOCH, choose_epoch, chosen_epoch
 from pages.ui.text import harmless
 
-LATEST = 2.0
-"""Seconds after which the other sections follow even if the browser has not said that it painted the maps."""
 SHARE = 0.25
 """Of the time of a run that grows, what its maps may take."""
+GALLERY, MATRICES, PARTS, PROOFS = "Fixed and broken", "Matrices", "Parts", "Proofs"
 MACHINE, _OPENED, _PARTIAL = "time machine", "time machine opened", "matrices of a run that grows"
 
 
@@ -56,41 +57,50 @@ def show(experiment: Experiment) -> None:
 
 
 def _draw(experiment: Experiment) -> None:
-    """A fragment, so that what the sidebar and the link had to say stays while the epoch moves."""
-    news = st.container()  # always there, so that the maps keep their place
+    """A fragment, so that what the sidebar and the link had to say stays while epoch or view change."""
+    news, said = st.container(), st.container()  # always there, so that the maps keep their place
     run = finished_run(experiment)
+    room, view = _view(experiment)
     if run is None:
         with news:
             growing = _grow(experiment)
-        maps = _partial_maps(growing)
-        _draw_machine(maps.run, maps.info)
-        return
-    info = _matrices(experiment, run)
-    st.session_state.pop(_PARTIAL, None)
-    _keep_link(info)
-    fresh = MACHINE not in st.session_state
-    at = _draw_machine(run, info)
-    if fresh:
-        # The other figures would keep the browser busy for a second before it painted the maps.
-        st.fragment(_follow, run_every=LATEST)(time.monotonic())
+        growing, info, _ = _partial_maps(growing)
     else:
-        _draw_sections(run, at)
+        growing, info = run, _matrices(experiment, run)
+        st.session_state.pop(_PARTIAL, None)
+        _keep_link(info)
+    at = nearest(info.updates, chosen_epoch())
+    with said:
+        _draw_words(growing, info, at)
+    with room:
+        if view == MATRICES:
+            _draw_machine(growing, info, at)
+        if run is not None:
+            _draw_view(view, run, at)
 
 
-def _draw_sections(run: Run, at: int) -> None:
-    if run.experiment.task is Task.DIGITS:
-        draw_digits(run, at)
-    draw_input(run, at)
-    draw_parts(run, at)
-    draw_start(run)
-    draw_merge(run, at)
-    draw_geometry(run, at)
+def _view(experiment: Experiment) -> tuple[DeltaGenerator, str]:
+    """The tab that is open, and its name. Only that one is computed."""
+    names = [MATRICES, ONE_INPUT, PARTS, PROOFS]
+    if experiment.task is Task.DIGITS:
+        names.insert(0, GALLERY)
+    tabs = st.tabs(names, key=VIEW, bind="query-params")
+    return next((tab, name) for tab, name in zip(tabs, names, strict=True) if tab.open)
 
 
-def _follow(since: float) -> None:
-    """Called at once, and again if nothing has rerun the page by then."""
-    if time.monotonic() - since > LATEST / 2:
-        st.rerun()
+def _draw_view(view: str, run: Run, at: int) -> None:
+    if view == GALLERY:
+        draw_gallery(run, at)
+    elif view == ONE_INPUT:
+        draw_input(run, at)
+    elif view == PARTS:
+        draw_parts(run, at)
+    elif view == PROOFS:
+        draw_start(run)
+        draw_merge(run, at)
+        draw_geometry(run, at)
+    elif run.experiment.task is Task.DIGITS:
+        draw_pictures(run, at)
 
 
 def _grow(experiment: Experiment) -> Run:
@@ -99,7 +109,7 @@ def _grow(experiment: Experiment) -> Run:
     if run.complete:
         st.rerun()
     done = f"{run.updates:,} of {plural(experiment.epochs, 'update')}"
-    words = f"Training: {done} done. The other sections follow at the end."
+    words = f"Training: {done} done. The other views follow at the end."
     st.progress(run.updates / experiment.epochs, words)
     return run
 
@@ -115,35 +125,36 @@ def _partial_maps(run: Run) -> PartialMaps:
     return maps
 
 
-def _draw_machine(run: Run, info: MatricesInfo) -> int:
-    """The time machine; returns the number of updates that the rest of the page looks at."""
-    at = nearest(info.updates, chosen_epoch())
-    opened = st.session_state.get(_OPENED)
-    # The message says where to open, so it changes only with the run, or when the component is new.
-    if MACHINE not in st.session_state or opened is None or opened[0] != run.fingerprint:
-        opened = st.session_state[_OPENED] = (run.fingerprint, at)
-    st.subheader("The matrices after any number of updates", anchor=False)
-    time_machine(
-        _message(run.experiment, run.updates, opened[1], run, info), key=MACHINE,
-        on_epoch=partial(choose_epoch, last=info.updates[-1]),
-    )  # fmt: skip
+def _draw_words(run: Run, info: MatricesInfo, at: int) -> None:
+    """The number of updates that every view looks at, in a sentence, and what is in its way."""
     st.markdown(_words(run, info, info.updates.index(at)))
-    st.caption(
-        "The norm is a matrix's size, the root of the sum of its squared entries; the rank is how many "
-        "directions it has."
-    )
     wanted = chosen_epoch()
     if wanted is not None and 0 <= wanted <= run.updates and wanted != at:
         st.caption(f"Update {wanted:,} was chosen: update {at:,} is the nearest whose A and B were kept.")
     if run.lora.diverged_at is not None:
         st.warning(
-            f"LoRA diverged: at update {run.lora.diverged_at:,} its loss was more than {DIVERGED:,.0f} times "
-            f"the first, or not a number. The last kept before that is update {info.updates[-1]:,}.",
+            f"LoRA diverged: at update {run.lora.diverged_at:,} its error was more than {DIVERGED:,.0f} "
+            f"times the first, or not a number. The last kept before that is update {info.updates[-1]:,}.",
             icon=":material/trending_up:",
         )
-    if st.toggle("Every kept update as a table", key="matrices as a table"):
+
+
+def _draw_machine(run: Run, info: MatricesInfo, at: int) -> None:
+    """The time machine, which chooses the number of updates, and all that it holds as a table."""
+    opened = st.session_state.get(_OPENED)
+    # The message says where to open, so it changes only with the run, or when the component is new.
+    if MACHINE not in st.session_state or opened is None or opened[0] != run.fingerprint:
+        opened = st.session_state[_OPENED] = (run.fingerprint, at)
+    time_machine(
+        _message(run.experiment, run.updates, opened[1], run, info), key=MACHINE,
+        on_epoch=partial(choose_epoch, last=info.updates[-1]),
+    )  # fmt: skip
+    st.caption(
+        "The norm is a matrix's size, the root of the sum of its squared entries; the rank is how many "
+        "directions it has."
+    )
+    if st.toggle("Every kept update as a table", key="matrices as a table", persist_state="session"):
         st.dataframe(pd.DataFrame(table(info)), hide_index=True, height=250)
-    return at
 
 
 def _words(run: Run, info: MatricesInfo, index: int) -> str:
@@ -153,7 +164,7 @@ def _words(run: Run, info: MatricesInfo, index: int) -> str:
         f"{e.rank * (e.in_features + e.out_features):,} numbers, make a change of rank "
         f"{ranks['delta'][index]} and norm {loss_text(norms['delta'][index])} to a weight of rank "
         f"{ranks['W0'][index]} and norm {loss_text(norms['W0'][index])}. "
-        f"The loss is {loss_text(info.loss[index])}."
+        f"The error is {loss_text(info.loss[index])}."
     )
 
 

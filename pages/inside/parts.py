@@ -1,4 +1,4 @@
-"""Inside the layer: the change as a sum of rank-one parts with switches, as stored and as its SVD."""
+"""Inside the layer: the change as a sum of rank-one parts with switches, as stored or as its SVD."""
 
 from collections.abc import Callable
 
@@ -10,38 +10,38 @@ from lora_core.figures.inside import parts as figure
 from lora_core.figures.inside.matrices import factors
 from lora_core.formatting import loss_text, percent_text
 from lora_core.training.run import Run
-from pages.ui.theme import is_dark
+from pages.components.still_chart import steady_chart
+from pages.inside.chosen_input import choose_input
 
-INPUT = "input"
-"""Key of the held-out input that the page looks at."""
-
-VIEWS: tuple[tuple[str, str, Callable[..., figure.Parts]], ...] = (
-    ("raw", "As stored: column of A × row of B", figure.raw_parts),
-    ("svd", "As its SVD: orthogonal parts", figure.svd_parts),
-)
+VIEWS: dict[str, Callable[..., figure.Parts]] = {
+    "As stored": figure.raw_parts,
+    "As its SVD": figure.svd_parts,
+}
 
 
-@st.fragment
 def draw_parts(run: Run, at: int) -> None:
-    """Both views side by side, each with its own switches, and what they do to the loss."""
+    """The parts of one view with their switches, and what those switched on do."""
     snapshot, e = run.lora.snapshots[at], run.experiment
-    st.subheader("One part for each rank", anchor=False)
-    views = [(name, title, make(*factors(snapshot), e.scaling)) for name, title, make in VIEWS]
-    raw, svd = (parts for _, _, parts in views)
+    raw, svd = (make(*factors(snapshot), e.scaling) for make in VIEWS.values())
     st.markdown(_overlap(raw, svd))
-    limit = figure.map_limit(svd)
-    on = [
-        _draw_view(run, at, name, title, parts, limit, column)
-        for (name, title, parts), column in zip(views, st.columns(2), strict=True)
-    ]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = st.segmented_control(
+            "Written", list(VIEWS), default=next(iter(VIEWS)), required=True, key="view of parts",
+            persist_state="session",
+            help="As stored, a part is a column of A times a row of B; those of the SVD are orthogonal.",
+        )  # fmt: skip
+        index = choose_input(run)
+    parts = svd if view == list(VIEWS)[1] else raw
+    switches = list(range(parts.switches))
+    on = st.pills(
+        "Parts switched on", switches, selection_mode="multi", default=switches,
+        key=f"parts {view} {parts.switches}", persist_state="session",
+        format_func=lambda switch: figure.switch_name(parts, switch),
+    )  # fmt: skip
+    _draw_figures(run, snapshot.bias, parts, on, figure.map_limit(svd), index)
     bias = ", bias as trained" if snapshot.bias is not None else ""
-    rows = [
-        (f"None{bias}", raw, []),
-        ("As stored, as switched", raw, on[0]),
-        ("SVD, as switched", svd, on[1]),
-        ("All", raw, list(range(raw.switches))),
-    ]
-    st.table(_effects(run, snapshot.bias, rows), border="horizontal")
+    rows = [(f"None{bias}", []), ("As switched", on), ("All", switches)]
+    st.table(_effects(run, snapshot.bias, parts, dict(rows)), border="horizontal")
     st.caption("Outputs move by: the root of the mean square over the training sample.")
 
 
@@ -59,36 +59,24 @@ def _overlap(raw: figure.Parts, svd: figure.Parts) -> str:
     )
 
 
-def _draw_view(
-    run: Run,
-    at: int,
-    name: str,
-    title: str,
-    parts: figure.Parts,
-    limit: float,
-    column: st.delta_generator.DeltaGenerator,
-) -> list[int]:
-    """Switches, strengths and map of one view; returns the switches left on."""
-    snapshot, switches = run.lora.snapshots[at], list(range(parts.switches))
-    digits = run.experiment.task is Task.DIGITS
-    with column:
-        on = st.pills(
-            title, switches, selection_mode="multi", default=switches, key=f"parts {name} {parts.switches}",
-            format_func=lambda switch: figure.switch_name(parts, switch),
-        )  # fmt: skip
-        index = st.session_state.get(INPUT, 0)
-        outputs = figure.outputs_info(run.problem, index, parts.kept(switches), parts.kept(on), snapshot.bias)
-        drawing = figure.draw_parts(parts, on, outputs, limit, dark=is_dark(), classes=digits)
-        strengths = ", ".join(loss_text(parts.norm(switch)) for switch in switches)
-        st.plotly_chart(
-            drawing, key=f"parts {name} drawn",
-            alt=f"{title}: strengths {strengths}; map of the {len(on)} switched on; outputs of held-out "
-            f"input {index}, of the base, with these parts, and the target.",
-        )  # fmt: skip
+def _draw_figures(
+    run: Run, bias: Tensor | None, parts: figure.Parts, on: list[int], limit: float, index: int
+) -> None:
+    """Strengths and map of the parts that are on, beside what they make of one input."""
+    digits, switches = run.experiment.task is Task.DIGITS, range(parts.switches)
+    outputs = figure.outputs_info(run.problem, index, parts.kept(switches), parts.kept(on), bias)
+    left, right = st.columns(2, gap="medium")
+    strengths = ", ".join(loss_text(parts.norm(switch)) for switch in switches)
+    with left:
+        alt = f"Strengths {strengths}; map of the {len(on)} parts switched on."
+        steady_chart(figure.draw_parts(parts, on, limit, classes=digits), key="parts drawn", alt=alt)
+        st.caption("Strength of each part, hollow where it is off, and the sum of those that are on.")
+    with right:
+        alt = f"Outputs of new input {index}, of the base, with these parts, and the target."
+        steady_chart(figure.draw_outputs(outputs, classes=digits), key="outputs drawn", alt=alt)
         shown, total = len(outputs.place), outputs.total
-        some = "" if shown == total else f": the {shown} of {total} that the whole change moves most"
-        st.caption(f"The lower bars are outputs of held-out input {index}{some}.")
-    return on
+        some = "" if shown == total else f": the {shown} of {total:,} that the whole change moves most"
+        st.caption(f"Outputs of new input {index}{some}.")
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
@@ -97,18 +85,18 @@ def _answers(experiment: Experiment, _run: Run) -> tuple[figure.Answers, figure.
 
 
 def _effects(
-    run: Run, bias: Tensor | None, rows: list[tuple[str, figure.Parts, list[int]]]
+    run: Run, bias: Tensor | None, parts: figure.Parts, rows: dict[str, list[int]]
 ) -> dict[str, list[str]]:
-    """What each sum of parts does, as columns of words."""
+    """What each choice of parts does, as columns of words."""
     samples = _answers(run.experiment, run)
-    found = [figure.effect(samples, parts, on, bias) for _, parts, on in rows]
+    found = [figure.effect(samples, parts, on, bias) for on in rows.values()]
     columns = {
-        "Parts on": [name for name, _, _ in rows],
-        "Loss": [loss_text(each.loss) for each in found],
-        "Held-out loss": [loss_text(each.test_loss) for each in found],
+        "Parts on": list(rows),
+        "Error": [loss_text(each.loss) for each in found],
+        "On new data": [loss_text(each.test_loss) for each in found],
         "Norm": [loss_text(each.norm) for each in found],
         "Outputs move by": [loss_text(each.moved) for each in found],
     }
     if found[0].test_accuracy is not None:
-        columns["Held-out accuracy"] = [percent_text(each.test_accuracy or 0.0) for each in found]
+        columns["Right on new data"] = [percent_text(each.test_accuracy or 0.0) for each in found]
     return columns

@@ -43,12 +43,12 @@ PIXELS = """name => {
 }"""
 
 
-PLOTTED = """([key, count]) => {
-  const figure = document.querySelector(`.st-key-${key} .js-plotly-plot`);
-  const traces = figure?._fullData;
-  if (traces?.[0].marker.color.filter(color => color !== "rgba(0,0,0,0)").length !== count) return null;
-  const bars = traces.find(trace => trace.name === "With these parts");
-  return {z: traces[1].z.map(row => [...row]), x: [...bars.x], y: [...bars.y]};
+PLOTTED = """count => {
+  const traces = key => document.querySelector(`.st-key-${key} .js-plotly-plot`)?._fullData;
+  const [strengths, map] = traces("parts-drawn") ?? [];
+  if (strengths?.marker.color.filter(color => color !== "rgba(0,0,0,0)").length !== count) return null;
+  const bars = traces("outputs-drawn")?.find(trace => trace.name === "With these parts");
+  return bars && {z: map.z.map(row => [...row]), x: [...bars.x], y: [...bars.y]};
 }"""
 
 
@@ -75,11 +75,9 @@ def machine(page: Page) -> Locator:
     return page.get_by_test_id("time-machine")
 
 
-def wait_painted(page: Page, whole: bool = True) -> None:
-    """Wait for the maps, and for the sections that follow them."""
+def wait_painted(page: Page) -> None:
+    """Wait for the maps."""
     expect(machine(page)).to_be_visible(timeout=60_000)
-    if whole:
-        expect(page.get_by_role("heading", name="Directions")).to_be_attached(timeout=60_000)
 
 
 def scrub(page: Page) -> Locator:
@@ -96,7 +94,7 @@ def say(page: Page, words: str) -> Locator:
 
 
 def test_fifty_epochs_paint_within_100_ms_each(tab, within):
-    tab.evaluate(SCRUB)  # once through before it counts: the page is still drawing what lies below
+    tab.evaluate(SCRUB)
     within(100, lambda: scrubbed(tab, pictures=51), tab, "scrub of 51 epochs, p95 in ms")
 
 
@@ -140,7 +138,7 @@ def test_the_page_follows_the_hand_that_lets_go(tab, found):
     for _ in range(3):
         tab.keyboard.press("ArrowLeft")
     expect(machine(tab)).to_have_attribute("data-epoch", "188")
-    expect(say(tab, f"The loss is {loss_text(found.lora.loss[188])}.")).to_be_visible()
+    expect(say(tab, f"The error is {loss_text(found.lora.loss[188])}.")).to_be_visible()
     tab.wait_for_url("**epoch=188*")
     expect(machine(tab)).to_have_attribute("data-epoch", "188")
 
@@ -188,8 +186,8 @@ SPREAD = [
     "task=low-rank&rank=1",
     "task=power-law&init=gaussian&rank=96&in_features=10&out_features=6",
     "task=noise&init=original&in_features=2&out_features=2&rank=1024",
-    "task=digits&init=original&rank=96&train_bias=true",
-    "task=digits&init=zero&rank=1&true_rank=5",
+    "view=Matrices&task=digits&init=original&rank=96&train_bias=true",
+    "view=Matrices&task=digits&init=zero&rank=1&true_rank=5",
     "in_features=1024&out_features=1024",
 ]
 
@@ -202,47 +200,48 @@ def test_every_corner_paints_within_two_seconds(app, open_page, within, link):
     def paint() -> float:
         start = time.perf_counter()
         page.goto(f"{app}/{PAGE}?{link}&seed={next(seeds)}")
-        wait_painted(page, whole=False)
+        wait_painted(page)
         return time.perf_counter() - start
 
     within(SECONDS, paint, page, f"{link}, seconds to paint the matrices")
-    if "1024&out" not in link:
-        wait_painted(page)
     assert page.locator(".stException").count() == 0
 
 
 def test_a_part_switched_off_changes_delta_loss_and_output(app, open_page):
-    page, found = open_page(f"{app}/{PAGE}?rank=4"), run(Experiment(rank=4))
-    wait_painted(page)
+    page, found = open_page(f"{app}/{PAGE}?view=Parts&rank=4"), run(Experiment(rank=4))
+    page.get_by_role("radio", name="As its SVD").click()
     problem, snapshot = found.problem, found.lora.snapshots[200]
     U, S, Vh = np.linalg.svd((found.experiment.scaling * snapshot.A @ snapshot.B).numpy())
-    view = page.locator(".st-key-parts-svd-drawn")
 
     def shows(count: int) -> None:
         kept = U[:, :count] * S[:count] @ Vh[:count]
         loss = np.square(problem.residual().numpy() - problem.X.numpy() @ kept).mean()
-        row = page.get_by_role("row", name="SVD, as switched")
+        row = page.get_by_role("row", name="As switched")
         expect(row.get_by_role("cell").nth(1)).to_have_text(loss_text(loss))
-        expect(view).to_be_visible()
-        drawn = page.wait_for_function(PLOTTED, arg=["parts-svd-drawn", count]).json_value()
+        drawn = page.wait_for_function(PLOTTED, arg=count).json_value()
         np.testing.assert_allclose(np.array(drawn["z"]), kept, atol=1e-6)
         y = problem.base(problem.X_test[0]).detach().numpy() + problem.X_test[0].numpy() @ kept
         np.testing.assert_allclose(drawn["y"], y[[int(each) - 1 for each in drawn["x"]]], atol=1e-6)
 
     shows(4)
-    page.get_by_role("button", name="4", exact=True).last.click()
+    page.get_by_role("button", name="4", exact=True).click()
     shows(3)
 
 
 def test_a_digit_is_traced_where_it_is_chosen(app, open_page):
     page = open_page(f"{app}/{PAGE}?task=digits&true_rank=1&rank=1")
-    wait_painted(page)
-    expect(page.get_by_text("8 minus 3").last).to_be_attached()
     trace = page.get_by_role("radio", name=re.compile(r"^Trace \d+$")).nth(2)
     chosen = trace.inner_text().split()[1]
     trace.click()
-    expect(page.get_by_role("spinbutton", name="Held-out input")).to_have_value(chosen)
-    expect(page.get_by_text(f"outputs of held-out input {chosen}").first).to_be_attached()
+    expect(page.get_by_role("spinbutton", name="New input")).to_have_value(chosen)
+    page.wait_for_url("**view=One+input*")
+    page.get_by_role("tab", name="Parts").click()
+    expect(page.get_by_text(f"Outputs of new input {chosen}")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("tab", name="Parts")).to_have_attribute("aria-selected", "true")
+    page.get_by_role("tab", name="Matrices").click()
+    wait_painted(page)
+    expect(page.get_by_text("8 minus 3").last).to_be_attached()
 
 
 def test_pages_can_be_left_while_they_are_computed(app, open_page):
@@ -254,7 +253,7 @@ def test_pages_can_be_left_while_they_are_computed(app, open_page):
         path = "" if name == "Playground" else name.replace(" ", "_")
         page.wait_for_url(re.compile(rf"^{app}/{path}(\?|$)"))
     page.get_by_role("link", name="Inside the layer", exact=True).first.click()
-    wait_painted(page, whole=False)
+    wait_painted(page)
     expect(machine(page)).to_have_count(1)
     expect(page.get_by_test_id("live-chart")).to_have_count(0)
     assert lines(page, "W0")[0] == "512 × 512"
@@ -264,7 +263,7 @@ def test_pages_can_be_left_while_they_are_computed(app, open_page):
 @pytest.mark.parametrize(("task", "scheme"), [("low-rank", "light"), ("digits", "dark")])
 def test_a_phone_shows_all_without_overflow(app, open_page, task, scheme):
     page = open_page(
-        f"{app}/{PAGE}?task={task}&init=zero",
+        f"{app}/{PAGE}?view=Matrices&task={task}&init=zero",
         viewport={"width": 400, "height": 800},
         color_scheme=scheme,
     )
@@ -288,7 +287,7 @@ def test_the_epoch_chosen_on_the_playground_arrives_here(app, open_page):
     chosen = int(chart.get_attribute("data-epoch"))
     assert 20 < chosen < 60
     page.get_by_role("link", name="Inside the layer").click()
-    wait_painted(page, whole=False)
+    wait_painted(page)
     kept = min(matrices_info(run(Experiment())).updates, key=lambda update: abs(update - chosen))
     expect(machine(page)).to_have_attribute("data-epoch", str(kept))
     page.wait_for_url(f"**epoch={kept}*")
@@ -299,5 +298,5 @@ def test_the_epoch_chosen_on_the_playground_arrives_here(app, open_page):
     page.locator(".st-key-rank").get_by_role("slider").press("ArrowRight")
     expect(chart).not_to_have_attribute("data-run", before)
     page.get_by_role("link", name="Inside the layer").click()
-    wait_painted(page, whole=False)
+    wait_painted(page)
     expect(machine(page)).to_have_attribute("data-epoch", "200")

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
-from lora_core.figures.inside.drawing import ink, shade, signed_axis, signed_text
+from lora_core.figures.inside.drawing import signed_axis, signed_text
 from lora_core.figures.inside.matrices import block_mean, block_size
 from lora_core.formatting import plural
 
@@ -31,10 +31,8 @@ class FlowCanvas:
     first.
     """
 
-    def __init__(self, limit: float, output: tuple[str, int], dark: bool) -> None:
-        self.limit, self.output, self.dark = limit, output, dark
-        self.ink = ink(dark)
-        self.lora, self.base = (shade(color, dark) for color in (palette.LORA, palette.BASE))
+    def __init__(self, limit: float, output: tuple[str, int]) -> None:
+        self.limit, self.output = limit, output
         self.at = 0.0
         self.figure = go.Figure()
         self.corners: list[tuple[list[tuple[float, float]], dict[str, Any]]] = []
@@ -43,7 +41,7 @@ class FlowCanvas:
 
     def write(self, text: str, x: float, y: float, anchor: str = "left", color: str | None = None) -> None:
         """Words beside x, ``y`` pixels from the top."""
-        font = {"color": color or self.ink}
+        font = {"color": color or palette.INK}
         self.words.append({"text": text, "x": x, "y": y, "xanchor": anchor, "font": font})
 
     def strip(
@@ -59,7 +57,7 @@ class FlowCanvas:
             width = (span[1] - span[0]) / len(values)
             x = span[0] + follow * width
             self.write(signed_text(values[follow]), span[1], self.at + LINE / 2, "right")
-            self._outline((x, x + width), self.at + LINE - 1, self.at + LINE + STRIP + 1, self.ink)
+            self._outline((x, x + width), self.at + LINE - 1, self.at + LINE + STRIP + 1, palette.INK)
         self.at += LINE + STRIP
 
     def waist(self, z: np.ndarray, path: Span, share: float, written: bool) -> None:
@@ -71,10 +69,10 @@ class FlowCanvas:
         wide = share > _WIDE  # no room beside it
         count = plural(len(z), "number")
         if wide:
-            self.write(f"<b>z</b>, {count}", span[0], self.at + LINE / 2, "left", self.lora)
+            self.write(f"<b>z</b>, {count}", span[0], self.at + LINE / 2, "left", palette.LORA)
             self.at += LINE
         else:
-            self.write(f"<b>z</b><br>{count}", span[0] - 0.01, self.at + height / 2, "right", self.lora)
+            self.write(f"<b>z</b><br>{count}", span[0] - 0.01, self.at + height / 2, "right", palette.LORA)
         self._cells(cells, span, self.at, height, ("z", 1, size))
         for k, value in enumerate(z if written else ()):
             self.write(signed_text(value), middle, self.at + (k + 0.5) * NUMBER, "center")
@@ -87,14 +85,14 @@ class FlowCanvas:
             (middle - half * above, self.at), (middle + half * above, self.at),
             (middle + half * below, foot), (middle - half * below, foot),
         ]  # fmt: skip
-        self._filled(corners, self.lora)
+        self._filled(corners, palette.LORA)
         self.write(text, middle, self.at + TRAPEZOID / 2, "center")
         self.at = foot
 
     def block(self, path: Span, top: float, text: str) -> None:
         """The frozen weights, from ``top`` to here."""
         corners = [(path[0], top), (path[1], top), (path[1], self.at), (path[0], self.at)]
-        self._filled(corners, self.base)
+        self._filled(corners, palette.BASE)
         self.write(text, (path[0] + path[1]) / 2, (top + self.at) / 2, "center")
 
     def plus(self, paths: tuple[Span, Span]) -> None:
@@ -102,7 +100,7 @@ class FlowCanvas:
         top, foot = self.at + 4, self.at + 18
         for path in paths:
             x = (path[0] + path[1]) / 2
-            self.corners.append(([(x, top), (x, foot), (0.5, foot)], {"line": self._line(self.ink)}))
+            self.corners.append(([(x, top), (x, foot), (0.5, foot)], {"line": self._line(palette.INK)}))
         self.write("<b>+</b>", 0.5, self.at + 30, "center")
         self.at += 40
 
@@ -125,9 +123,7 @@ class FlowCanvas:
         ]
         placed = paper | {"yanchor": "middle", "showarrow": False}
         layout["annotations"] = [each | placed | {"y": 1 - each["y"] / height} for each in self.words]
-        layout["coloraxis"] = signed_axis(
-            self.limit, self.dark, orientation="h", y=-0.02, yanchor="top", len=0.5
-        )
+        layout["coloraxis"] = signed_axis(self.limit, orientation="h", y=-0.02, yanchor="top", len=0.5)
         self.figure.update_layout(layout)
         return self.figure
 
@@ -160,7 +156,7 @@ class FlowCanvas:
             )
         )  # fmt: skip
         self.strips.append((span, top, height))
-        self._outline(span, top, top + height, self.base)
+        self._outline(span, top, top + height, palette.BASE)
 
 
 def _axes(number: int) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lora_core.data import SWAPPED_PAIRS, Problem
 from lora_core.figures import palette
-from lora_core.figures.inside.drawing import PICTURE, ink, largest, signed_axis, signed_text, tiles
+from lora_core.figures.inside.drawing import PICTURE, largest, signed_axis, signed_text, tiles
 from lora_core.figures.inside.matrices import factors
 from lora_core.figures.inside.parts import is_right
 from lora_core.training.history import Snapshot
@@ -116,12 +116,12 @@ def twin_words(info: TwinInfo) -> str:
     )
     sign = "−" if info.agreement < 0 else ""
     return (
-        f"{left} Beside it, what tells the two apart in the base: **{minus}**. Over the held-out digits the "
-        f"two answer with a correlation of **{sign}{abs(info.agreement):.3f}**."
+        f"{left} Beside it, what tells the two apart in the base: **{minus}**. Over the new digits the two "
+        f" answer with a correlation of **{sign}{abs(info.agreement):.3f}**."
     )
 
 
-def draw_twin(info: TwinInfo, dark: bool = False) -> go.Figure:
+def draw_twin(info: TwinInfo) -> go.Figure:
     """Both pictures side by side, each in units of its own largest weight."""
     pair = np.stack([each / (largest(each) or 1.0) for each in (info.picture, info.base)], axis=1)
     figure = go.Figure(
@@ -136,12 +136,12 @@ def draw_twin(info: TwinInfo, dark: bool = False) -> go.Figure:
     figure.update_yaxes(**_square("x"))
     figure.update_layout(
         height=200, margin={"l": 0, "r": 0, "t": 4, "b": 28},
-        coloraxis=signed_axis(1.0, dark, "Share of its largest", tickvals=[-1, 0, 1]),
+        coloraxis=signed_axis(1.0, "Share of its largest", tickvals=[-1, 0, 1]),
     )  # fmt: skip
     return figure
 
 
-def draw_pictures(info: PicturesInfo, dark: bool = False) -> go.Figure:
+def draw_pictures(info: PicturesInfo) -> go.Figure:
     """Rows of pictures: W0, delta and their sum with a picture for each digit, A with one for each rank."""
     W0, delta, A = (np.where(info.inked[:, None], each, np.nan) for each in (info.W0, info.delta, info.A))
     digits = [str(digit) for digit in range(10)]
@@ -171,8 +171,8 @@ def draw_pictures(info: PicturesInfo, dark: bool = False) -> go.Figure:
     bar = {"orientation": "h", "len": 0.46, "y": -0.12, "yanchor": "top", "nticks": 5}
     figure.update_layout(
         height=490, margin={"l": 44, "r": 8, "t": 8, "b": 100},
-        coloraxis=signed_axis(largest(W0, delta, W0 + delta), dark, "W₀, s·A·B, sum", x=0.24, **bar),
-        coloraxis2=signed_axis(largest(A), dark, "A", x=0.76, **bar),
+        coloraxis=signed_axis(largest(W0, delta, W0 + delta), "W₀, s·A·B, sum", x=0.24, **bar),
+        coloraxis2=signed_axis(largest(A), "A", x=0.76, **bar),
     )  # fmt: skip
     for axis in (figure.layout.coloraxis, figure.layout.coloraxis2):
         axis.colorbar.title.side = "bottom"
@@ -215,12 +215,10 @@ def gallery_info(problem: Problem, snapshot: Snapshot, scaling: float) -> Galler
     )  # fmt: skip
 
 
-def draw_gallery(
-    problem: Problem, info: GalleryInfo, indices: Sequence[int], dark: bool = False
-) -> go.Figure:
+def draw_gallery(problem: Problem, info: GalleryInfo, indices: Sequence[int]) -> go.Figure:
     """Digits side by side, each with its index and what was said of it before and after."""
     shown = list(indices)[:MOST_SHOWN]
-    figure = draw_digits(problem.X_test[shown], dark)
+    figure = draw_digits(problem.X_test[shown])
     centres = [(PICTURE + 1) * i + (PICTURE - 1) / 2 for i in range(len(shown))]
     words = [f"{info.before[i]} → {info.after[i]}<br>№ {i}" for i in shown]
     figure.update_xaxes(visible=True, showgrid=False, zeroline=False, tickvals=centres, ticktext=words)
@@ -230,12 +228,12 @@ def draw_gallery(
     return figure
 
 
-def draw_digits(pictures: Tensor, dark: bool = False) -> go.Figure:
+def draw_digits(pictures: Tensor) -> go.Figure:
     """Pictures (k, 64) side by side, ink on paper."""
     figure = go.Figure(
         go.Heatmap(
             z=tiles(pictures.numpy().T), zmin=0, zmax=1, showscale=False, hoverinfo="skip",
-            colorscale=[(0, palette.FAINT), (1, ink(dark))],
+            colorscale=[(0, palette.FAINT), (1, palette.INK)],
         )
     )  # fmt: skip
     figure.update_xaxes(visible=False)

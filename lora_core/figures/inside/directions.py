@@ -19,7 +19,7 @@ from torch import Tensor
 from lora_core.data import SWAPPED_PAIRS
 from lora_core.experiment import Shift, Task
 from lora_core.figures import palette
-from lora_core.figures.inside.drawing import shade, whole_ticks
+from lora_core.figures.inside.drawing import whole_ticks
 from lora_core.figures.inside.matrices import factors, thinned
 from lora_core.geometry import principal_angles, singular_directions, subspace_similarity
 from lora_core.training.history import Snapshot
@@ -55,7 +55,7 @@ def _phi(one: Tensor, other: Tensor) -> np.ndarray:
     return subspace_similarity(left, right).numpy()
 
 
-def draw_phi(info: PhiInfo, names: tuple[str, str], dark: bool = False) -> go.Figure:
+def draw_phi(info: PhiInfo, names: tuple[str, str]) -> go.Figure:
     """Both maps side by side, the first adapter downwards, the other to the right, counted from 1."""
     figure = make_subplots(
         rows=1,
@@ -100,7 +100,7 @@ def draw_phi(info: PhiInfo, names: tuple[str, str], dark: bool = False) -> go.Fi
     figure.update_layout(
         height=320, margin={"l": 48, "r": 8, "t": 28, "b": 44},
         coloraxis={
-            "colorscale": [(0, palette.FAINT), (1, shade(palette.LORA, dark))],
+            "colorscale": [(0, palette.FAINT), (1, palette.LORA)],
             "cmin": 0, "cmax": 1,
             "colorbar": {"title": {"text": "φ(i, j)", "side": "right"}, "thickness": 10, "outlinewidth": 0},
         },
@@ -178,7 +178,7 @@ def change_directions(snapshot: Snapshot) -> tuple[Tensor, Tensor]:
     return Q_in @ singular_directions(core), Q_out @ singular_directions(core.T)
 
 
-def draw_angles(info: AnglesInfo, at: int, dark: bool = False) -> go.Figure:
+def draw_angles(info: AnglesInfo, at: int) -> go.Figure:
     """A line for each angle over the updates, directions read at the left, written at the right."""
     panels = [(name, each) for name, each in (("Read", info.reads), ("Written", info.writes)) if each.size]
     figure = make_subplots(
@@ -190,15 +190,13 @@ def draw_angles(info: AnglesInfo, at: int, dark: bool = False) -> go.Figure:
             figure.add_trace(
                 go.Scatter(
                     x=info.updates, y=angles[:, index], mode="lines", showlegend=False,
-                    line={"color": shade(palette.LORA, dark), "width": 2},
+                    line={"color": palette.LORA, "width": 2},
                     opacity=1 - 0.6 * index / angles.shape[1],
                     hovertemplate=f"angle {index + 1} after %{{x}} updates: %{{y:.3g}}°<extra></extra>",
                 ),
                 row=1, col=column,
             )  # fmt: skip
-        figure.add_vline(
-            at, line={"color": shade(palette.BASE, dark), "width": 1, "dash": "dot"}, row=1, col=column
-        )
+        figure.add_vline(at, line={"color": palette.BASE, "width": 1, "dash": "dot"}, row=1, col=column)
         figure.update_xaxes(title="Updates done", row=1, col=column)
     figure.update_yaxes(range=[0, 92], dtick=15, row=1)
     figure.update_yaxes(title="Angle to the truth (degrees)", row=1, col=1)

@@ -19,21 +19,11 @@ def signed_text(value: float) -> str:
     return f"−{text[1:]}" if text.startswith("-") else text
 
 
-def shade(color: str, dark: bool) -> str:
-    """A colour of the palette on a page of this theme."""
-    return palette.DARK[color] if dark else color
-
-
-def ink(dark: bool) -> str:
-    """What stands on the page as its text does: targets, outlines, words."""
-    return palette.INK_ON_DARK if dark else palette.INK
-
-
-def signed_axis(limit: float, dark: bool, title: str = "", **bar: Any) -> dict[str, Any]:
+def signed_axis(limit: float, title: str = "", **bar: Any) -> dict[str, Any]:
     """A Plotly colour axis from -limit to +limit with the page's own colour at zero."""
     limit = limit if limit > 0 else 1.0
     return {
-        "colorscale": palette.diverging(dark),
+        "colorscale": palette.DIVERGING,
         "cmin": -limit,
         "cmax": limit,
         "colorbar": {"title": {"text": title, "side": "right"}, "thickness": 10, "outlinewidth": 0, **bar},

@@ -17,7 +17,6 @@ from torch import Tensor
 from lora_core.data import Problem
 from lora_core.experiment import Experiment, Init
 from lora_core.figures import palette
-from lora_core.figures.inside.drawing import shade
 from lora_core.training.batched import BatchedAdapters
 from lora_core.training.engine import ReducedSample
 from lora_core.training.start import start_of
@@ -108,7 +107,7 @@ def beginnings(experiment: Experiment, problem: Problem) -> list[Beginning]:
     return found
 
 
-def draw_start(info: StartInfo, dark: bool = False) -> go.Figure:
+def draw_start(info: StartInfo) -> go.Figure:
     """Both gradient norms over the first updates: A full, B dashed."""
     figure = go.Figure()
     for name, dash, symbol in (("A", "solid", "circle"), ("B", "dash", "square")):
@@ -116,7 +115,7 @@ def draw_start(info: StartInfo, dark: bool = False) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=np.arange(len(values)), y=values, name=f"Gradient of {name}", mode="lines+markers",
-                line={"color": shade(palette.LORA, dark), "dash": dash, "width": 2},
+                line={"color": palette.LORA, "dash": dash, "width": 2},
                 marker={"symbol": symbol, "size": 7},
                 hovertemplate="after %{x} updates: %{y:.3g}<extra>%{fullData.name}</extra>",
             )

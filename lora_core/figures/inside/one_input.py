@@ -98,13 +98,13 @@ def alt_text(info: FlowInfo) -> str:
     )
 
 
-def draw_flow(info: FlowInfo, dark: bool = False, classes: bool = False) -> go.Figure:
+def draw_flow(info: FlowInfo, classes: bool = False) -> go.Figure:
     """From above: x, the frozen path at the left, the adapter's with its waist at the right, their sum.
 
     ``classes``: the outputs are digits, and are counted from 0.
     """
     limit = largest(info.x, info.z, info.base, info.added, info.y, info.target)
-    canvas = FlowCanvas(limit, ("digit", 0) if classes else ("output", 1), dark)
+    canvas = FlowCanvas(limit, ("digit", 0) if classes else ("output", 1))
     inputs, ranks, outputs = len(info.x), len(info.z), len(info.base)
     written, waist = ranks <= MOST_WRITTEN, _waist(info)
     canvas.strip(info.x, _WHOLE, f"<b>x</b>, {inputs:,} numbers", is_input=True)

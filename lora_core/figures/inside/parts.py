@@ -18,7 +18,8 @@ from torch import Tensor
 
 from lora_core.data import Problem
 from lora_core.figures import palette
-from lora_core.figures.inside.drawing import ink, largest, matrix_map, shade, signed_axis, whole_ticks
+from lora_core.figures.axes import legend
+from lora_core.figures.inside.drawing import largest, matrix_map, signed_axis, whole_ticks
 from lora_core.figures.inside.matrices import product_spectrum
 from lora_core.geometry import truncate_factors
 
@@ -27,6 +28,7 @@ MOST_PARTS = 12
 MOST_OUTPUTS = 16
 """Outputs drawn of an input: those that the change moves most."""
 _SLOTS = 5
+_MARGIN = {"l": 50, "r": 8, "t": 8, "b": 44}
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,50 +165,30 @@ def outputs_info(
     return OutputsInfo(place.numpy(), chosen[0], chosen[1], chosen[2], len(base))
 
 
-def draw_parts(
-    parts: Parts,
-    on: Collection[int],
-    outputs: OutputsInfo,
-    limit: float,
-    *,
-    dark: bool = False,
-    classes: bool = False,
-) -> go.Figure:
-    """Strengths of the parts and the map of those switched on; below, some outputs of one input.
+def draw_parts(parts: Parts, on: Collection[int], limit: float, *, classes: bool = False) -> go.Figure:
+    """Strengths of the parts and the map of those switched on.
 
     ``limit`` is the value of the strongest colour, ``classes`` says that the outputs are digits, 0 to 9.
     """
-    figure = make_subplots(
-        rows=2, cols=2, specs=[[{}, {}], [{"colspan": 2}, None]], column_widths=[0.36, 0.64],
-        row_heights=[0.52, 0.48], horizontal_spacing=0.2, vertical_spacing=0.22,
-    )  # fmt: skip
-    name = "Digit" if classes else "Output"
-    _add_strengths(figure, parts, on, dark)
+    figure = make_subplots(rows=1, cols=2, column_widths=[0.36, 0.64], horizontal_spacing=0.2)
+    _add_strengths(figure, parts, on)
     figure.add_trace(matrix_map(parts.kept(on).numpy(), classes), row=1, col=2)
     down, right = (whole_ticks(size) for size in (len(parts.left), parts.right.shape[1]))
-    figure.update_xaxes(title=name, dtick=right, row=1, col=2)
-    figure.update_yaxes(title="Input", autorange="reversed", dtick=down, row=1, col=2)
-    _add_outputs(figure, outputs, classes, dark)
-    figure.update_xaxes(title=name, type="category", row=2, col=1)
-    figure.update_yaxes(title="Value", row=2, col=1)
-    figure.update_layout(
-        height=510, margin={"l": 44, "r": 8, "t": 8, "b": 88}, barmode="group",
-        coloraxis=signed_axis(limit, dark, len=0.52, y=1.0, yanchor="top"),
-        legend={"orientation": "h", "y": -0.13, "yanchor": "top", "x": 0},
-    )  # fmt: skip
-    return figure
+    figure.update_xaxes(title="Digit" if classes else "Output", dtick=right, showgrid=False, row=1, col=2)
+    figure.update_yaxes(title="Input", autorange="reversed", dtick=down, showgrid=False, row=1, col=2)
+    return figure.update_layout(height=330, margin=_MARGIN, coloraxis=signed_axis(limit))
 
 
-def _add_strengths(figure: go.Figure, parts: Parts, on: Collection[int], dark: bool) -> None:
+def _add_strengths(figure: go.Figure, parts: Parts, on: Collection[int]) -> None:
     """Bars, hollow where the part is switched off."""
-    switches, lora = range(parts.switches), shade(palette.LORA, dark)
+    switches = range(parts.switches)
     figure.add_trace(
         go.Bar(
             y=[switch_name(parts, i) for i in switches], x=[parts.norm(i) for i in switches],
             orientation="h", showlegend=False,
             marker={
-                "color": [lora if i in on else palette.CLEAR for i in switches],
-                "line": {"color": lora, "width": 1},
+                "color": [palette.LORA if i in on else palette.CLEAR for i in switches],
+                "line": {"color": palette.LORA, "width": 1},
             },
             hovertemplate="part %{y}: %{x:.3g}<extra></extra>",
         ),
@@ -218,19 +200,23 @@ def _add_strengths(figure: go.Figure, parts: Parts, on: Collection[int], dark: b
     figure.update_yaxes(title="Part", range=[slots - 0.5, -0.5], type="category", row=1, col=1)
 
 
-def _add_outputs(figure: go.Figure, info: OutputsInfo, classes: bool, dark: bool) -> None:
+def draw_outputs(info: OutputsInfo, *, classes: bool = False) -> go.Figure:
     """Outputs as bars: the base grey, with the parts blue, and a line where the target lies."""
     names = [str(place if classes else place + 1) for place in info.place]
     curves = (("Base", info.base, palette.BASE), ("With these parts", info.tuned, palette.LORA))
     hover = "%{x}: %{y:.3g}<extra>%{fullData.name}</extra>"
+    figure = go.Figure()
     for name, values, color in curves:
-        bars = go.Bar(x=names, y=values, name=name, marker_color=shade(color, dark), hovertemplate=hover)
-        figure.add_trace(bars, row=2, col=1)
-    marker = {"symbol": "line-ew-open", "size": 16, "color": ink(dark), "line": {"width": 2.5}}
-    figure.add_trace(
-        go.Scatter(x=names, y=info.target, name="Target", mode="markers", marker=marker, hovertemplate=hover),
-        row=2, col=1,
-    )  # fmt: skip
+        figure.add_bar(x=names, y=values, name=name, marker_color=color, hovertemplate=hover)
+    marker = {"symbol": "line-ew-open", "size": 16, "color": palette.INK, "line": {"width": 2.5}}
+    figure.add_scatter(
+        x=names, y=info.target, name="Target", mode="markers", marker=marker, hovertemplate=hover
+    )
+    figure.update_xaxes(title="Digit" if classes else "Output", type="category")
+    figure.update_yaxes(title="Value")
+    return figure.update_layout(
+        height=330, margin={**_MARGIN, "t": 34}, barmode="group", legend=legend(), showlegend=True
+    )
 
 
 def switch_name(parts: Parts, switch: int) -> str:

@@ -25,29 +25,19 @@ export function readTheme(root) {
 }
 
 /**
- * @param {string|string[]} color  one, or one for each point
+ * A copy of a colour, a trace or a layout in the colours of the theme. Numbers that came as typed arrays are shared.
+ * @template T
+ * @param {T} part
  * @param {Record<string, string>} twins
  * @param {Theme} theme
+ * @returns {T}
  */
-export function themed(color, twins, theme) {
-  if (Array.isArray(color)) return color.map((each) => themed(each, twins, theme));
-  return theme.dark ? (twins[color] ?? color) : color;
-}
-
-/**
- * A copy of the traces in the colours of the theme; the arrays are shared.
- * @param {import("./series.js").Trace[]} traces
- * @param {Record<string, string>} twins
- * @param {Theme} theme
- */
-export function themedTraces(traces, twins, theme) {
-  return traces.map((trace) => {
-    const copy = { ...trace };
-    for (const part of ["line", "marker", "textfont"]) {
-      if (trace[part]) copy[part] = { ...trace[part], color: themed(trace[part].color, twins, theme) };
-    }
-    return copy;
-  });
+export function themed(part, twins, theme) {
+  const inside = (each) => themed(each, twins, theme);
+  if (Array.isArray(part)) return /** @type {any} */ (part.map(inside));
+  if (part && typeof part === "object" && !ArrayBuffer.isView(part))
+    return Object.fromEntries(Object.entries(part).map(([name, each]) => [name, inside(each)]));
+  return theme.dark ? (twins[part] ?? part) : part;
 }
 
 /**
@@ -73,19 +63,13 @@ export function themedLayout(theme) {
  */
 export function themedFigure(sent, twins, theme) {
   const { axis, modebar, ...look } = themedLayout(theme);
-  const layout = { ...look, ...sent, dragmode: false };
+  const layout = { ...look, ...themed(sent, twins, theme), dragmode: false };
   for (const name of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
     const title = { ...layout[name].title, font: { size: theme.size } };
     layout[name] = { ...axis, ...layout[name], title, fixedrange: true };
   }
-  layout.shapes = (sent.shapes ?? []).map((shape) => ({
-    ...shape,
-    line: { ...shape.line, color: themed(shape.line?.color, twins, theme) },
-  }));
-  layout.annotations = (sent.annotations ?? []).map((note) => ({
-    ...note,
-    font: { size: theme.size, ...note.font, color: themed(note.font?.color ?? theme.muted, twins, theme) },
-  }));
+  const font = { size: theme.size, color: theme.muted };
+  layout.annotations = layout.annotations?.map((note) => ({ ...note, font: { ...font, ...note.font } }));
   return layout;
 }
 

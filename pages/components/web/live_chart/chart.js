@@ -9,7 +9,7 @@ import { element, svg } from "../kit/dom.js";
 import { coarse, layout, pictureLayout } from "./layout.js";
 import { Overlay } from "./overlay.js";
 import { Quick } from "./quick.js";
-import { themedTraces } from "../kit/theme.js";
+import { themed } from "../kit/theme.js";
 
 /** @typedef {import("../kit/series.js").Payload} Payload */
 /** @typedef {import("../kit/theme.js").Theme} Theme */
@@ -64,7 +64,7 @@ export class Chart {
     if (this.payload && this.payload.zoom !== payload.zoom) this.zoom = {};
     if (this.kind !== kind) delete this.zoom.y;
     Object.assign(this, { payload, theme, kind });
-    this.traces = themedTraces(payload.figure.data, payload.dark, theme);
+    this.traces = themed(payload.figure.data, payload.dark, theme);
     if (!this.Plotly) {
       if (this.root.isConnected) this.sketch(payload, theme, kind); // on a page that was left nothing has a size
       await painted(); // to start plotly.js blocks the page for half a second

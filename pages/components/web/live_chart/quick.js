@@ -5,7 +5,7 @@
 
 import { DASHES, svg } from "../kit/dom.js";
 import { formatShort } from "../kit/series.js";
-import { themedTraces } from "../kit/theme.js";
+import { themed } from "../kit/theme.js";
 import { layout } from "./layout.js";
 
 const TICKS = 5;
@@ -54,7 +54,7 @@ export class Quick {
       const label = plan.annotations[index];
       parts.push(text(label.text, { x: right + 9, y: at - label.yshift + theme.size / 3, fill: label.font.color }));
     });
-    for (const { y: losses, line, meta } of themedTraces(payload.figure.data, payload.dark, theme)) {
+    for (const { y: losses, line, meta } of themed(payload.figure.data, payload.dark, theme)) {
       if (meta.kind === "mark") continue;
       const seen = Array.from(losses);
       const ended = seen.findIndex((loss) => !Number.isFinite(loss)); // a run that diverged

@@ -9,7 +9,7 @@
 import { element, stylesheet, svg } from "../kit/dom.js";
 import { mounting } from "../kit/mount.js";
 import { sameBytes, unpack } from "../kit/series.js";
-import { readTheme, themed, themedFigure, themedTraces } from "../kit/theme.js";
+import { readTheme, themed, themedFigure } from "../kit/theme.js";
 import { Curve } from "./curve.js";
 import { Handle } from "./handle.js";
 import { Words } from "./words.js";
@@ -173,7 +173,7 @@ class RankChart {
       layout.yaxis.domain = [0.58, 1];
       layout.yaxis2.domain = [0, 0.42];
     }
-    await this.Plotly.react(this.div, themedTraces(figure.data, dark, this.theme), layout, this.config);
+    await this.Plotly.react(this.div, themed(figure.data, dark, this.theme), layout, this.config);
     const { xaxis, yaxis, xaxis2, yaxis2 } = this.div._fullLayout;
     const color = themed(colors.lora, dark, this.theme);
     this.handle.place({ x: xaxis, y: yaxis }, payload, color, this.theme.page);

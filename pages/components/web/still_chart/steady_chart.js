@@ -8,7 +8,7 @@
 import { element } from "../kit/dom.js";
 import { mounting } from "../kit/mount.js";
 import { sameBytes, unpack } from "../kit/series.js";
-import { readTheme, themedFigure, themedTraces } from "../kit/theme.js";
+import { readTheme, themed, themedFigure } from "../kit/theme.js";
 
 /** @typedef {import("../kit/theme.js").Theme} Theme */
 /**
@@ -56,7 +56,7 @@ class SteadyChart {
     this.theme = readTheme(this.root);
     const { width, height } = (this.box = this.root.getBoundingClientRect()); // a page's stylesheet may set another height
     const layout = { ...themedFigure(figure.layout, dark, this.theme), width, height };
-    await this.Plotly.react(this.div, themedTraces(figure.data, dark, this.theme), layout, this.config);
+    await this.Plotly.react(this.div, themed(figure.data, dark, this.theme), layout, this.config);
   }
 
   resized() {

@@ -20,7 +20,8 @@
  * @property {Record<Name, string[][]>} labels  shape, norm and rank, by kept number of updates
  * @property {string[]} losses
  * @property {string} note  how the maps were reduced
- * @property {{light: string[], dark: string[]}} colors  negative, zero, positive
+ * @property {string[]} colors  negative, zero, positive
+ * @property {Record<string, string>} dark  colour -> its twin on a dark page
  * @property {{W0: Float32Array, A: Float32Array, B: Float32Array, delta?: Float32Array}} arrays
  */
 

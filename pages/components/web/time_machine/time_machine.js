@@ -6,7 +6,7 @@ import { element, stylesheet } from "../kit/dom.js";
 import { listenForSpace } from "../kit/keys.js";
 import { mounting } from "../kit/mount.js";
 import { sameBytes, unpack } from "../kit/series.js";
-import { readTheme } from "../kit/theme.js";
+import { readTheme, themed } from "../kit/theme.js";
 import { Player } from "../playback/player.js";
 import { Transport, transportStyled } from "../playback/transport.js";
 import { Maps, signedText } from "./maps.js";
@@ -79,7 +79,7 @@ class TimeMachine {
     this.readout.textContent = this.hint;
     this.note.textContent = payload.note;
     this.note.hidden = !payload.note;
-    this.theme = readTheme(this.root);
+    this.wear(readTheme(this.root));
     this.maps.load(new KeptMatrices(payload));
     const last = payload.updates.length - 1;
     this.transport.load(last);
@@ -89,8 +89,6 @@ class TimeMachine {
     this.transport.settle();
     Object.assign(this.root.dataset, { run: payload.run, epochs: String(payload.updates[last]) });
     this.root.style.visibility = "";
-    if (!this.painted) requestAnimationFrame(() => setTimeout(() => setTriggerValue("painted", true)));
-    this.painted = true;
   }
 
   /** Repaint if the theme is not that of the last painting. */
@@ -98,9 +96,16 @@ class TimeMachine {
     if (!this.payload) return;
     const theme = readTheme(this.root);
     if (theme.dark !== this.theme.dark) {
-      this.theme = theme;
+      this.wear(theme);
       this.paint();
     }
+  }
+
+  /** @param {import("../kit/theme.js").Theme} theme */
+  wear(theme) {
+    this.theme = theme;
+    this.stops = themed(this.payload.colors, this.payload.dark, theme);
+    this.root.style.setProperty("--colors", this.stops.join(", "));
   }
 
   /** @param {boolean} playing */
@@ -116,11 +121,9 @@ class TimeMachine {
   }
 
   paint() {
-    const { colors, scale } = this.payload;
+    const { scale } = this.payload;
     const strongest = scale / Number(this.contrast.value);
-    const stops = this.theme.dark ? colors.dark : colors.light;
-    this.maps.show(this.shown, stops, strongest);
-    this.root.style.setProperty("--colors", stops.join(", "));
+    this.maps.show(this.shown, this.stops, strongest);
     const beyond = strongest < scale;
     this.low.textContent = `${beyond ? "≤ " : ""}${signedText(-strongest)}`;
     this.high.textContent = `${beyond ? "≥ " : ""}+${signedText(strongest)}`;
