@@ -4,6 +4,7 @@ import inspect
 import io
 import json
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pages.adapter.cut import SHARES, Choice
 from pages.adapter.cut import _ranks as cut_ranks
 from pages.adapter.cut import _sizes as cut_sizes
 from pages.components.slider_follower import Follower, follower_message
+from pages.runtime.queue import QUICK
 from tests.adapters_kit import PREFIX, config, draw, factors, opened, peft_file, truncated
 
 RANKS = {f"model.layers.{layer}.{name}": 4 for layer in range(6) for name in ("q_proj", "v_proj")}
@@ -373,3 +375,16 @@ def test_what_each_place_of_the_slider_comes_to_is_sent_ahead_and_is_small(
     assert (follower.at, list(follower.bars[1])) == (3, [0 if rank == 2 else rank for rank in options])
     energies = next(texts for at, texts in follower.texts.items() if "child(1)" in at and "Value" in at)
     assert list(energies) == ["–" if i == 1 else percent_text(cut_at(i).energy) for i in range(len(options))]
+
+
+def test_an_adapter_is_measured_and_cut_in_pieces_that_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    slot, pieces = QUICK.slot, Counter[bool]()
+
+    def noted(*args: Any, piece: bool = False, **options: Any) -> Any:
+        pieces[piece] += 1
+        return slot(*args, piece=piece, **options)
+
+    monkeypatch.setattr(QUICK, "slot", noted)
+    open_page(seed="171717")
+    assert pieces[False] == 1  # the playground's run
+    assert pieces[True] >= 4  # the spectrum, then the cut at each place of the slider

@@ -12,7 +12,7 @@ from torch import nn
 
 from lora_core import Experiment, run
 from pages.runtime import result_cache
-from pages.runtime.queue import BusyError, ComputeQueue, setting
+from pages.runtime.queue import MOST_BEFORE_A_PIECE, QUICK, BusyError, ComputeQueue, setting
 from pages.runtime.result_cache import MOST_GROWING, ResultCache, size_of
 from pages.runtime.runs import RUNS, advance_run, work
 
@@ -35,14 +35,16 @@ class Kitchen:
     """Results of ``steps`` pieces; notes how often each is begun and how many steps were trained."""
 
     def __init__(
-        self, steps: int = 3, seconds: float = 0.0, *, is_quick: bool = True, kilobytes: int = 1000
-    ) -> None:
+        self, steps: int = 3, seconds: float = 0.0, *, is_quick: bool = True, kilobytes: int = 1000,
+        gives_way: bool = False,
+    ) -> None:  # fmt: skip
         self.begun: list[int] = []
         self.trained = 0
         self.steps, self.seconds = steps, seconds
         self.shared: ResultCache[int, Piece] = ResultCache(
-            self.train, is_quick=lambda key: is_quick, slow_start=lambda key: False, megabytes=1
-        )
+            self.train, is_quick=lambda key: is_quick, slow_start=lambda key: False, megabytes=1,
+            gives_way=gives_way,
+        )  # fmt: skip
         self.shared._capacity = kilobytes * 1000
 
     def train(self, key: int) -> Iterator[Piece]:
@@ -95,6 +97,56 @@ def test_a_slot_goes_to_the_earliest_request_whatever_the_order_of_arrival() -> 
         each.join()
     assert served == ["early", "late", "stream"]
     assert len(compute) == 0
+
+
+def test_a_piece_gives_way_to_some_moments_and_then_has_its_turn() -> None:
+    compute, served = ComputeQueue(), []
+
+    def ask(name: str, since: float, piece: bool) -> None:
+        with compute.slot(since, patience=10, piece=piece):
+            served.append(name)
+
+    moments = MOST_BEFORE_A_PIECE + 1
+    with compute.slot():
+        threads = [threading.Thread(target=ask, args=("piece", 0.0, True))]
+        threads += [threading.Thread(target=ask, args=("moment", 1.0 + i, False)) for i in range(moments)]
+        for each in threads:
+            each.start()
+        while len(compute) < 2 + moments:
+            time.sleep(0.01)
+    for each in threads:
+        each.join()
+    assert served == ["moment"] * MOST_BEFORE_A_PIECE + ["piece", "moment"]
+
+
+def test_who_needs_a_moment_waits_for_one_piece_of_a_sweep_and_not_for_all() -> None:
+    long, short = Kitchen(steps=40, seconds=0.03, gives_way=True), Kitchen(steps=1)
+    sweep = threading.Thread(target=long.shared.finished, args=(1,))
+    sweep.start()
+    while not long.trained:
+        time.sleep(0.001)
+    assert short.shared.finished(2) is not None
+    assert long.trained <= 3
+    sweep.join()
+    assert long.begun == [1]
+    assert long.shared.kept(1) is not None
+
+
+def test_what_was_trained_before_a_wait_in_vain_is_there_for_the_next_request(monkeypatch) -> None:
+    kitchen, taken = Kitchen(steps=5, gives_way=True), []
+    free = QUICK.slot
+
+    def crowded(*args: object, **options: object) -> object:
+        taken.append(args)
+        if len(taken) == 3:
+            raise BusyError(1)
+        return free(*args, **options)
+
+    monkeypatch.setattr(QUICK, "slot", crowded)
+    assert kitchen.shared.finished(1) is None
+    assert kitchen.trained == 2
+    assert kitchen.shared.finished(1) is not None
+    assert (kitchen.begun, kitchen.trained) == ([1], 5)
 
 
 def test_a_wait_that_lasts_and_a_full_queue_raise() -> None:
@@ -174,7 +226,7 @@ def test_a_training_that_fails_is_begun_anew() -> None:
     kitchen = Kitchen()
 
     def broken(key: int) -> Iterator[Piece]:
-        yield from kitchen.train(key)
+        yield next(kitchen.train(key))
         raise ZeroDivisionError
 
     honest, kitchen.shared._train = kitchen.shared._train, broken

@@ -1,6 +1,7 @@
 """What the slider of the cut comes to at each of its places, sent ahead so that the page follows the hand."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from lora_core.figures.adapter.spectrum import spectrum_info, spectrum_words
 from pages.adapter.cut import Choice, numbers_of, sizes_of
 from pages.adapter.opened import BUDGET, FIRST, TICK, Opened
 from pages.components.slider_follower import Follower, slider_follower
+from pages.runtime.queue import QUICK, BusyError
 
 _METRIC = ".st-key-adapter_numbers > :nth-child({}) [data-testid=stMetric{}]"
 _NONE = "–"
@@ -57,11 +59,12 @@ def _go_on(opened: Opened, choice: Choice) -> None:
 
 
 def _advance(opened: Opened, choice: Choice, budget: float) -> bool:
-    """Cut at further places for some seconds, at least at one; returns whether all are done."""
+    """Cut at further places for some seconds, at least at one unless others wait; whether all are done."""
     places, end = _places(opened, choice), time.monotonic() + budget
-    with opened.lock:  # an older run of the session may still be at it
+    with opened.lock, suppress(BusyError):  # an older run of the session may still be at it
         while len(places) < choice.places:
-            places.append(_at(opened, choice, len(places)))
+            with QUICK.slot(piece=True):
+                places.append(_at(opened, choice, len(places)))
             if time.monotonic() >= end:
                 break
     return len(places) >= choice.places

@@ -58,7 +58,7 @@ class Opened:
             end = time.monotonic() + budget
             while not self.complete:
                 index = len(self.spectra)
-                with QUICK.slot():
+                with QUICK.slot(piece=True):
                     self.spectra[index] = spectrum_of(self.file.source, self.file.modules[index])
                 if time.monotonic() >= end:
                     break

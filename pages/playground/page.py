@@ -76,8 +76,6 @@ def _picture(experiment: Experiment) -> None:
         outcome = outcome_of_run(run)
         said = verdict_on(outcome)
         st.markdown(f"### {said.title}\n\n{said.detail}")
-    with right:
-        draw_rank_axis(run)
     found = five_numbers(outcome)
     names = [each.name for each in found]
     final = None if run.lora.diverged_at is not None else float(run.lora.loss[-1])
@@ -87,6 +85,8 @@ def _picture(experiment: Experiment) -> None:
     )  # fmt: skip
     with left:
         _draw_loss(run)
+    with right:
+        draw_rank_axis(run)
     if run.complete:
         st.session_state[_LAST] = experiment
         if finished is None:

@@ -14,12 +14,14 @@ from lora_core.training.run import Run
 from lora_core.training.sweep import Sweep
 from pages.components.rank_axis import axis_message, rank_axis
 from pages.runtime.sweeps import SWEEPS, Plan, is_quick, problem_of, slider_plan
+from pages.ui.chosen_rank import rerun_on_new_rank
 from pages.ui.controls import DEFAULT, set_field
 
 _WANTED = "experiment whose ranks a hand wants"
 NOTES = {
     "trained": "Every rank is trained: drag, and all numbers follow.",
     "untrained": "Every rank is trained as soon as a hand comes near.",
+    "waiting": "Others are training: every rank follows in a moment.",
     "large": "This layer is too large to train every rank at once: its rank is trained where you let go.",
 }
 
@@ -34,19 +36,37 @@ _DONE: set[Plan] = set()
 
 
 def draw_rank_axis(run: Run) -> None:
-    """The axis of the run's experiment: trained if it is kept or wanted, else what is known without."""
+    """The axis of the run's experiment: trained if it is kept or wanted, else what is known without.
+
+    Drawn after the rest of the picture, which does not wait for every rank, and in a fragment of its own, so
+    that a hand's arrival redraws nothing else.
+    """
+    st.fragment(_axis)(run)
+
+
+def _axis(run: Run) -> None:
+    rerun_on_new_rank(run.experiment)
     plan = slider_plan(run.experiment)
-    sweep = SWEEPS.kept(plan)
-    if sweep is None and st.session_state.get(_WANTED) == plan and is_quick(plan):
-        sweep = SWEEPS.finished(plan)
-    if sweep is not None and sweep.complete:
+    wanted = st.session_state.get(_WANTED) == plan and is_quick(plan)
+    sweep = SWEEPS.finished(plan) if wanted else SWEEPS.kept(plan)
+    if sweep is not None:
         message = _trained(plan, sweep)
+    elif wanted:
+        message = _untrained(run, "untrained", NOTES["waiting"])
+        st.fragment(_ask_again, run_every=1.0)(plan)
     else:
-        message = _untrained(run, "untrained" if run.complete and is_quick(plan) else "large")
+        state = "untrained" if run.complete and is_quick(plan) else "large"
+        message = _untrained(run, state, NOTES[state])
     rank_axis(
         message, key="ranks", on_rank=lambda rank: set_field("rank", rank),
         on_near=lambda: st.session_state.update({_WANTED: plan}),
     )  # fmt: skip
+
+
+def _ask_again(plan: Plan) -> None:
+    """Ask once more for the ranks that a busy server did not train in time."""
+    if SWEEPS.finished(plan) is not None:
+        st.rerun()
 
 
 def train_ahead() -> None:
@@ -60,11 +80,11 @@ def train_ahead() -> None:
             _DONE.add(plan)
 
 
-def _untrained(run: Run, state: str) -> bytes:
+def _untrained(run: Run, state: str, note: str) -> bytes:
     floors = run.known_floors
     full = run.full.loss[-1] if run.full.diverged_at is None else np.nan
     info = shared_axis_info(run.experiment, float(run.full.loss[0]), float(full), floors)
-    return axis_message(info, state=state, note=NOTES[state])
+    return axis_message(info, state=state, note=note)
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)

@@ -1,11 +1,10 @@
-"""Queues for the cores: one session computes at a time, earliest first, and streams yield to short results.
+"""Queues for the cores: one session computes at a time, earliest first, and long results yield to short ones.
 
 All sessions share the cores, so a heavy computation acquires a slot. A full queue, or a wait that exceeds its
 limit, raises ``BusyError``; the page then shows a notice and asks again by itself. The limits are set in the
 server's environment; a public demo wants lower ones than one audience.
 """
 
-import heapq
 import itertools
 import os
 import threading
@@ -21,9 +20,8 @@ from lora_core.fields import quoted
 PATIENCE = 3.0
 """Seconds that a page waits for a slot before it shows the notice: with many sessions, drawing the notice and
 asking again costs more than waiting."""
-LATER = 2.0
-"""Seconds by which a stream's request for a slot is dated later than its last piece, so that short results
-come first."""
+MOST_BEFORE_A_PIECE = 6
+"""Whole results that pass a waiting piece of a long one; the next slot is the piece's, so that it gets on."""
 _LOOK = 0.2
 """Seconds between two checks for a request that ends the waiting script."""
 
@@ -40,7 +38,7 @@ def setting(name: str, default: int) -> int:
 
 
 MOST_WAITING = setting("MOST_WAITING", 24)
-"""Scripts that may wait for a slot; the next one gets a ``BusyError``."""
+"""Scripts that may wait for a slot, and as many for one of a piece; the next one gets a ``BusyError``."""
 
 
 class BusyError(Exception):
@@ -52,8 +50,9 @@ class BusyError(Exception):
 
 
 class _Ticket(NamedTuple):
-    """A request for a slot; tickets compare by ``since``, then by arrival."""
+    """A request for a slot; tickets compare by kind, then by ``since``, then by arrival."""
 
+    piece: bool
     since: float
     number: int
     granted: threading.Event
@@ -66,7 +65,7 @@ class ComputeQueue:
         self.most = most
         self._lock, self._numbers = threading.Lock(), itertools.count()
         self._tickets: list[_Ticket] = []
-        self._busy = False
+        self._busy, self._passed = False, 0
 
     def __len__(self) -> int:
         """Number of computations that hold a slot or wait for one."""
@@ -74,42 +73,51 @@ class ComputeQueue:
             return self._busy + len(self._tickets)
 
     @contextmanager
-    def slot(self, since: float | None = None, patience: float = PATIENCE) -> Iterator[None]:
+    def slot(
+        self, since: float | None = None, patience: float = PATIENCE, *, piece: bool = False
+    ) -> Iterator[None]:
         """Acquire a slot, earliest ``since`` first (seconds of ``time.monotonic``; None: now).
+
+        A ``piece`` of a long result gives way to whole ones, up to ``MOST_BEFORE_A_PIECE`` in a row.
 
         :raises BusyError: the queue is full, or no slot was granted within ``patience`` seconds.
         """
-        self._acquire(time.monotonic() if since is None else since, patience)
+        self._acquire(time.monotonic() if since is None else since, patience, piece)
         try:
             yield
         finally:
             with self._lock:
                 self._grant_next()
 
-    def _acquire(self, since: float, patience: float) -> None:
+    def _acquire(self, since: float, patience: float, piece: bool) -> None:
         with self._lock:
             if not self._busy:
                 self._busy = True
                 return
-            if len(self._tickets) >= self.most:
-                raise BusyError(1 + len(self._tickets))
-            ticket = _Ticket(since, next(self._numbers), threading.Event())
-            heapq.heappush(self._tickets, ticket)
+            waiting = sum(each.piece == piece for each in self._tickets)
+            if waiting >= self.most:
+                raise BusyError(1 + waiting)
+            ticket = _Ticket(piece, since, next(self._numbers), threading.Event())
+            self._tickets.append(ticket)
         try:
             wait(ticket.granted.wait, patience, self)
         except BaseException:
             with self._lock:
                 if ticket in self._tickets:
                     self._tickets.remove(ticket)
-                    heapq.heapify(self._tickets)
                 else:  # granted in the meantime: grant it to the next ticket
                     self._grant_next()
             raise
 
     def _grant_next(self) -> None:
         self._busy = bool(self._tickets)
-        if self._tickets:
-            heapq.heappop(self._tickets).granted.set()
+        if not self._tickets:
+            return
+        pieces = [each for each in self._tickets if each.piece]
+        ticket = min(pieces if pieces and self._passed >= MOST_BEFORE_A_PIECE else self._tickets)
+        self._passed = 0 if ticket.piece or not pieces else self._passed + 1
+        self._tickets.remove(ticket)
+        ticket.granted.set()
 
 
 def wait(attempt: Callable[[float], bool], patience: float, queue: ComputeQueue) -> None:

@@ -1,9 +1,9 @@
 """Results that all sessions share: trained once, kept while the memory limit allows.
 
-A quick result is trained in one slot of the compute queue by the first session that requests it; the others
-wait for it. A longer one grows: each tick of each page that shows it trains some more steps, and all sessions
-get the same state. There is no background thread: a result that no page requests any more stops growing and
-is dropped.
+A quick result is trained by the first session that requests it, in one slot of the compute queue, or in one
+slot a step where it ``gives_way``; the others wait for it. A longer one grows: each tick of each page that
+shows it trains some more steps, and all sessions get the same state. There is no background thread: a result
+that no page requests any more stops growing and is dropped.
 """
 
 import threading
@@ -20,7 +20,7 @@ import streamlit as st
 import torch
 from torch import nn
 
-from pages.runtime.queue import LATER, PATIENCE, QUICK, SLOW, BusyError, ComputeQueue, setting, wait
+from pages.runtime.queue import PATIENCE, QUICK, SLOW, BusyError, ComputeQueue, setting, wait
 
 BUDGET, TICK = 0.15, 0.25
 """Seconds of training in a tick, and seconds between ticks, when a single result grows."""
@@ -67,9 +67,10 @@ class _Growing(Generic[V]):
 class ResultCache(Generic[K, V]):
     """Results by key: an LRU cache of the finished ones, and those that are being trained.
 
-    ``train(key)`` yields the states of a result. ``is_quick(key)``: the whole training fits into one slot.
-    ``slow_start(key)``: its first step takes long and cannot be divided. ``finalize(result)`` computes the
-    lazy values of a finished result. ``budget``: seconds of training in a tick of a result that trains alone.
+    ``train(key)`` yields the states of a result. ``is_quick(key)``: it is trained while its page waits.
+    ``gives_way``: between two of its steps whoever needs a moment comes first. ``slow_start(key)``: its first
+    step takes long and cannot be divided. ``finalize(result)`` computes the lazy values of a finished result.
+    ``budget``: seconds of training in a tick of a result that trains alone.
     """
 
     def __init__(
@@ -80,9 +81,11 @@ class ResultCache(Generic[K, V]):
         finalize: Callable[[V], object] = lambda _: None,
         megabytes: int = KEPT_MEGABYTES,
         budget: float = BUDGET,
+        *,
+        gives_way: bool = False,
     ) -> None:
         self._train, self._is_quick, self._slow_start, self._finalize = train, is_quick, slow_start, finalize
-        self._capacity, self._budget = megabytes * 1_000_000, budget
+        self._capacity, self._budget, self._gives_way = megabytes * 1_000_000, budget, gives_way
         self._lock = threading.Lock()
         self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._growing: dict[K, _Growing[V]] = {}
@@ -162,14 +165,23 @@ class ResultCache(Generic[K, V]):
             try:
                 if self._growing.get(key) is not growing:
                     continue  # another session has finished it meanwhile, or failed
-                left = max(0.0, end - time.monotonic())
-                with QUICK.slot(growing.created, left), self._dropped_on_error(key, growing):
-                    for latest in growing.steps:
-                        growing.latest = latest
-                    self._finalize(latest)  # in the same slot
-                return self._keep(key, latest)
+                with self._dropped_on_error(key, growing):
+                    return self._keep(key, self._train_now(growing, end))
             finally:
                 growing.lock.release()
+
+    def _train_now(self, growing: _Growing[V], end: float) -> V:
+        """Train until it is complete; a later request goes on where a ``BusyError`` has ended this one."""
+        while True:
+            left = max(0.0, end - time.monotonic())
+            with QUICK.slot(growing.created, left, piece=self._gives_way):
+                while growing.latest is None or not growing.latest.complete:
+                    growing.latest = next(growing.steps)
+                    if self._gives_way:
+                        break
+                if growing.latest.complete:
+                    self._finalize(growing.latest)  # in the same slot
+                    return growing.latest
 
     def _train_for_a_tick(self, key: K, growing: _Growing[V]) -> V:
         slow = SLOW if self._slow_start(key) else QUICK
@@ -178,14 +190,14 @@ class ResultCache(Generic[K, V]):
         try:
             with self._dropped_on_error(key, growing):
                 if growing.latest is None:
-                    with slow.slot(growing.created):
+                    with slow.slot(growing.created, piece=self._gives_way):
                         growing.latest = next(growing.steps)
                 elif not growing.finalized and not len(QUICK):
                     # Not before the first state was drawn, and only while no other session waits for a slot.
                     with suppress(BusyError):
                         self._finalize_in_slot(growing, slow, patience=0.0)
                 while not growing.latest.complete and time.monotonic() < end:
-                    with QUICK.slot(growing.trained + LATER, patience=PIECE):
+                    with QUICK.slot(growing.trained, PIECE, piece=True):
                         growing.latest = next(growing.steps)
                     growing.trained = time.monotonic()
                 if growing.latest.complete:

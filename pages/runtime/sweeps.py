@@ -73,12 +73,15 @@ def work(plan: Plan) -> float:
 
 
 def is_quick(plan: Plan) -> bool:
-    """Whether the whole sweep fits into one slot."""
+    """Whether a page waits for the whole sweep."""
     return work(plan) <= AT_ONCE and not slow_start(plan.experiment)
 
 
 SWEEPS: ResultCache[Plan, Sweep] = ResultCache(
-    lambda plan: train_sweep(*plan), is_quick=is_quick, slow_start=lambda plan: slow_start(plan.experiment)
+    lambda plan: train_sweep(*plan),
+    is_quick=is_quick,
+    slow_start=lambda plan: slow_start(plan.experiment),
+    gives_way=True,
 )
 
 

@@ -22,6 +22,7 @@ from tests.load.visitor import Visitor
 LARGE: dict[str, object] = {"in_features": 1024, "out_features": 1024, "samples": 2000}
 """A layer whose run streams: tens of seconds of one core."""
 RANKS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24, 1, 2)
+ALPHAS = ("1", "2", "4", "6", "8", "12", "16", "24", "32", "48", "64")
 
 
 class Figure(NamedTuple):
@@ -99,7 +100,8 @@ async def draggers(
 ) -> list[Figure]:
     """Each visitor takes hold of the rank of an experiment of its own, again and again.
 
-    A hand comes near: every rank is trained; it lets go somewhere: the run of that rank.
+    A hand comes near: every rank is trained; it lets go somewhere: the run of that rank. More than a few such
+    hands, none of which pauses, ask for more ranks than two cores can train; what lets go comes first then.
     """
     await _warm(server)
     near: list[float] = []
@@ -130,11 +132,53 @@ async def draggers(
     listed = list(range(first, first + visitors))
     await _all(visit(i / len(listed), seed) for i, seed in enumerate(listed))
     return [
-        Figure("p95 from a hand's arrival to every rank", p95(near), "s", most=1.5),
+        Figure(
+            "p95 from a hand's arrival to every rank", p95(near), "s", most=1.5 if visitors <= 4 else None
+        ),
         Figure("median", median(near), "s"),
         Figure("p95 from letting go to the curve", p95(chosen), "s", most=0.8),
         Figure("drags", len(chosen)),
         Figure("errors", errors, "", most=0),
+    ]
+
+
+async def sweepers(
+    server: Server,
+    sweeping: int = 5,
+    moving: int = 4,
+    every: float = 1,
+    seconds: float = 25,
+    first: int = 600,
+) -> list[Figure]:
+    """Some ask for every rank of one experiment after the other, without a pause; others move sliders."""
+    await _warm(server)
+    swept, errors = [0] * sweeping, 0
+    end = asyncio.Event()
+
+    async def sweep(place: int) -> None:
+        nonlocal errors
+        async with Visitor(server.address, seed=first + place) as visitor:
+            await visitor.until(lambda v: v.finished > 0)
+            while not end.is_set():
+                alpha = ALPHAS[swept[place] // 8 % len(ALPHAS)]
+                await visitor.move(alpha=alpha, lr_ratio=_ratio(swept[place]))
+                await visitor.until(lambda v: v.ranks == "untrained")
+                await visitor.come_near()
+                await visitor.until(lambda v: v.ranks == "trained")
+                swept[place] += 1
+            errors += len(visitor.errors)
+
+    sweeps = [asyncio.create_task(sweep(place)) for place in range(sweeping)]
+    moves = await _move(server, range(first + 50, first + 50 + moving), every, seconds)
+    end.set()
+    await asyncio.gather(*sweeps)
+    return [
+        Figure("p95 from a moved slider to its curve", p95(moves.times), "s", most=0.8),
+        Figure("median", median(moves.times), "s"),
+        Figure("moves", len(moves.times)),
+        Figure("sweeps of the one who got fewest", min(swept), "", least=1),
+        Figure("sweeps of all", sum(swept)),
+        Figure("errors", moves.errors + errors, "", most=0),
     ]
 
 
@@ -223,6 +267,7 @@ SCENARIOS: dict[str, Callable[[Server], Awaitable[list[Figure]]]] = {
     "room": room,
     "movers": movers,
     "draggers": draggers,
+    "sweepers": sweepers,
     "streams": streams,
     "vanishing": vanishing,
     "replicas": replicas,

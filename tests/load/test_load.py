@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from lora_core import Experiment, run
-from tests.load.scenarios import SETTINGS, Figure, draggers, movers, room, runs_of, vanishing
+from tests.load.scenarios import SETTINGS, Figure, draggers, movers, room, runs_of, sweepers, vanishing
 from tests.load.server import Server
 from tests.load.visitor import Visitor
 
@@ -61,6 +61,10 @@ def test_moved_sliders_are_answered(server: Server) -> None:
 
 def test_dragged_ranks_are_answered(server: Server) -> None:
     check(lambda number: draggers(server, visitors=4, every=0.5, seconds=3, first=4000 + 100 * number))
+
+
+def test_who_asks_for_sweeps_without_a_pause_delays_nobody(server: Server) -> None:
+    check(lambda number: sweepers(server, moving=2, every=0.25, seconds=4, first=6000 + 100 * number))
 
 
 def test_visitors_who_vanish_leave_nothing_behind() -> None:
