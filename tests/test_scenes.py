@@ -384,3 +384,44 @@ def test_numbers_are_read_before_torch_is_there() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
     assert numbers.number_text(float("nan"), numbers.Unit.LOSS) == "–"
+
+
+DRAWN = """
+[drawn]
+title = "Drawn"
+question = "What is LoRA?"
+view = "layer"
+steps = ["A layer.", "LoRA trains {trained} numbers of {full_trained}."]
+notes = "Say it slowly."
+"""
+
+
+def test_a_drawing_has_steps_and_nothing_to_guess() -> None:
+    (scene,) = read_talk(DRAWN).scenes
+    assert (scene.asks, scene.guess, scene.choices, scene.sentence) == (False, None, (), "")
+    assert facts(scene).filled(scene.steps[1]) == "LoRA trains 384 numbers of 4,096."
+    assert scene.notes == "Say it slowly."
+    check(scene, facts(scene))
+    assert read_talk(GOOD).scenes[0].asks
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (DRAWN.replace("steps", "# "), "scene drawn: view is layer without steps, and it must have steps"),
+        (DRAWN + 'sentence = "So."', "scene drawn: view is layer beside sentence, and it must"),
+        (DRAWN.replace('["A', '[7, "A'), "scene drawn: steps is 7, and it must be a text"),
+        (
+            re.sub(r"steps = .*", "steps = []", DRAWN),
+            "scene drawn: steps is 0, and there must be from 1 to 8",
+        ),
+        (re.sub("steps = .*", "steps = 3", DRAWN), "scene drawn: steps is 3, and there must be"),
+        (DRAWN.replace("{trained}", "{trained"), "scene drawn: steps: braces must hold"),
+        (GOOD + 'steps = ["One."]', "scene one: steps is beside view loss, and only layer and picture"),
+        (GOOD + 'view = "digits"', "scene one: view is digits, and it must show a task of digits"),
+        (GOOD + f'notes = "{601 * "a"}"', "scene one: notes is"),
+    ],
+)
+def test_a_scene_whose_view_and_fields_do_not_match_is_refused(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        read_talk(text)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lora_core.experiment import LIMITS, Experiment
+from lora_core.experiment import LIMITS, Experiment, Task
 from lora_core.fields import quoted
 from lora_core.talk.expressions import Comparison, check_names, check_template, read_comparison
 from lora_core.talk.numbers import BESIDE, NUMBERS, SceneNumbers, Unit
@@ -23,13 +23,20 @@ FILE = Path(__file__).with_name("scenes.toml")
 MOST_SCENES, MOST_BYTES = 40, 100_000
 MOST_DOTS = 500
 """In a line: tomllib's time for a dotted key grows with the square of its parts."""
-MOST_TITLE, MOST_QUESTION, MOST_SENTENCE, MOST_CHOICE = 40, 120, 170, 30
-"""In letters: the first three fit on two lines of the stage, the last on a button."""
+MOST_TITLE, MOST_QUESTION, MOST_SENTENCE, MOST_CHOICE, MOST_NOTES = 40, 120, 170, 30, 600
+"""In letters: the first three fit on two lines of the stage, the fourth on a button, the last in a window."""
 CHOICES = range(2, 6)
+STEPS = range(1, 9)
 MOST_CLAIMS = 8
-VIEWS = ("loss", "ranks")
+VIEWS = ("loss", "ranks", "share", "digits", "layer", "picture")
+"""What a scene shows: a run, every rank, numbers trained, pictures that are read; drawings grown by key."""
+DRAWINGS = ("layer", "picture")
+"""Views that explain: they grow in ``steps`` and ask nothing."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_FIELDS = ("title", "question", "sentence", "experiment", "beside", "view", "guess", "choices", "claims")
+_FIELDS = (
+    "title", "question", "sentence", "experiment", "beside", "view", "guess", "choices", "claims",
+    "steps", "notes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Scene:
-    """A question about an experiment. ``guess`` is None where there are ``choices``."""
+    """A question about an experiment, with a ``guess`` or ``choices``; or a drawing that grows in ``steps``.
+
+    ``view`` says what is shown (``VIEWS``). ``notes`` are for the speaker alone.
+    """
 
     name: str
     title: str
@@ -76,6 +86,13 @@ class Scene:
     guess: Guess | None
     choices: tuple[Answer, ...]
     claims: tuple[Comparison, ...]
+    steps: tuple[str, ...] = ()
+    notes: str = ""
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is something to guess and to reveal."""
+        return not self.steps
 
     def right_answer(self, facts: SceneNumbers) -> Answer:
         """The answer whose comparisons hold; ``check`` has made sure that it is one."""
@@ -134,7 +151,7 @@ def check(scene: Scene, facts: SceneNumbers) -> None:
                 f"computed as {facts.text(guess.number)}, and it must lie on the slider from "
                 f"{guess.text(guess.least)} to {guess.text(guess.greatest)}",
             )  # fmt: skip
-    else:
+    elif scene.choices:
         right = [choice.says for choice in scene.choices if all(each.holds(facts) for each in choice.when)]
         if len(right) != 1:
             found = " and ".join(map(repr, right)) or "none"
@@ -156,23 +173,53 @@ def _scene(name: str, table: Any) -> Scene:
             raise ValueError(f"scene {name}: {field[:40]} is no field: the fields are {', '.join(_FIELDS)}.")
     experiment = _experiment(name, "experiment", table.get("experiment", {}), Experiment())
     beside = None if "beside" not in table else _experiment(name, "beside", table["beside"], experiment)
-    if ("guess" in table) == ("choices" in table):
-        given = "both" if "guess" in table else "neither"
-        raise _refusal(name, "guess or choices", given, "and it must be one of the two")
     together = beside is not None
     view = table.get("view", VIEWS[0])
     if view not in VIEWS:
         raise _refusal(name, "view", _shown(view), f"and it must be one of {', '.join(VIEWS)}")
+    _check_view(name, view, table, experiment)
     return Scene(
         name,
         _text(name, table, "title", MOST_TITLE),
         _template(name, table, "question", MOST_QUESTION, together),
-        _template(name, table, "sentence", MOST_SENTENCE, together),
+        "" if view in DRAWINGS else _template(name, table, "sentence", MOST_SENTENCE, together),
         experiment, beside, view,
         _guess(name, table["guess"], together) if "guess" in table else None,
         _choices(name, table["choices"], together) if "choices" in table else (),
         _comparisons(name, "claims", table.get("claims", []), together),
+        _steps_of(name, table["steps"], together) if "steps" in table else (),
+        _text(name, table, "notes", MOST_NOTES) if "notes" in table else "",
     )  # fmt: skip
+
+
+def _check_view(name: str, view: str, table: Mapping[str, Any], experiment: Experiment) -> None:
+    """Check that a drawing has steps and nothing to guess, and any other view one thing to guess.
+
+    :raises ValueError: fields that do not go with the view, or digits without digits.
+    """
+    if view in DRAWINGS:
+        extra = [field for field in ("guess", "choices", "sentence") if field in table]
+        if extra or "steps" not in table:
+            given = f"beside {extra[0]}" if extra else "without steps"
+            raise _refusal(name, "view", f"{view} {given}", "and it must have steps and nothing to guess")
+        return
+    if "steps" in table:
+        raise _refusal(name, "steps", f"beside view {view}", f"and only {' and '.join(DRAWINGS)} have steps")
+    if ("guess" in table) == ("choices" in table):
+        given = "both" if "guess" in table else "neither"
+        raise _refusal(name, "guess or choices", given, "and it must be one of the two")
+    if view == "digits" and (experiment.task is not Task.DIGITS or experiment.train_bias):
+        raise _refusal(name, "view", view, "and it must show a task of digits, without train_bias")
+
+
+def _steps_of(name: str, texts: Any, beside: bool) -> tuple[str, ...]:
+    good = isinstance(texts, list) and len(texts) in STEPS
+    if not good:
+        raise _refusal(
+            name, "steps", len(texts) if isinstance(texts, list) else _shown(texts),
+            f"and there must be from {STEPS[0]} to {STEPS[-1]} sentences",
+        )  # fmt: skip
+    return tuple(_template(name, {"steps": text}, "steps", MOST_SENTENCE, beside) for text in texts)
 
 
 def _experiment(name: str, field: str, changes: Any, origin: Experiment) -> Experiment:
