@@ -119,7 +119,7 @@ def test_a_component_whose_page_was_left_has_told_nothing(monkeypatch: pytest.Mo
         go.Figure(), run_id="x", epochs=2, key="live", alt="", on_epoch=lambda each: told.append(each)
     )
     rank_chart.rank_chart(b"", info, 1, key="ranks", on_pick=told.append)
-    rank_chart.click_chart(b"", key="map", on_click=lambda *each: told.append(each))
+    rank_chart.click_chart(b"", (1, 1), key="map", on_click=lambda *each: told.append(each))
     time_machine.time_machine(b"", key="machine", on_epoch=told.append)
     monkeypatch.setattr(st, "session_state", Session(sys.maxsize))
     for callback in callbacks:

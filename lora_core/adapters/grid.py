@@ -22,6 +22,11 @@ class Grid:
     columns: tuple[str, ...]
     cells: tuple[tuple[int, int], ...]
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows and of columns."""
+        return len(self.rows), len(self.columns)
+
     def at(self, row: int, column: int) -> int | None:
         """The index of the module in a cell, if there is one."""
         return self.cells.index((row, column)) if (row, column) in self.cells else None

@@ -16,6 +16,7 @@ from lora_core.figures.adapter.sizes import SizesInfo, draw_sizes, sizes_alt, si
 from lora_core.formatting import bytes_text, count_text, loss_text, percent_text
 from pages.adapter.opened import Opened
 from pages.components.still_chart import steady_chart
+from pages.ui.choice import choose_one
 
 WAYS = {"rank": "One rank", "energy": "Energy", "numbers": "Numbers", "size": "File size"}
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -50,7 +51,7 @@ def choose_cut(opened: Opened) -> tuple[Choice, Cut]:
     )  # fmt: skip
     slider = st.container(key="adapter_slider")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        precision = st.selectbox(
+        precision = choose_one(
             "Precision", list(PRECISIONS), key="adapter_precision", bind="query-params", width=150,
             help=f"Of the factors in the file; it came in {file.dtype}.",
         )  # fmt: skip

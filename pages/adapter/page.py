@@ -28,6 +28,7 @@ from pages.adapter.take_home import draw_take_home
 from pages.components.rank_chart import click_chart, click_message
 from pages.components.still_chart import steady_chart
 from pages.runtime.runs import advance_run, warm_up
+from pages.ui.choice import choose_one
 from pages.ui.text import plain
 
 HEIGHT = 320
@@ -135,7 +136,7 @@ def _grow(opened: Opened) -> None:
     st.progress(done / total, f"{done} of {total} modules read")
     info = map_info(opened.grid, dict(opened.spectra), next(iter(MEASURES)))
     message = click_message(draw_map(info), alt=map_alt(info), height=info.height)
-    click_chart(message, key="adapter_map growing", on_click=lambda row, column: None)
+    click_chart(message, opened.grid.shape, key="adapter_map growing", on_click=lambda row, column: None)
 
 
 def _choose_module(opened: Opened) -> int:
@@ -146,8 +147,8 @@ def _choose_module(opened: Opened) -> int:
     if st.session_state.get(_MODULE) not in paths:
         st.session_state[_MODULE] = paths[0]
     first, second = st.columns(2)
-    measure = first.selectbox("Colour by", list(MEASURES), key="adapter_colour", bind="query-params")
-    chosen = paths.index(second.selectbox("Module", paths, key=_MODULE))
+    measure = choose_one("Colour by", list(MEASURES), place=first, key="adapter_colour", bind="query-params")
+    chosen = paths.index(choose_one("Module", paths, place=second, key=_MODULE))
     _draw_map(opened, measure, chosen)
     return chosen
 
@@ -161,7 +162,7 @@ def _draw_map(opened: Opened, measure: str, chosen: int) -> None:
             st.session_state[_MODULE] = opened.file.modules[index].path
 
     message = click_message(draw_map(info), alt=map_alt(info), height=info.height)
-    click_chart(message, key="adapter_map", on_click=clicked)
+    click_chart(message, opened.grid.shape, key="adapter_map", on_click=clicked)
     st.caption("A click on a cell shows its module below.")
 
 

@@ -18,7 +18,8 @@ from lora_core.figures.loss.drawing import loss_drawing
 from lora_core.figures.loss.numbers import LossInfo, alt_text
 from pages.components.message import Figure, pack
 from pages.components.serving import component
-from pages.runtime.callbacks import component_value, run_to_completion
+from pages.runtime.callbacks import run_to_completion
+from pages.runtime.from_browser import sent_number
 
 
 def live_chart(
@@ -71,8 +72,8 @@ def live_chart(
 
     @run_to_completion
     def reported() -> None:
-        epoch = component_value(key, "epoch")
-        if on_epoch is not None and isinstance(epoch, int):
+        epoch = sent_number(key, "epoch", range(epochs + 1))
+        if on_epoch is not None and epoch is not None:
             on_epoch(epoch)
 
     on_change = {"on_epoch_change": reported} if on_epoch is not None else {}

@@ -9,7 +9,8 @@ from typing import Any
 from lora_core.figures import palette
 from lora_core.figures.network import parts
 from pages.components.serving import component
-from pages.runtime.callbacks import component_value, run_to_completion
+from pages.runtime.callbacks import run_to_completion
+from pages.runtime.from_browser import sent_text
 
 _COLORS = {"lora": palette.LORA, "full": palette.FULL, "base": palette.BASE}
 
@@ -35,8 +36,8 @@ def network_modules(
 
     @run_to_completion
     def picked() -> None:
-        module = component_value(key, "module")
-        if isinstance(module, str):
+        module = sent_text(key, "module")
+        if module is not None:
             on_pick(module)
 
     drawing = {**parts.modules_drawing(info), "chosen": chosen}

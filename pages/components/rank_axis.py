@@ -11,14 +11,17 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from lora_core.choices import RANKS
 from lora_core.experiment import Experiment
 from lora_core.figures import palette
 from lora_core.figures.ranks.digits import DigitsInfo
 from lora_core.figures.ranks.shared_axis import SharedAxisInfo, axis_alt, shared_axis_message
 from pages.components.message import encode
 from pages.components.serving import component
-from pages.runtime.callbacks import component_value, run_to_completion
+from pages.runtime.callbacks import run_to_completion
+from pages.runtime.from_browser import sent_number
 
+ANY_RANK = range(1, RANKS[-1] + 1)
 COLORS = {
     "lora": palette.LORA,
     "full": palette.FULL,
@@ -62,8 +65,8 @@ def rank_axis(
 
     @run_to_completion
     def chosen() -> None:
-        rank = component_value(key, "rank")
-        if isinstance(rank, int):
+        rank = sent_number(key, "rank", ANY_RANK)
+        if rank is not None:
             on_rank(rank)
 
     near = run_to_completion(on_near)  # the value, the experiment's name, is not needed

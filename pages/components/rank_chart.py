@@ -19,7 +19,8 @@ from lora_core.figures.ranks.numbers import RanksInfo, rank_words
 from lora_core.formatting import loss_text, percent_text
 from pages.components.message import pack
 from pages.components.serving import component
-from pages.runtime.callbacks import component_value, run_to_completion
+from pages.runtime.callbacks import run_to_completion
+from pages.runtime.from_browser import sent_cell, sent_number
 
 
 def rank_message(
@@ -58,9 +59,9 @@ def rank_chart(
 
     @run_to_completion
     def picked() -> None:
-        chosen = component_value(key, "rank")
-        if chosen is not None and int(chosen) in info.ranks:
-            on_pick(int(chosen))
+        chosen = sent_number(key, "rank", info.ranks)
+        if chosen is not None:
+            on_pick(chosen)
 
     # A component of its own for the rank, so that a new rank does not send the figure again.
     update = {"key": key, "rank": info.ranks[info.place(rank)]}
@@ -75,14 +76,19 @@ def click_message(figure: go.Figure, *, alt: str, height: int) -> bytes:
     return pack(figure, header)
 
 
-def click_chart(message: bytes, *, key: str, on_click: Callable[[int, int], None]) -> None:
-    """Show a message of `click_message`; ``on_click`` is called with row and column of the cell clicked."""
+def click_chart(
+    message: bytes, shape: tuple[int, int], *, key: str, on_click: Callable[[int, int], None]
+) -> None:
+    """Show a message of `click_message` with ``shape`` rows and columns of cells.
+
+    ``on_click`` is called with row and column of the cell clicked.
+    """
 
     @run_to_completion
     def clicked() -> None:
-        cell = component_value(key, "cell")
-        if isinstance(cell, list) and len(cell) == 2:
-            on_click(int(cell[0]), int(cell[1]))
+        cell = sent_cell(key, "cell", *shape)
+        if cell is not None:
+            on_click(*cell)
 
     _component("click_chart")(key=key, data=message, on_cell_change=clicked)
 

@@ -16,7 +16,8 @@ from lora_core.figures.inside.matrices import NAMES, MatricesInfo, averaged, lab
 from lora_core.formatting import loss_text
 from pages.components.message import encode
 from pages.components.serving import component
-from pages.runtime.callbacks import component_value, run_to_completion
+from pages.runtime.callbacks import run_to_completion
+from pages.runtime.from_browser import ANY_COUNT, sent_number
 
 
 def time_machine(message: bytes, *, key: str, on_epoch: Callable[[int], None]) -> None:
@@ -27,8 +28,8 @@ def time_machine(message: bytes, *, key: str, on_epoch: Callable[[int], None]) -
 
     @run_to_completion
     def reported() -> None:
-        epoch = component_value(key, "epoch")
-        if isinstance(epoch, int):
+        epoch = sent_number(key, "epoch", ANY_COUNT)
+        if epoch is not None:
             on_epoch(epoch)
 
     _component()(key=key, data=message, on_epoch_change=reported)

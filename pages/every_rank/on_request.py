@@ -50,7 +50,8 @@ def draw_map(experiment: Experiment) -> None:
         info = map_info(sweep)
         alt = f"Learning rate by rank. {info.words()}"
         message = click_message(figures.draw_map(info), alt=alt, height=460)
-        click_chart(message, key="map", on_click=lambda row, column: _open_cell(info, row, column))
+        shape = len(info.ranks) + 1, len(info.rates)  # the last row is full fine-tuning
+        click_chart(message, shape, key="map", on_click=lambda row, column: _open_cell(info, row, column))
         marks = f"A star marks the best of a row, dots what ends within {100 * NEAR:g} % of it."
         st.caption(f"{info.words()} {marks} A click opens a cell in the playground.")
 

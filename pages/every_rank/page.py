@@ -141,7 +141,8 @@ def _draw_details(plan: Plan, drawn: Drawn, sweep: Sweep, experiment: Experiment
     first, second, third = st.columns(3)
     with first:
         st.markdown("**Loss by epoch and rank**")
-        click_chart(drawn.heat, key="heat", on_click=lambda row, _: _pick(info.ranks[row]))
+        shape = len(info.ranks), experiment.epochs + 1
+        click_chart(drawn.heat, shape, key="heat", on_click=lambda row, _: _pick(info.ranks[row]))
         st.caption("Dark is a small loss. A click chooses the rank.")
     with second:
         st.markdown(f"**What rank {info.ranks[place]} has learnt**")

@@ -17,6 +17,7 @@ from lora_core.training.run import run as train_to_the_end
 from pages.components.still_chart import steady_chart
 from pages.runtime.queue import QUICK, BusyError
 from pages.runtime.runs import AT_ONCE, finished_run, work
+from pages.ui.choice import choose_one
 from pages.ui.controls import RANKS
 
 OTHERS = ("Another rank", "Another start", "Another seed")
@@ -42,7 +43,7 @@ def _draw_phi(run: Run, at: int) -> None:
         if kind == OTHERS[0]:
             offered = [rank for rank in RANKS if rank != e.rank]
             default = min(offered, key=lambda rank: abs(rank - 2 * e.rank))
-            rank = int(st.selectbox("Its rank", offered, offered.index(default), key="other rank", width=120))
+            rank = choose_one("Its rank", offered, offered.index(default), key="other rank", width=120)
             other, name = _other(replace(e, rank=rank), None), f"rank {rank}"
         elif kind == OTHERS[1]:
             other, name = _other(e, 1), "another start"

@@ -26,6 +26,7 @@ from lora_core.models import (
     target_names,
 )
 from pages.models.config import OWN, Model, draw_config, offered_heads, read_model, write_link
+from pages.ui.choice import choose_one
 from pages.ui.text import harmless
 
 DEFAULT_MODEL = "Llama 3.1 8B"
@@ -93,7 +94,7 @@ def pick(label: str, options: Sequence[str], default: str, key: str, **more: Any
     """A selectbox bound to the link; a value of the link that is not among the options is told."""
     _check_link(key, label, options, default)
     index = options.index(default)
-    return st.selectbox(label, options, index, key=key, bind="query-params", **more)
+    return choose_one(label, options, index, key=key, bind="query-params", **more)
 
 
 def _check_link(

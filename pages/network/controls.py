@@ -112,6 +112,7 @@ class NetworkControls:
 
     def draw(self, linked: dict[str, Any]) -> NetworkExperiment:
         """Draw the controls in the current container and return their experiment."""
+        _drop_wrong_choices()
         fields = {
             name: st.session_state.get(key_of(name), linked.get(name, getattr(DEFAULT, name)))
             for name in CONTROLS
@@ -167,11 +168,22 @@ def set_network_field(name: str, value: Any) -> None:
 @run_to_completion
 def _usual_rates() -> None:
     """Set the usual rates and updates of the network chosen, if the old network's usual ones are set."""
+    _drop_wrong_choices()
     network = Network(st.session_state[key_of("network")])
     other = Network.COPIER if network is Network.WORDS else Network.WORDS
     for name in ("learning_rate", "full_learning_rate", "updates"):
         if st.session_state.get(key_of(name)) == getattr(usual(other), name):
             set_network_field(name, getattr(usual(network), name))
+
+
+def _drop_wrong_choices() -> None:
+    """Put the default into each list to which a browser has given a value that it does not have."""
+    for name, limit in NETWORK_LIMITS.items():
+        try:
+            if isinstance(limit, Choice):
+                limit.read(name, st.session_state.get(key_of(name), getattr(DEFAULT, name)))
+        except ValueError:
+            set_network_field(name, getattr(DEFAULT, name))
 
 
 def rank_notes(experiment: NetworkExperiment) -> list[str]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
-import streamlit as st
 from streamlit.runtime.scriptrunner import RerunException
 
 P = ParamSpec("P")
@@ -27,12 +26,3 @@ def run_to_completion(callback: Callable[P, None]) -> Callable[P, None]:
             raise
 
     return completed
-
-
-def component_value(key: str, name: str) -> Any:
-    """A value that a component has sent, or None if the session no longer has the component's state.
-
-    On the browser's Back Streamlit may call the callback of a component on the previous page, whose state it
-    has dropped already (seen in 1.67.0).
-    """
-    return st.session_state.get(key, {}).get(name)

@@ -13,7 +13,7 @@ import streamlit as st
 
 from lora_core.choices import rank_choices
 from lora_core.talk.scenes import Talk
-from pages.runtime.callbacks import component_value
+from pages.runtime.from_browser import sent_acts
 from pages.stage.state import HIDEABLE, STAGE, Stage, current
 
 KEYS_KEY = "stage_keys"
@@ -46,9 +46,9 @@ def act_on_keys() -> None:
     They stay in the session until newer ones replace them, so a rerun that is ended here leaves them to the
     next.
     """
-    sent = component_value(KEYS_KEY, "acts")
-    if sent:
-        perform_from_keys(current(), int(sent["first"]), [str(act) for act in sent["acts"]])
+    sent = sent_acts(KEYS_KEY, "acts")
+    if sent is not None:
+        perform_from_keys(current(), sent.first, sent.acts)
 
 
 def perform_from_keys(stage: Stage, first: int, acts: Sequence[str]) -> None:

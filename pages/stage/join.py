@@ -15,6 +15,7 @@ import streamlit as st
 from lora_core.experiment import Experiment
 from lora_core.talk.scenes import own_talk
 from pages.runtime.callbacks import run_to_completion
+from pages.runtime.from_browser import page_address
 from pages.stage.state import Stage, current
 from pages.ui.controls import value_text
 from pages.ui.link import differences
@@ -52,7 +53,7 @@ def join(stage: Stage, experiment: Experiment) -> Join:
 
 def browser_address() -> str:
     """Address of the playground in this browser: scheme, host, port and base path, without a page."""
-    parts = urlsplit(st.context.url or "http://localhost:8501")
+    parts = page_address()
     path = parts.path.rstrip("/").removesuffix(_STAGE_PAGE).rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path}"
 

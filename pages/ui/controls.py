@@ -118,11 +118,21 @@ def set_field(name: str, value: Any) -> None:
     st.session_state[name] = value if isinstance(LIMITS[name], IntRange | FloatRange | Flag) else str(value)
 
 
+def drop_wrong_fields() -> None:
+    """Put the default into each control to which a browser has given a value that its field cannot have."""
+    for name in CONTROLS:
+        try:
+            LIMITS[name].read(name, st.session_state.get(name, getattr(DEFAULT, name)))
+        except ValueError:
+            set_field(name, getattr(DEFAULT, name))
+
+
 def draw_controls(linked: dict[str, Any]) -> Experiment:
     """Draw the controls in the current container and return their experiment.
 
     ``linked`` holds the fields of the link, which the controls take when they are drawn first.
     """
+    drop_wrong_fields()
     fields = {name: st.session_state.get(name, linked.get(name, getattr(DEFAULT, name))) for name in CONTROLS}
     for name in IN_SIGHT:
         fields[name] = _draw(name, fields)

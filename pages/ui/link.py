@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from lora_core.experiment import LIMITS, Experiment
+from pages.runtime.from_browser import page_address
 from pages.ui.controls import CONTROLS, DEFAULT, offer, value_text
 from pages.ui.text import harmless
 
@@ -88,5 +89,5 @@ def link_to(experiment: Experiment, **more: str) -> str:
 def address(words: dict[str, str]) -> str:
     """Link to this page with these query parameters."""
     query = urlencode(words)
-    base = (st.context.url or "").partition("?")[0]
+    base = page_address()._replace(query="", fragment="").geturl()
     return f"{base}?{query}" if query else base

@@ -38,6 +38,7 @@ class Visitor:
         self.charts, self.finished, self.bytes = 0, 0, 0
         self.notices: list[str] = []  # all that were ever shown
         self.errors: list[str] = []
+        self.widgets: dict[str, tuple[str, str]] = {}  # id -> kind of element, and its fragment
         self._axis = ("", "")  # id of the component, and of the fragment that it stands in
         self._ids: dict[str, str] = {}
         self._moved: dict[str, str] = {}
@@ -91,6 +92,17 @@ class Visitor:
         near = state.widget_states.widgets.add(id=f"{TRIGGER}{self._axis[0]}__events")
         near.json_trigger_value = json.dumps([{"event": "near", "value": "hand"}])
         await self._socket.send(message.SerializeToString())
+
+    async def forge(self, message: BackMsg) -> None:
+        """Send a message of one's own and wait until the page has been run for it.
+
+        Streamlit answers nothing to a fragment that the page does not have.
+        """
+        before, fragment = self.finished, message.rerun_script.fragment_id
+        message.rerun_script.cached_message_hashes.extend(self._kept)
+        await self._socket.send(message.SerializeToString())
+        if not fragment or fragment in {known for _, known in self.widgets.values()}:
+            await self.until(lambda v: v.finished > before)
 
     async def until(self, met: Callable[["Visitor"], bool], seconds: float = 60) -> float:
         """Wait until something holds of this visitor; returns when it did.
@@ -167,6 +179,9 @@ class Visitor:
     def _take_delta(self, delta: Delta) -> None:
         element = delta.new_element
         kind = element.WhichOneof("type")
+        shown = getattr(element, kind or "", None)
+        if getattr(shown, "id", "") and kind is not None:
+            self.widgets[shown.id] = kind, delta.fragment_id
         if kind == "exception":
             self.errors.append(f"{element.exception.type}: {element.exception.message}")
         elif kind == "alert":
@@ -181,7 +196,7 @@ class Visitor:
                 self.updates = progress[0] if progress else header["epochs"]
                 self.charts += 1
         elif kind == "bidi_component" and element.bidi_component.id.endswith(AXIS):
-            self.ranks = header_of(element.bidi_component.bytes)["state"]
+            self.ranks = header_of(element.bidi_component.bytes).get("state", "")
             self._axis = element.bidi_component.id, delta.fragment_id
 
     def _start_timer(self, fragment: str, seconds: float) -> None:
