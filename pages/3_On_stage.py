@@ -4,13 +4,13 @@ from pages.stage.acts import act_on_keys
 from pages.stage.state import arrive
 
 act_on_keys()
-arrive("On stage")
+stage = arrive("On stage")
 
-from pages.ui.frame import begin  # noqa: E402
+from pages.ui.frame import begin_without_controls  # noqa: E402
 
-experiment = begin("On stage")
+begin_without_controls("On stage", stage.name)
 
 # After the sidebar is on its way: torch takes more than a second to import.
 from pages.stage.page import show  # noqa: E402
 
-show(experiment)
+show(stage)

@@ -10,7 +10,7 @@ from lora_core.experiment import Experiment
 from lora_core.figures import palette
 from lora_core.figures.loss.numbers import LossInfo, alt_text, loss_info
 from lora_core.figures.ranks.numbers import RanksInfo, ranks_info
-from lora_core.figures.stage import draw_scene, draw_scene_ranks, scene_alt, scene_ranks_alt
+from lora_core.figures.stage.curves import draw_scene, draw_scene_ranks, scene_alt, scene_ranks_alt
 from lora_core.training.run import run
 from lora_core.training.sweep import sweep
 

@@ -11,7 +11,7 @@ from lora_core import run
 from lora_core.experiment import Experiment
 from lora_core.figures.ranks.numbers import RanksInfo
 from lora_core.findings.verdict import verdict
-from lora_core.talk.scenes import own_talk
+from lora_core.talk.scenes import Scene, Talk, own_talk
 from pages.runtime.runs import is_quick
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
 from pages.stage import page
@@ -19,7 +19,7 @@ from pages.stage.acts import ACTS, perform_from_keys
 from pages.stage.join import is_local, read_address
 from pages.stage.keys import KEYS
 from pages.stage.setup import checked_talk
-from pages.stage.state import Stage
+from pages.stage.state import Stage, guess_key, middle
 from pages.ui.text import plain
 from tests.kit.pages import at_link, checked, open_page, shown
 from tests.kit.runs import facts
@@ -27,6 +27,7 @@ from tests.kit.runs import facts
 PAGE = "pages/3_On_stage.py"
 
 TALK = own_talk().scenes
+NAMED = {scene.name: scene for scene in TALK}
 OWN = """
 [one]
 title = "One"
@@ -54,6 +55,12 @@ def stage(app: AppTest) -> Stage:
     return found
 
 
+def on_screen(app: AppTest) -> Experiment:
+    """The experiment that the stage shows; there are no controls of one."""
+    assert not any(name in app.session_state for name in ("rank", "seed", "task"))
+    return stage(app).experiment
+
+
 def words(app: AppTest) -> list[str]:
     return [each.value for each in app.markdown]
 
@@ -68,49 +75,91 @@ def talk() -> AppTest:
     return open_page(PAGE)
 
 
+def guess_anything(app: AppTest, scene: Scene) -> str:
+    """Guess in a scene, and return what will stand beside the answer."""
+    found = facts(scene)
+    if scene.guess is None:
+        said = scene.choices[-1].says
+        checked(app.button_group(key=f"guess {scene.name}").set_value(said).run())
+        right = scene.right_answer(found).says
+        mark = ":material/check:" if said == right else ":material/close:"
+        return f"Our guess: **{plain(said)}** {mark} · It is **{plain(right)}**"
+    value = scene.guess.options[3]
+    checked(app.select_slider(key=f"guess {scene.name}").set_value(value).run())
+    truth = found.text(scene.guess.number)
+    return f"Our guess: **{plain(scene.guess.text(value))}** · It is **{plain(truth)}**"
+
+
 def test_the_whole_talk_every_scene_guessed_and_revealed(talk: AppTest) -> None:
     for place, scene in enumerate(TALK):
         found = facts(scene)
         assert words(talk)[0] == f"## :gray[{place + 1}/{len(TALK)}] {plain(found.filled(scene.question))}"
-        assert shown(talk) == scene.experiment
-        sentence = f"### {plain(found.filled(scene.sentence))}"
-        assert sentence not in words(talk)
-        if scene.guess is None:
-            said = scene.choices[-1].says
-            checked(talk.button_group(key=f"guess {scene.name}").set_value(said).run())
-            right = scene.right_answer(found).says
-            mark = ":material/check:" if said == right else ":material/close:"
-            answer = f"Our guess: **{plain(said)}** {mark} · It is **{plain(right)}**"
-        else:
-            value = scene.guess.options[3]
-            checked(talk.select_slider(key=f"guess {scene.name}").set_value(value).run())
-            truth = found.text(scene.guess.number)
-            answer = f"Our guess: **{plain(scene.guess.text(value))}** · It is **{plain(truth)}**"
-        assert answer not in words(talk)
-        press(talk, "reveal")
-        assert answer in words(talk)
-        assert sentence in words(talk)
+        assert on_screen(talk) == scene.experiment
+        for step in scene.steps:
+            assert f"### {plain(found.filled(step))}" in words(talk)
+            press(talk, "reveal") if step != scene.steps[-1] else None
+        if scene.asks:
+            sentence = f"### {plain(found.filled(scene.sentence))}"
+            assert sentence not in words(talk)
+            answer = guess_anything(talk, scene)
+            assert answer not in words(talk)
+            press(talk, "reveal")
+            assert answer in words(talk)
+            assert sentence in words(talk)
         if place < len(TALK) - 1:
             press(talk, "next")
     assert talk.button(key="stage next").disabled
 
 
-def test_guesses_and_reveals_are_remembered_back_and_forth(talk: AppTest) -> None:
+def test_guesses_reveals_and_steps_are_remembered_back_and_forth(talk: AppTest) -> None:
     for scene in reversed(TALK[:-1]):
         press(talk, "previous")
-        assert any(each.startswith("Our guess: ") for each in words(talk))
-        assert f"### {plain(facts(scene).filled(scene.sentence))}" in words(talk)
+        if scene.asks:
+            assert any(each.startswith("Our guess: ") for each in words(talk))
+        told = scene.sentence or scene.steps[-1]
+        assert f"### {plain(facts(scene).filled(told))}" in words(talk)
+    for _ in range(2):
+        press(talk, "next")
+    scene = stage(talk).scene
     press(talk, "reveal")  # hidden again: the guess is on the slider, the sentence is gone
     assert not any(each.startswith("###") for each in words(talk))
-    guess = TALK[0].guess
-    assert guess is not None
-    assert talk.select_slider(key=f"guess {TALK[0].name}").value == guess.options[3]
-    assert stage(talk).link == f"original-start~{guess.options[3]:g}"
+    assert scene.guess is not None
+    assert talk.select_slider(key=f"guess {scene.name}").value == scene.guess.options[3]
+    assert stage(talk).link == f"{scene.name}~{scene.guess.options[3]:g}"
+    # A new session, as after a phone was locked for long, finds all of it in the link.
+    link = dict(talk.query_params)
+    anew = checked(
+        at_link(
+            PAGE,
+            **{name: str(value[0] if isinstance(value, list) else value) for name, value in link.items()},
+        ).run()
+    )
+    for part in ("name", "guesses", "revealed", "ranks", "steps"):
+        assert getattr(stage(anew), part) == getattr(stage(talk), part)
+
+
+def test_start_over_forgets_everything_and_a_second_press_brings_it_back(talk: AppTest) -> None:
+    before = stage(talk).said
+    assert before
+    name = stage(talk).name
+    checked(talk.button(key="stage over").click().run())
+    assert (stage(talk).name, stage(talk).said) == (TALK[0].name, "")
+    assert "said" not in talk.query_params
+    press(press(talk, "next"), "next")
+    scene = stage(talk).scene
+    assert scene.guess is not None
+    assert talk.select_slider(key=f"guess {scene.name} 1").value == middle(scene.guess)
+    press(press(talk, "previous"), "previous")
+    checked(talk.button(key="stage over").click().run())
+    assert (stage(talk).name, stage(talk).said) == (name, before)
 
 
 def test_every_answer_and_both_ends_of_every_slider_can_be_guessed() -> None:
     app = open_page(PAGE)
     for scene in TALK:
+        if not scene.asks:
+            press(app, "next")
+            continue
         ends = [choice.says for choice in scene.choices]
         if scene.guess is not None:
             ends = [scene.guess.least, scene.guess.greatest]
@@ -128,27 +177,37 @@ def test_every_answer_and_both_ends_of_every_slider_can_be_guessed() -> None:
             press(app, "next")
 
 
-def test_without_a_guess_the_truth_is_told_all_the_same() -> None:
+def test_who_agrees_with_the_slider_has_guessed_and_who_chose_nothing_has_not() -> None:
     app = press(open_page(PAGE, scene="one-short"), "reveal")
-    assert "No guess · It is **0.204**" in words(app)
+    guess = stage(app).scene.guess
+    assert guess is not None
+    agreed = plain(guess.text(middle(guess)))
+    assert f"Our guess: **{agreed}** · It is **0.204**" in words(app)
+    app = press(open_page(PAGE, scene="zero-b"), "reveal")
+    assert "No guess · It is **Exactly at its base**" in words(app)
 
 
 def test_before_the_reveal_higher_and_lower_move_the_guess_and_after_it_the_rank() -> None:
     app = open_page(PAGE, scene="one-short")
     guess = stage(app).scene.guess
     assert guess is not None
-    middle = len(guess.options) // 2
+    half = len(guess.options) // 2
     press(app, "up")
-    assert stage(app).guess == app.select_slider(key="guess one-short").value == guess.options[middle + 1]
+    assert stage(app).guess == app.select_slider(key="guess one-short").value == guess.options[half + 1]
     for _ in range(2):
         press(app, "down")
-    assert stage(app).guess == guess.options[middle - 1]
+    assert stage(app).guess == guess.options[half - 1]
     press(press(app, "reveal"), "up")
-    assert shown(app) == Experiment(rank=4)
-    assert stage(app).guess == guess.options[middle - 1]
+    assert on_screen(app) == Experiment(rank=4)
+    assert stage(app).link.endswith("~revealed~rank4")
+    assert stage(app).guess == guess.options[half - 1]
+    # Question, answer and sentence are those of the rank on the screen.
+    assert "The adapter has rank 4" in words(app)[0]
+    assert any("At rank 4 it is **0.00980**" in each for each in words(app))
     assert f"### {plain(verdict(run(Experiment(rank=4))).sentence)}" in words(app)
     press(app, "down")
-    assert f"### {plain(facts(TALK[2]).filled(TALK[2].sentence))}" in words(app)
+    scene = NAMED["one-short"]
+    assert f"### {plain(facts(scene).filled(scene.sentence))}" in words(app)
 
 
 def test_a_choice_goes_round_and_a_number_chooses() -> None:
@@ -161,12 +220,24 @@ def test_a_choice_goes_round_and_a_number_chooses() -> None:
     assert any(says[2] in each for each in words(app))
 
 
-def test_a_hand_on_the_sidebar_shows_that_run_and_the_next_scene_is_itself_again() -> None:
-    app = press(open_page(PAGE, scene="one-short"), "reveal")
-    checked(app.number_input(key="seed").set_value(7).run())
-    assert f"### {plain(verdict(run(Experiment(seed=7))).sentence)}" in words(app)
-    press(app, "next")
-    assert shown(app) == TALK[3].experiment
+def test_the_visitors_experiment_waits_and_no_secret_is_in_the_link() -> None:
+    app = checked(at_link(rank="17", true_rank="2").run())
+    checked(app.switch_page(PAGE).run())
+    checked(app.button(key="to every-rank").click().run())
+    assert stage(app).experiment == NAMED["every-rank"].experiment
+    assert "10" not in str(dict(app.query_params))  # the rank that the room looks for
+    press(app, "reveal")
+    checked(app.switch_page("app.py").run())
+    assert shown(checked(app.run())) == Experiment(rank=17, true_rank=2)
+    checked(app.switch_page(PAGE).run())
+    assert (stage(app).name, stage(app).is_revealed) == ("every-rank", True)
+
+
+def at_revealed(scene: Scene) -> AppTest:
+    """A session in which nothing has run yet, on a stage with one scene, already revealed."""
+    app = at_link(PAGE)
+    app.session_state["stage"] = Stage(Talk((scene,), ""), scene.name, revealed={scene.name}, hidden=())
+    return app
 
 
 def test_a_sweep_that_grows_is_drawn_when_every_rank_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,18 +254,15 @@ def test_a_sweep_that_grows_is_drawn_when_every_rank_is_there(monkeypatch: pytes
             ticks.append(run_every)
         return fragment(function, run_every=run_every)
 
-    app = press(open_page(PAGE, scene="power-law"), "reveal")
     monkeypatch.setattr(page, "draw_scene_ranks", draw_and_note)
     monkeypatch.setattr(st, "fragment", fragment_and_note)
     monkeypatch.setattr(SWEEPS, "growing", lambda: 6)
-    longer = replace(TALK[7].experiment, epochs=500, seed=77)
+    longer = replace(NAMED["power-law"].experiment, epochs=500, seed=77)
     plan = ranks_plan(longer)
     assert is_quick(longer)  # the run takes a moment, the sweep does not
     assert grows(plan)
-    checked(app.number_input(key="seed").set_value(77).run())
-    drawn.clear()
-    ticks.clear()
-    checked(app.select_slider(key="epochs").set_value(500).run())
+    monkeypatch.setattr(page, "prefetch", lambda _: None)
+    app = checked(at_revealed(replace(NAMED["power-law"], experiment=longer)).run())
     shares = []
     while grows(plan):
         assert app.get("progress")
@@ -208,13 +276,12 @@ def test_a_sweep_that_grows_is_drawn_when_every_rank_is_there(monkeypatch: pytes
     assert {(info.experiment, info.ranks) for info in drawn} == {(plan.experiment, plan.ranks)}
     assert set(ticks[:-1]) == {0.75, None}
     assert ticks[-1] is None
-    assert f"### {plain(verdict(run(longer)).sentence)}" in words(app)
 
 
 def test_where_the_run_takes_long_too_the_sweep_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     app = press(open_page(PAGE, scene="every-rank"), "reveal")
     monkeypatch.setattr(page, "finished_run", lambda _: None)
-    checked(app.number_input(key="seed").set_value(8).run())
+    press(app, "up")
     assert "### Training …" not in words(app)
     assert any(each.startswith("### You need rank") for each in words(app))
 
@@ -238,7 +305,7 @@ def test_a_link_opens_a_scene_with_its_guess_and_its_reveal(
     app = open_page(PAGE, scene=link)
     found = stage(app)
     assert (found.name, found.guess, found.is_revealed) == (name, guess, revealed)
-    assert shown(app) == found.scene.experiment
+    assert on_screen(app) == found.scene.experiment
     assert app.query_params["scene"] == found.link
 
 
@@ -246,7 +313,7 @@ def test_a_link_with_nonsense_opens_the_first_scene_and_says_so() -> None:
     app = checked(at_link(PAGE, scene="<script>alert(1)</script>", hide="sidebar,walls").run())
     assert stage(app).name == TALK[0].name
     told = [each.value for each in app.warning if "scene" in each.value or "hidden" in each.value]
-    assert told[0] == "`<script>alert(1)</script>` is no scene of this talk: here is The original script."
+    assert told[0] == "`<script>alert(1)</script>` is no scene of this talk: here is scene 1."
     assert told[1] == "`walls` cannot be hidden: there are sidebar, buttons, numbers, playback."
     assert app.query_params["hide"] == "sidebar"
 
@@ -265,7 +332,7 @@ def test_what_is_hidden_stands_in_the_link() -> None:
 def test_a_guess_of_many_digits_survives_a_reload(end: float) -> None:
     own = OWN.replace("to = 10", f"to = {end}").encode()
     app = upload(open_page(PAGE), own)
-    checked(app.select_slider(key="guess one").set_value(float(end)).run())
+    checked(app.select_slider(key=guess_key(stage(app))).set_value(float(end)).run())
     assert stage(app).guess == end
     link = app.query_params["scene"]
     checked(app.switch_page("app.py").run())
@@ -279,14 +346,14 @@ def test_the_list_of_scenes_jumps() -> None:
     app = checked(open_page(PAGE).button(key="to swapped-digits").click().run())
     assert stage(app).name == "swapped-digits"
     assert app.button(key="to swapped-digits").disabled
-    assert shown(app).task == "digits"
+    assert on_screen(app).task == "digits"
 
 
 def test_a_talk_of_ones_own_takes_the_stage_and_goes_again() -> None:
     app = upload(open_page(PAGE, scene="knee"), OWN.encode())
     assert not app.error
     assert words(app)[0] == "## :gray[1/2] How low does it get?"
-    assert shown(app).in_features == 8
+    assert on_screen(app).in_features == 8
     press(app, "next")
     # Nothing of it is markup: no picture is fetched, no tag made.
     assert words(app)[0] == r"## :gray[2/2] \!\[x\]\(http\://x\) \<b\>\*How\*\</b\> \$low\$?"
@@ -322,7 +389,7 @@ def test_a_bad_file_keeps_the_talk_and_says_why(content: bytes, told: str) -> No
     app = upload(open_page(PAGE, scene="knee"), content)
     assert told in app.error[0].value
     assert (stage(app).talk, stage(app).name) == (own_talk(), "knee")
-    assert shown(app) == TALK[3].experiment
+    assert on_screen(app) == NAMED["knee"].experiment
     upload(app, OWN.encode())
     assert not app.error
 
@@ -348,7 +415,7 @@ def test_acts_of_the_keyboard_are_done_once_each_and_in_order() -> None:
     # The second message repeats the first act, which was not yet known to be done; the third arrives again.
     app.session_state["sent"] = [(0, ["next"]), (0, ["next", "next", "next"]), (0, ["next", "next", "next"])]
     checked(app.run())
-    assert stage(app).name == "knee"
+    assert stage(app).name == TALK[3].name
     assert stage(app).done == 3
 
 
@@ -364,7 +431,7 @@ def test_every_key_does_something_once() -> None:
     keys = [key for each in KEYS for key in each.keys]
     assert len(set(keys)) == len(keys)
     assert not {"c", "r"} & set(keys)  # Streamlit's own
-    browser = {"play", "step", "full", "code", "blank", "help"}
+    browser = {"play", "step", "full", "code", "blank", "help", "theme"}
     assert {each.act for each in KEYS} == browser | (set(ACTS) - {"go"})
     for remote in ("PageDown", "PageUp", "F5", "Escape", "b", "."):
         assert remote in keys

@@ -63,7 +63,10 @@ def test_every_scene_holds_against_its_numbers_and_fits_the_stage(name: str) -> 
         assert "{" not in filled
         assert "–" not in filled  # what a number without a value would read
     assert scene.question.endswith("?")
-    assert (scene.guess is None) != (not scene.choices)
+    assert [scene.guess is not None, bool(scene.choices), bool(scene.steps)].count(True) == 1
+    for step in scene.steps:
+        assert len(found.filled(step)) <= MOST_SENTENCE
+        assert "–" not in found.filled(step)
 
 
 @every_scene
@@ -176,6 +179,8 @@ def test_every_rank() -> None:
 @every_scene
 def test_a_slider_moves_in_order_from_end_to_end_and_holds_the_truth(name: str) -> None:
     guess = SCENES[name].guess
+    if not SCENES[name].asks:
+        return
     if guess is None:
         right = [choice.says for choice in SCENES[name].choices if choice.says]
         assert SCENES[name].right_answer(facts(SCENES[name])).says in right

@@ -37,6 +37,7 @@ def live_chart(
     on_epoch: Callable[[int], None] | None = None,
     places: Sequence[int] | None = None,
     column: str = "training",
+    play: str = "",
 ) -> None:
     """Show a run that can be played.
 
@@ -48,7 +49,7 @@ def live_chart(
     floors by their values alone, in a margin of constant width. `on_epoch` is called with the number of
     updates when the scrub bar is released or a playback ends, at the cost of a rerun each time. For a run
     recorded every few updates, `places` gives the number of updates of each point, and `column` is the
-    read-out's word for its curves.
+    read-out's word for its curves. A new name in `play` makes the chart play itself once, from the start.
     """
     if isinstance(figure, LossInfo):
         alt = alt_text(figure) if alt is None else alt
@@ -67,6 +68,7 @@ def live_chart(
         "report": on_epoch is not None,
         "places": None if places is None else list(places),
         "column": column,
+        "play": play,
         "dark": palette.DARK,
     }
 

@@ -22,10 +22,11 @@ ANY_COUNT = range(2**31)
 
 
 class SentActs(NamedTuple):
-    """Names of acts, and the number of the first of them among all of the session."""
+    """Names of acts, the number of the first of them among all of the session, and whose stage is meant."""
 
     first: int
     acts: list[str]
+    stage: str | None = None
 
 
 def sent_number(key: str, name: str, allowed: Container[int]) -> int | None:
@@ -55,7 +56,8 @@ def sent_acts(key: str, name: str) -> SentActs | None:
     first, acts = _number(sent.get("first"), ANY_COUNT), [_text(act) for act in sent["acts"]]
     if first is None or None in acts:
         return None
-    return SentActs(first, [act for act in acts[:MOST_ACTS] if act is not None])
+    stage = _text(sent.get("stage"))
+    return SentActs(first, [act for act in acts[:MOST_ACTS] if act is not None], stage)
 
 
 def page_address() -> SplitResult:

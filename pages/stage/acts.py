@@ -1,4 +1,4 @@
-"""Acts of the stage by name, as keys and buttons request them.
+"""Acts of the stage by name, as keys, buttons and the speaker's phone request them.
 
 An act only changes the ``Stage``; the widgets follow when the page is drawn. No act reads the session,
 because Streamlit ends a callback there if a newer rerun has been requested (streamlit issue 10578, seen in
@@ -6,15 +6,15 @@ because Streamlit ends a callback there if a newer rerun has been requested (str
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from lora_core.choices import rank_choices
-from lora_core.talk.scenes import Talk
+from lora_core.talk.scenes import Talk, own_talk
 from pages.runtime.from_browser import sent_acts
-from pages.stage.state import HIDEABLE, STAGE, Stage, current
+from pages.stage.opened_talks import keep_talk
+from pages.stage.state import HIDEABLE, STAGE, Stage, current, middle
 
 KEYS_KEY = "stage_keys"
 """Key of the component that listens to the keyboard."""
@@ -25,9 +25,11 @@ PRESENTER = ("sidebar", "buttons")
 def open_talk(talk: Talk) -> None:
     """Open another talk at its first scene."""
     stage = current()
+    if talk is not own_talk():
+        keep_talk(talk)
     st.session_state[STAGE] = Stage(
-        talk, talk.scenes[0].name, hidden=stage.hidden, done=stage.done, address=stage.address, acted=True,
-        keyed=True, shown=talk.scenes[0].experiment,
+        talk, talk.scenes[0].name, hidden=stage.hidden, done=stage.done, token=stage.token,
+        round=stage.round + 1, address=stage.address, acted=True, keyed=True,
     )  # fmt: skip
 
 
@@ -44,11 +46,11 @@ def act_on_keys() -> None:
     """Perform the keyboard's pending acts; called before the page is drawn.
 
     They stay in the session until newer ones replace them, so a rerun that is ended here leaves them to the
-    next.
+    next. Those that were meant for another session are ignored: the browser sends them again to this one.
     """
-    sent = sent_acts(KEYS_KEY, "acts")
-    if sent is not None:
-        perform_from_keys(current(), sent.first, sent.acts)
+    sent, stage = sent_acts(KEYS_KEY, "acts"), current()
+    if sent is not None and sent.stage in (None, stage.token):
+        perform_from_keys(stage, sent.first, sent.acts)
 
 
 def perform_from_keys(stage: Stage, first: int, acts: Sequence[str]) -> None:
@@ -68,22 +70,59 @@ def remember_guess(stage: Stage) -> None:
 
 
 def _go(stage: Stage, place: int) -> None:
-    scene = stage.talk.scenes[min(max(place, 0), len(stage.talk.scenes) - 1)]
-    if scene.name != stage.name:
-        stage.name, stage.shown = scene.name, scene.experiment
+    stage.name = stage.talk.scenes[min(max(place, 0), len(stage.talk.scenes) - 1)].name
+    stage.telling = ""
+
+
+def _on(stage: Stage, _: str) -> None:
+    """What comes next: the drawing's next step, the reveal, or the next scene."""
+    if stage.step < len(stage.scene.steps) - 1 or (stage.scene.asks and not stage.is_revealed):
+        _reveal(stage, "")
+    else:
+        _go(stage, stage.place + 1)
+
+
+def _back(stage: Stage, _: str) -> None:
+    """The drawing's step before, or the scene before; what is revealed stays revealed."""
+    if stage.step:
+        _grow(stage, -1)
+    else:
+        _go(stage, stage.place - 1)
 
 
 def _reveal(stage: Stage, _: str) -> None:
+    """Reveal or hide the answer; a drawing grows.
+
+    The slider's position counts as the guess: whoever agrees with it has no reason to touch it.
+    """
+    scene = stage.scene
+    if not scene.asks:
+        return _grow(stage, 1)
     stage.revealed ^= {stage.name}
+    stage.telling = ""
+    if stage.is_revealed:
+        stage.tellings += 1
+        stage.telling = f"{stage.name} {stage.tellings}"
+        if scene.guess is not None:
+            stage.guesses.setdefault(stage.name, middle(scene.guess))
+    else:
+        stage.ranks.pop(stage.name, None)
+
+
+def _grow(stage: Stage, by: int) -> None:
+    step = min(max(stage.step + by, 0), len(stage.scene.steps) - 1)
+    stage.steps[stage.name] = step
+    if not step:
+        del stage.steps[stage.name]
 
 
 def _move(stage: Stage, by: int) -> None:
-    """Move the guess up or down, or to the next answer; after the reveal, move the rank."""
+    """Move the guess up or down, or to the next answer; after the reveal, and in a drawing, move the rank."""
     scene = stage.scene
-    if stage.is_revealed:
-        further = [rank for rank in rank_choices(stage.shown.full_rank) if (rank - stage.shown.rank) * by > 0]
-        if further:
-            stage.shown = replace(stage.shown, rank=min(further) if by > 0 else max(further))
+    if scene.view == "picture":  # whose steps are its ranks
+        _grow(stage, by)
+    elif stage.is_revealed or not scene.asks:
+        _move_rank(stage, by)
     elif scene.guess is not None:
         options, before = scene.guess.options, stage.guess
         start = options.index(before) if isinstance(before, float) else len(options) // 2
@@ -94,10 +133,34 @@ def _move(stage: Stage, by: int) -> None:
         stage.guesses[stage.name] = says[(start + by) % len(says)]
 
 
+def _move_rank(stage: Stage, by: int) -> None:
+    now, own = stage.experiment, stage.scene.experiment.rank
+    further = [rank for rank in {*rank_choices(now.full_rank), own} if (rank - now.rank) * by > 0]
+    if further:
+        stage.telling = ""
+        stage.ranks[stage.name] = min(further) if by > 0 else max(further)
+        if stage.ranks[stage.name] == own:
+            del stage.ranks[stage.name]
+
+
 def _choose(stage: Stage, number: str) -> None:
     choices = stage.scene.choices
     if not stage.is_revealed and number.isdecimal() and 1 <= int(number) <= len(choices):
         stage.guesses[stage.name] = choices[int(number) - 1].says
+
+
+def _start_over(stage: Stage, _: str) -> None:
+    """Hide all answers and forget all guesses, at the first scene; pressed again, bring them back."""
+    state = (stage.guesses, stage.revealed, stage.ranks, stage.steps, stage.name)
+    first = stage.talk.scenes[0].name
+    if state != ({}, set(), {}, {}, first):
+        stage.forgotten = state
+        stage.guesses, stage.revealed, stage.ranks, stage.steps, stage.name = {}, set(), {}, {}, first
+    elif stage.forgotten is not None:
+        stage.guesses, stage.revealed, stage.ranks, stage.steps, stage.name = stage.forgotten
+        stage.forgotten = None
+    stage.round += 1
+    stage.telling = ""
 
 
 def _present(stage: Stage, _: str) -> None:
@@ -114,6 +177,8 @@ def _stop(stage: Stage, _: str) -> None:
 
 
 ACTS: dict[str, Callable[[Stage, str], Any]] = {
+    "on": _on,
+    "back": _back,
     "next": lambda stage, _: _go(stage, stage.place + 1),
     "previous": lambda stage, _: _go(stage, stage.place - 1),
     "first": lambda stage, _: _go(stage, 0),
@@ -123,6 +188,7 @@ ACTS: dict[str, Callable[[Stage, str], Any]] = {
     "up": lambda stage, _: _move(stage, 1),
     "down": lambda stage, _: _move(stage, -1),
     "choose": _choose,
+    "over": _start_over,
     "present": _present,
     "start": _start,
     "stop": _stop,

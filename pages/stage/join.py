@@ -1,6 +1,7 @@
-"""QR code of the stage's exact state, generated on the server, with an address that phones can reach.
+"""QR code of the scene on the stage, generated on the server, with an address that phones can reach.
 
-Before the reveal the code opens the scene, so that a phone can guess; after it, the page of the experiment.
+The code names the scene and little else, so that its squares are large enough for the back row. Before the
+reveal a phone can guess; after it, it opens the revealed scene with the rank on the stage.
 """
 
 import socket
@@ -12,17 +13,15 @@ from urllib.parse import urlencode, urlsplit
 import segno
 import streamlit as st
 
-from lora_core.experiment import Experiment
 from lora_core.talk.scenes import own_talk
 from pages.runtime.callbacks import run_to_completion
 from pages.runtime.from_browser import page_address
+from pages.stage.opened_talks import TALK, name_of_talk
 from pages.stage.state import Stage, current
-from pages.ui.controls import value_text
-from pages.ui.link import differences
 from pages.ui.text import harmless
 
 _ADDRESS = "stage address"
-_STAGE_PAGE, _RANKS_PAGE = "On_stage", "Every_rank"
+_STAGE_PAGE = "On_stage"
 
 
 class Join(NamedTuple):
@@ -33,21 +32,13 @@ class Join(NamedTuple):
     note: str
 
 
-def join(stage: Stage, experiment: Experiment) -> Join:
+def join(stage: Stage) -> Join:
     """Link and code of what the stage shows now."""
     base = stage.address or browser_address()
-    page, fields = "", differences(experiment)
-    if stage.is_revealed and stage.scene.view == "ranks":
-        page = _RANKS_PAGE
-    elif not stage.is_revealed and stage.talk is own_talk():
-        page = _STAGE_PAGE
-        if experiment == stage.scene.experiment:
-            fields = {}
-        elif not fields:  # the default experiment, which a link without fields would not mean here
-            fields = {"rank": value_text(experiment.rank)}
-        fields = {"scene": stage.name, **fields}
-    query = urlencode(fields)
-    link = f"{base}/{page}?{query}" if query else f"{base}/{page}"
+    fields = {"scene": stage.words(stage.name, guessed=False)}  # a phone makes a guess of its own
+    if stage.talk is not own_talk():
+        fields[TALK] = name_of_talk(stage.talk)
+    link = f"{base}/{_STAGE_PAGE}?{urlencode(fields)}"
     return Join(link, _rows(link), _note(base))
 
 
@@ -150,7 +141,7 @@ def _use(address: str) -> None:
 
 @lru_cache(maxsize=64)
 def _rows(link: str) -> tuple[str, ...]:
-    matrix = segno.make_qr(link, error="m").matrix
+    matrix = segno.make_qr(link, error="l").matrix
     return tuple("".join("1" if cell else "0" for cell in row) for row in matrix)
 
 

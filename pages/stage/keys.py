@@ -8,7 +8,6 @@ an act here has several keys (a remote's, an arrow, a letter); page-level shortc
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from lora_core.experiment import Experiment
 from pages.components.serving import component
 from pages.stage.acts import KEYS_KEY
 from pages.stage.join import join
@@ -24,9 +23,11 @@ class Key(NamedTuple):
 
 
 KEYS = (
-    Key("next", ("PageDown", "ArrowRight", "n"), "Next scene"),
-    Key("previous", ("PageUp", "ArrowLeft", "p"), "Scene before"),
-    Key("reveal", ("Enter", "v"), "Reveal, or hide again"),
+    Key("on", ("PageDown",), "On: grow, reveal, next scene"),
+    Key("back", ("PageUp",), "Back: a step, or a scene"),
+    Key("next", ("ArrowRight", "n"), "Next scene"),
+    Key("previous", ("ArrowLeft", "p"), "Scene before"),
+    Key("reveal", ("Enter", "v"), "Reveal, or hide again; skip"),
     Key("up", ("ArrowUp", "+"), "Higher guess; after the reveal: rank"),
     Key("down", ("ArrowDown", "-"), "Lower guess; after the reveal: rank"),
     Key("choose", ("1", "2", "3", "4", "5"), "Choose an answer"),
@@ -38,6 +39,8 @@ KEYS = (
     Key("stop", ("Escape",), "Show them again: a remote's stop"),
     Key("code", ("q",), "Code for phones"),
     Key("blank", ("b", "."), "Black screen"),
+    Key("theme", ("t",), "Light or dark"),
+    Key("over", ("0",), "Start over; again: undo"),
     Key("first", ("Home",), "First scene"),
     Key("last", ("End",), "Last scene"),
     Key("help", ("?",), "These keys"),
@@ -45,10 +48,12 @@ KEYS = (
 """All keys of the stage; the live chart handles ``play`` itself."""
 
 
-def stage_keys(stage: Stage, experiment: Experiment) -> None:
-    """Mount the component, with the contents of help and QR code."""
-    way_in = join(stage, experiment)
+def stage_keys(stage: Stage) -> None:
+    """Mount the component, with the contents of help and QR code and the reveal that is to be played."""
+    way_in = join(stage)
     data = {
+        "stage": stage.token,
+        "telling": stage.telling,
         "keys": [each._asdict() for each in KEYS],
         "done": stage.done,
         "hidden": stage.hidden or (),

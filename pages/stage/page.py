@@ -1,6 +1,7 @@
-"""The stage: a question with the base loss, the audience's guess, and after the reveal curves and a sentence.
+"""The stage: a question, the audience's guess, and after the reveal curves, the answer and a sentence.
 
 The stylesheet of the keys' component enlarges the page for the back row; the speaker's settings are below it.
+The visitor's own experiment is not touched: the stage shows its scenes only.
 """
 
 import streamlit as st
@@ -8,7 +9,8 @@ import streamlit as st
 from lora_core.experiment import Experiment
 from lora_core.figures.loss.numbers import LossInfo, alt_text, loss_info
 from lora_core.figures.ranks.numbers import RanksInfo, knee_words, ranks_info
-from lora_core.figures.stage import draw_scene, draw_scene_ranks, scene_alt, scene_ranks_alt
+from lora_core.figures.stage import views
+from lora_core.figures.stage.curves import draw_scene, draw_scene_ranks, scene_alt, scene_ranks_alt
 from lora_core.findings.verdict import verdict
 from lora_core.talk.numbers import SceneNumbers, Unit
 from lora_core.talk.scenes import Scene
@@ -16,13 +18,14 @@ from lora_core.theory import TOLERANCE
 from lora_core.training.run import Run
 from lora_core.training.sweep import Sweep
 from pages.components.live_chart import live_chart, preload
+from pages.components.scene_view import scene_view
 from pages.components.still_chart import steady_chart
 from pages.runtime.runs import RUNS, advance_run, finished_run, warm_up
 from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
 from pages.stage.acts import perform, remember_guess
 from pages.stage.keys import stage_keys
-from pages.stage.setup import draw_talk, numbers_of, prefetch
-from pages.stage.state import Stage, current, guess_key, middle, settle, write_link
+from pages.stage.setup import draw_scenes, draw_talk, numbers_of, prefetch
+from pages.stage.state import Stage, guess_key, middle, write_link
 from pages.ui.link import name_of
 from pages.ui.text import plain
 
@@ -30,30 +33,40 @@ HEIGHT = 400
 """Height of the chart in CSS pixels on a phone; elsewhere the window decides."""
 
 
-def show(experiment: Experiment) -> None:
-    """Draw the current scene with the experiment of the sidebar."""
-    stage = current()
-    settle(stage, experiment)
+def show(stage: Stage) -> None:
+    """Draw the current scene."""
     preload()
     warm_up()
+    draw_scenes(stage)
     scene = stage.scene
-    facts = numbers_of(scene)
+    facts = _facts_now(stage)
     with st.container(key="stage_question"):
         place = f"{stage.place + 1}/{len(stage.talk.scenes)}"
         st.markdown(f"## :gray[{place}] {plain(facts.filled(scene.question))}")
-    tick = _tick(scene, experiment)
+    tick = _tick(scene, stage.experiment)
     with st.container(key="stage_chart"):
-        st.fragment(_picture, run_every=tick)(stage, experiment, tick is not None)
+        st.fragment(_picture, run_every=tick)(stage, stage.experiment, tick is not None)
     with st.container(key="stage_below"):
-        if stage.is_revealed:
-            _draw_answer(stage, facts, experiment)
+        if not scene.asks:
+            st.markdown(f"### {plain(facts.filled(scene.steps[stage.step]))}")
+        elif stage.is_revealed:
+            _draw_answer(stage, facts)
         else:
             _draw_guess(stage)
-    stage_keys(stage, experiment)
+    stage_keys(stage)
     _draw_buttons(stage)
-    write_link(stage, experiment)
+    write_link(stage)
     draw_talk(stage)
     prefetch(stage)
+
+
+def _facts_now(stage: Stage) -> SceneNumbers:
+    """The numbers of what is shown: with a changed rank those of its run, once it is trained."""
+    facts = numbers_of(stage.scene)
+    if stage.experiment == stage.scene.experiment:
+        return facts
+    changed = finished_run(stage.experiment)
+    return facts if changed is None else SceneNumbers(changed, facts.beside)
 
 
 def _tick(scene: Scene, experiment: Experiment) -> float | None:
@@ -64,10 +77,32 @@ def _tick(scene: Scene, experiment: Experiment) -> float | None:
 
 
 def _picture(stage: Stage, experiment: Experiment, growing: bool) -> None:
-    """Draw the chart; if it was still growing when the page was drawn, its completion reruns the page."""
-    draw = _draw_ranks if stage.scene.view == "ranks" else _draw_loss
+    """Draw what the scene shows; if it was growing, its completion reruns the page."""
+    draw = {"loss": _draw_loss, "ranks": _draw_ranks}.get(stage.scene.view, _draw_view)
     if draw(stage, experiment) and growing:
         st.rerun()
+
+
+def _draw_view(stage: Stage, experiment: Experiment) -> bool:
+    """Draw bars, digits or a drawing, and return whether what it shows is trained."""
+    scene = stage.scene
+    if scene.view == "digits":
+        run = finished_run(experiment)
+        if run is None:
+            st.markdown("### Training …")
+            return False
+        drawing = views.reading_drawing(views.reading_info(run), revealed=stage.is_revealed)
+    elif scene.view == "share":
+        guess = _guess_of(stage, Unit.PERCENT)
+        most = scene.guess.greatest if scene.guess is not None and _guesses(scene, Unit.PERCENT) else 100
+        info = views.share_info(experiment)
+        drawing = views.share_drawing(info, revealed=stage.is_revealed, guess=guess, most=most)
+    elif scene.view == "layer":
+        drawing = views.layer_drawing(views.share_info(experiment), stage.step)
+    else:
+        drawing = views.picture_drawing(views.picture_info(), stage.step)
+    scene_view(drawing, key="stage_view", telling=stage.telling)
+    return True
 
 
 def _draw_loss(stage: Stage, experiment: Experiment) -> bool:
@@ -81,7 +116,7 @@ def _draw_loss(stage: Stage, experiment: Experiment) -> bool:
     live_chart(
         draw_scene(info, base, revealed=revealed, guess=guess, ends=ends),
         run_id=run.fingerprint if revealed else f"before-{run.fingerprint}",
-        epochs=experiment.epochs, key="stage_loss", height=HEIGHT, zoom=scene.name,
+        epochs=experiment.epochs, key="stage_loss", height=HEIGHT, zoom=scene.name, play=stage.telling,
         streaming=None if run.complete else (run.updates, experiment.epochs),
         alt=scene_alt(alt_text(info), base, revealed=revealed, guess=guess),
     )  # fmt: skip
@@ -135,7 +170,7 @@ def _ends(scene: Scene) -> tuple[float, float] | None:
 
 def _draw_guess(stage: Stage) -> None:
     scene, guess, before = stage.scene, stage.scene.guess, stage.guess
-    key = guess_key(scene)
+    key = guess_key(stage)
     if guess is None:
         says = [choice.says for choice in scene.choices]
         st.segmented_control(
@@ -149,25 +184,49 @@ def _draw_guess(stage: Stage) -> None:
         )  # fmt: skip
 
 
-def _draw_answer(stage: Stage, facts: SceneNumbers, experiment: Experiment) -> None:
+def _draw_answer(stage: Stage, facts: SceneNumbers) -> None:
+    """Draw guess, answer and sentence; of a reveal that is played they come one after another."""
+    with st.container(key="stage_telling" if stage.telling else "stage_told"):
+        with st.container(key="stage_answer"):
+            st.markdown(_answer(stage, facts))
+        with st.container(key="verdict"):
+            st.markdown(f"### {plain(_sentence(stage, facts))}")
+
+
+def _answer(stage: Stage, facts: SceneNumbers) -> str:
+    """Guess and answer; an answer at a changed rank says so, or is left out if no choice is right there."""
     scene, guess = stage.scene, stage.guess
+    changed = stage.experiment != scene.experiment
     if scene.guess is None:
-        said, truth = guess, scene.right_answer(facts).says
-        mark = "" if guess is None else " :material/check:" if guess == truth else " :material/close:"
+        said, truth = guess, _right(scene, facts)
+        mark = "" if guess is None or changed else _MARKS[guess == truth]
     else:
         said = scene.guess.text(guess) if isinstance(guess, float) else None
         truth, mark = facts.text(scene.guess.number), ""
     guessed = "No guess" if said is None else f"Our guess: **{plain(str(said))}**{mark}"
-    st.markdown(f"{guessed} · It is **{plain(truth)}**")
-    sentence = facts.filled(scene.sentence)
-    if experiment != scene.experiment:  # the scene's sentence is about its own experiment only
-        sentence = _sentence_now(scene, experiment)
-    with st.container(key="verdict"):
-        st.markdown(f"### {plain(sentence)}")
+    if truth is None:
+        return f"{guessed} · Now it is rank **{stage.experiment.rank}**"
+    it_is = f"At rank {stage.experiment.rank} it is" if changed else "It is"
+    return f"{guessed} · {it_is} **{plain(truth)}**"
 
 
-def _sentence_now(scene: Scene, experiment: Experiment) -> str:
-    """Verdict on the run; in the view of ranks, if the run is not finished, the knee of the sweep."""
+_MARKS = {True: " :material/check:", False: " :material/close:"}
+
+
+def _right(scene: Scene, facts: SceneNumbers) -> str | None:
+    """The right answer of choices, None if the numbers of another rank make none or several right."""
+    right = [choice.says for choice in scene.choices if all(each.holds(facts) for each in choice.when)]
+    return right[0] if len(right) == 1 else None
+
+
+def _sentence(stage: Stage, facts: SceneNumbers) -> str:
+    """The scene's sentence; at another rank, which it is not about, the verdict on that run.
+
+    In the view of ranks, if the run is not finished, the knee of the sweep.
+    """
+    scene, experiment = stage.scene, stage.experiment
+    if experiment == scene.experiment:
+        return facts.filled(scene.sentence)
     run = finished_run(experiment)
     if run is not None:
         return verdict(run).sentence
@@ -178,12 +237,14 @@ def _sentence_now(scene: Scene, experiment: Experiment) -> str:
 
 def _draw_buttons(stage: Stage) -> None:
     """Buttons for the keys' acts, for mouse and touch."""
-    revealed, last = stage.is_revealed, len(stage.talk.scenes) - 1
-    what = "rank" if revealed else "guess"
+    scene, revealed, last = stage.scene, stage.is_revealed, len(stage.talk.scenes) - 1
+    what = "rank" if revealed or not scene.asks else "guess"
+    reveal = ("reveal", "Hide again" if revealed else "Reveal", ":material/visibility:", False)
+    grow = ("reveal", "Go on", ":material/add_circle:", stage.step >= len(scene.steps) - 1)
     buttons = (
         ("previous", "Back", ":material/arrow_back:", stage.place == 0),
         ("next", "Next", ":material/arrow_forward:", stage.place == last),
-        ("reveal", "Hide again" if revealed else "Reveal", ":material/visibility:", False),
+        reveal if scene.asks else grow,
         ("down", f"Lower {what}", ":material/remove:", False),
         ("up", f"Higher {what}", ":material/add:", False),
         ("present", "Show all" if stage.hidden else "Present", ":material/co_present:", False),

@@ -66,15 +66,25 @@ def prefetch(stage: Stage) -> None:
             sweeps.SWEEPS.finished(sweeps.ranks_plan(scene.experiment))
 
 
-def draw_talk(stage: Stage) -> None:
-    """Draw the list of scenes, the file, the phones' address and the hidden parts."""
-    with st.container(key="stage_setup"):
-        with st.expander("Scenes of this talk"), st.container(horizontal=True):
+def draw_scenes(stage: Stage) -> None:
+    """Draw the stage's own controls in the sidebar: the list of scenes, and a fresh start."""
+    with st.sidebar:
+        with st.container(key="stage_scenes", gap=None):
             for place, scene in enumerate(stage.talk.scenes):
                 st.button(
                     f"{place + 1}\\. {plain(scene.title)}", key=f"to {scene.name}", type="tertiary",
                     on_click=perform, args=(stage, f"go {scene.name}"), disabled=scene.name == stage.name,
                 )  # fmt: skip
+        st.button(
+            "Start over", key="stage over", icon=":material/restart_alt:", on_click=perform,
+            args=(stage, "over"),
+            help="Hides all answers and forgets all guesses. Pressed once more, it brings them back.",
+        )  # fmt: skip
+
+
+def draw_talk(stage: Stage) -> None:
+    """Draw the file, the phones' address and the hidden parts."""
+    with st.container(key="stage_setup"):
         with st.expander("A talk of your own", expanded=bool(stage.trouble)):
             _draw_file(stage)
         with st.expander("Phones in the room"):

@@ -1,23 +1,30 @@
-"""State of a talk: current scene, guesses, revealed scenes; kept in the session and in the link.
+"""State of a talk: current scene, guesses, revealed scenes, changed ranks; kept in the session and the link.
 
-A link's ``scene`` reads ``knee``, ``knee~20`` with a guess, or ``knee~20~revealed``, so a reload in the
-middle of a talk restores its state. The page always shows the sidebar's experiment: entering a scene sets it,
-and the controls may change it afterwards.
+A link's ``scene`` reads ``knee``, ``knee~20`` with a guess, ``knee~20~revealed``, ``knee~revealed~rank5``
+with another rank or ``what-is-lora~step2``; its ``said`` has the other scenes in the same words. So a reload,
+or a phone that was locked for longer than the server keeps a session, finds the whole talk again. The
+visitor's own experiment is no part of it: it waits in link and session until another page is opened.
 """
 
-from dataclasses import dataclass, field
+import secrets
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
+from lora_core.choices import rank_choices
 from lora_core.experiment import Experiment
 from lora_core.talk.scenes import Guess, Scene, Talk, own_talk
-from pages.ui.controls import CONTROLS, set_fields, value_text
-from pages.ui.frame import arriving, complain, take_over
+from pages.stage.opened_talks import TALK, kept_talk, name_of_talk
+from pages.ui.controls import value_text
+from pages.ui.frame import arriving, complain
 from pages.ui.text import harmless
 
 HIDEABLE = ("sidebar", "buttons", "numbers", "playback")
 """Parts of the page that a link's ``hide`` may name, by commas."""
-STAGE, _REVEALED = "stage", "revealed"
+STAGE, SAID = "stage", "said"
+_REVEALED, _RANK, _STEP = "revealed", "rank", "step"
+_BETWEEN = "_"
+"""Between two scenes of ``said``; no part of a scene's name or state has it, and no URL escapes it."""
 
 
 @dataclass
@@ -28,8 +35,18 @@ class Stage:
     name: str
     guesses: dict[str, float | str] = field(default_factory=dict)
     revealed: set[str] = field(default_factory=set)
+    ranks: dict[str, int] = field(default_factory=dict)
+    """Ranks that replace those of their scenes, after the reveal or in a drawing."""
+    steps: dict[str, int] = field(default_factory=dict)
+    """How far drawings have grown."""
+    forgotten: tuple[dict[str, float | str], set[str], dict[str, int], dict[str, int], str] | None = None
+    """What "start over" has cleared, for its second press."""
+    round: int = 0
+    """Number of fresh starts; part of the guess widgets' keys, since a widget keeps its value by its key."""
     hidden: tuple[str, ...] | None = None
     """Hidden parts of the page; None until a link has been read."""
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    """Name of this stage for its keyboard and for the speaker's notes; no link that the room sees has it."""
     done: int = 0
     """Number of keyboard acts that this session has performed."""
     address: str = ""
@@ -39,18 +56,17 @@ class Stage:
     trouble_address: str = ""
     acted: bool = False
     """Whether the state has changed since the link was written."""
-    taking: str = ""
-    """Name of a scene whose experiment the controls have not taken yet."""
-    shown: Experiment = field(default_factory=Experiment)
-    """Experiment of the controls, or the one that they take after an act."""
     keyed: bool = False
     """Whether an act was performed since the page was last drawn."""
     moved: bool = False
     """Whether the guess widget was used since the page was last drawn."""
+    telling: str = ""
+    """Name of a reveal that the browser plays; empty for what it shows at once."""
+    tellings: int = 0
 
     @property
     def scene(self) -> Scene:
-        return self.talk.scenes[self.talk.place(self.name) or 0]
+        return self.talk.scenes[self.place]
 
     @property
     def place(self) -> int:
@@ -65,12 +81,36 @@ class Stage:
         return self.guesses.get(self.name)
 
     @property
+    def step(self) -> int:
+        return self.steps.get(self.name, 0)
+
+    @property
+    def experiment(self) -> Experiment:
+        """The scene's experiment, with its changed rank."""
+        scene = self.scene
+        return replace(scene.experiment, rank=self.ranks.get(scene.name, scene.experiment.rank))
+
+    @property
     def link(self) -> str:
-        """The scene as a link writes it."""
-        guess = self.guess
+        """The current scene as a link writes it."""
+        return self.words(self.name)
+
+    @property
+    def said(self) -> str:
+        """The other scenes that have a state, as a link writes them."""
+        known = {*self.guesses, *self.revealed, *self.ranks, *self.steps} - {self.name}
+        return _BETWEEN.join(self.words(scene.name) for scene in self.talk.scenes if scene.name in known)
+
+    def words(self, name: str, guessed: bool = True) -> str:
+        """A scene's name and state as a link writes them, with the room's guess or without it."""
+        guess = self.guesses.get(name) if guessed else None
         if isinstance(guess, str):
-            guess = 1 + [choice.says for choice in self.scene.choices].index(guess)
-        parts = [self.name, "" if guess is None else value_text(guess), _REVEALED if self.is_revealed else ""]
+            choices = self.talk.scenes[self.talk.place(name) or 0].choices
+            guess = 1 + [choice.says for choice in choices].index(guess)
+        parts = [name, "" if guess is None else value_text(guess)]
+        parts += [_REVEALED] if name in self.revealed else []
+        parts += [f"{_RANK}{self.ranks[name]}"] if name in self.ranks else []
+        parts += [f"{_STEP}{self.steps[name]}"] if name in self.steps else []
         return "~".join(filter(None, parts))
 
 
@@ -83,66 +123,57 @@ def current() -> Stage:
     return stage
 
 
-def arrive(title: str) -> None:
-    """Take the scene from the link on arrival, and set the controls; called before the page is drawn.
+def arrive(title: str) -> Stage:
+    """The session's talk with what the link or a widget says of it; called before the page is drawn.
 
-    A link may carry fields besides its scene; without any it opens the scene's experiment. After arrival the
-    link is only written, since the browser may still send the previous scene's link.
+    After arrival the link is only written, since the browser may still send the previous scene's link.
     """
-    stage, link = current(), st.query_params.get("scene", "")
+    stage = current()
     _take_guess_from_widget(stage)
-    bare = not any(name in st.query_params for name in CONTROLS)
     if arriving(title):
-        found = _take_link(stage, link)
-        if bare or not found:
-            take_over(title, stage.scene.experiment)
-            stage.taking, stage.shown = stage.name, stage.scene.experiment
-    elif stage.keyed:
-        _assert_acts(stage)
-    elif stage.taking == stage.name:
-        take_over(title, stage.scene.experiment)
-        stage.taking = ""
+        stage.telling = ""
+        _take_talk(stage, st.query_params.get(TALK, ""))
+        for words in st.query_params.get(SAID, "").split(_BETWEEN):
+            _take_scene(stage, words)
+        _take_link(stage, st.query_params.get("scene", ""))
+    elif stage.keyed and stage.guess is not None:
+        # The browser sends all widget values with every key press, and they may be older than the act of the
+        # previous key (seen in Streamlit 1.67.0): taken as input, they would undo it.
+        st.session_state[guess_key(stage)] = stage.guess
     stage.keyed = False
     _take_hidden(stage)
+    return stage
 
 
-def settle(stage: Stage, experiment: Experiment) -> None:
-    """Rerun if the controls did not take the scene's experiment.
-
-    On the browser's Back, Streamlit sets each bound control without a query parameter to its default, over
-    values that the script has assigned (streamlit PR 16998, seen in 1.67.0).
-    """
-    if stage.taking == stage.name and experiment != stage.scene.experiment:
-        st.rerun()
-    stage.taking, stage.shown = "", experiment
-
-
-def write_link(stage: Stage, experiment: Experiment) -> None:
+def write_link(stage: Stage) -> None:
     """Write the state into the link.
 
-    A link without a scene stays as it is until the state changes: a new link would be a new entry in the
-    browser's history, and Back would lead to the same page.
+    A link without a scene stays as it is until the state changes.
     """
-    happened, stage.acted = stage.acted or experiment != stage.scene.experiment, False
+    happened, stage.acted = stage.acted, False
     if "scene" not in st.query_params and not happened:
         return
-    if st.query_params.get("scene") != stage.link:
-        st.query_params["scene"] = stage.link
-    hidden = ",".join(stage.hidden or ())
-    if st.query_params.get("hide", "") != hidden:
-        if hidden:
-            st.query_params["hide"] = hidden
-        else:
-            del st.query_params["hide"]
+    own = stage.talk is own_talk()
+    state = {
+        "scene": stage.link,
+        SAID: stage.said,
+        TALK: "" if own else name_of_talk(stage.talk),
+        "hide": ",".join(stage.hidden or ()),
+    }
+    for name, text in state.items():
+        if text and st.query_params.get(name) != text:
+            st.query_params[name] = text
+        elif not text and name in st.query_params:
+            del st.query_params[name]
 
 
-def guess_key(scene: Scene) -> str:
-    """The key of a scene's guess widget."""
-    return f"guess {scene.name}"
+def guess_key(stage: Stage) -> str:
+    """The key of the current scene's guess widget."""
+    return f"guess {stage.name}" + (f" {stage.round}" if stage.round else "")
 
 
 def middle(guess: Guess) -> float:
-    """Position of the slider before there is a guess."""
+    """Position of the slider before it was moved."""
     return guess.options[len(guess.options) // 2]
 
 
@@ -151,50 +182,75 @@ def _take_guess_from_widget(stage: Stage) -> None:
     moved, stage.moved = stage.moved, False
     if not moved or stage.keyed:
         return
-    value, guess = st.session_state.get(guess_key(stage.scene)), stage.scene.guess
+    value = st.session_state.get(guess_key(stage))
     if value is None:
         stage.guesses.pop(stage.name, None)
-    elif guess is None or stage.guess is not None or value != middle(guess):
-        stage.guesses[stage.name] = value  # a slider at its initial position is no guess
+    else:
+        stage.guesses[stage.name] = value
 
 
-def _assert_acts(stage: Stage) -> None:
-    """Set the widgets to the state that the acts have produced.
+def _take_talk(stage: Stage, name: str) -> None:
+    """Open the talk that the link names, if this process still has it."""
+    own = stage.talk is own_talk()
+    if not name or (not own and name == name_of_talk(stage.talk)):
+        return
+    talk = kept_talk(name)
+    if talk is None:
+        complain(f"The talk `{harmless(name)}` is no longer here: open its file again. This is ours.")
+    else:
+        stage.talk, stage.name = talk, talk.scenes[0].name
 
-    The browser sends all widget values with every key press, and they may be older than the act of the
-    previous key (seen in Streamlit 1.67.0): taken as input, they would undo it.
-    """
-    set_fields(stage.shown)
-    if stage.guess is not None:
-        st.session_state[guess_key(stage.scene)] = stage.guess
 
-
-def _take_link(stage: Stage, link: str) -> bool:
-    """Go to the link's scene, with its guess and reveal; return whether this talk has the scene."""
+def _take_link(stage: Stage, link: str) -> None:
+    """Go to the link's scene, with its state."""
     if not link:
-        return False
-    name, *rest = link.split("~")
+        return
+    name = link.split("~")[0]
     if stage.talk.place(name) is None:
-        complain(f"`{harmless(name)}` is no scene of this talk: here is {stage.scene.title}.")
-        return False
+        complain(f"`{harmless(name)}` is no scene of this talk: here is scene {stage.place + 1}.")
+        return
     stage.name = name
-    (stage.revealed.add if _REVEALED in rest else stage.revealed.discard)(name)
-    guess = next((part for part in rest if part and part != _REVEALED), None)
-    _take_guess(stage, guess)
-    return True
+    _take_scene(stage, link)
 
 
-def _take_guess(stage: Stage, text: str | None) -> None:
-    scene = stage.scene
+def _take_scene(stage: Stage, words: str) -> None:
+    """Take a scene's state from a link's words; what they do not name the scene has no longer."""
+    name, *parts = words.split("~")
+    place = stage.talk.place(name)
+    if place is None:
+        return
+    scene = stage.talk.scenes[place]
+    for states in (stage.guesses, stage.ranks, stage.steps):
+        states.pop(name, None)
+    (stage.revealed.add if _REVEALED in parts and scene.asks else stage.revealed.discard)(name)
+    rank = next((_whole(part, _RANK) for part in parts if part.startswith(_RANK)), None)
+    changeable = name in stage.revealed or scene.view == "layer"
+    if changeable and rank in rank_choices(scene.experiment.full_rank) and rank != scene.experiment.rank:
+        stage.ranks[name] = rank
+    step = next((_whole(part, _STEP) for part in parts if part.startswith(_STEP)), None)
+    if step and step < len(scene.steps):
+        stage.steps[name] = step
+    guess = _guess_in(scene, next((part for part in parts if part and part[0].isdecimal()), ""))
+    if guess is not None:
+        stage.guesses[name] = guess
+
+
+def _whole(text: str, before: str) -> int | None:
+    """The whole number after a word, None if there is none of at most four digits."""
+    digits = text.removeprefix(before)
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= 4 else None
+
+
+def _guess_in(scene: Scene, text: str) -> float | str | None:
     try:
         value = float(text or "nan")
     except ValueError:
-        value = float("nan")
-    stage.guesses.pop(stage.name, None)
+        return None
     if scene.guess is not None and value in scene.guess.options:
-        stage.guesses[stage.name] = value
-    elif scene.choices and value in range(1, len(scene.choices) + 1):
-        stage.guesses[stage.name] = scene.choices[int(value) - 1].says
+        return value
+    if value in range(1, len(scene.choices) + 1):
+        return scene.choices[int(value) - 1].says
+    return None
 
 
 def _take_hidden(stage: Stage) -> None:

@@ -86,10 +86,7 @@ def begin_apart(title: str, controls: OwnControls[T]) -> T:
     Its own outlive a change of page in the same way.
     """
     _configure(title)
-    experiment_link, own_link = read_link(), controls.read()
-    st.session_state.setdefault(_WORDS, words_of(experiment_link.fields))
-    complaints = st.session_state.setdefault(_COMPLAINTS, [])
-    complaints += [*experiment_link.complaints, *own_link.complaints]
+    own_link = _read_links(controls.read)
     kept, arrived = st.session_state.get(f"{_WORDS}: {title}", {}), arriving(title)
     lost = kept if arrived and not own_link.fields else {}
     if lost or own_link.reworded or own_link.complaints:
@@ -101,13 +98,40 @@ def begin_apart(title: str, controls: OwnControls[T]) -> T:
         st.session_state[f"{_WORDS}: {title}"] = controls.words()
         _draw_tools(controls.reset, address(controls.words()))
         one_entry_a_page()
-    # A growing run reruns the page once it is complete: complaints stay until a control is moved.
-    if st.session_state.get(_COMPLAINTS):
-        st.session_state[_TOLD] = found, st.session_state.pop(_COMPLAINTS)
-    described, complaints = st.session_state.get(_TOLD, (None, []))
-    if described == found:
-        _draw_complaints(complaints)
+    _draw_complaints_while(found)
     return found
+
+
+def begin_without_controls(title: str, shown: object) -> None:
+    """Start a page that has no controls of an experiment; the visitor's waits until another page is opened.
+
+    ``shown`` says what the page shows: warnings about the link stay as long as it does.
+    """
+    _configure(title)
+    _read_links()
+    st.session_state[_PAGE] = title
+    with st.sidebar:
+        _draw_links(st.session_state[_WORDS])
+        one_entry_a_page()
+    _draw_complaints_while(shown)
+
+
+def _read_links(read: Callable[[], Link] = lambda: Link({}, {}, [])) -> Link:
+    """Read the link of a page apart, keep the visitor's experiment in it, and collect complaints."""
+    experiment_link, own_link = read_link(), read()
+    st.session_state.setdefault(_WORDS, words_of(experiment_link.fields))
+    complaints = st.session_state.setdefault(_COMPLAINTS, [])
+    complaints += [*experiment_link.complaints, *own_link.complaints]
+    return own_link
+
+
+def _draw_complaints_while(shown: object) -> None:
+    """Draw complaints until something else is shown: a growing run reruns the page once it is complete."""
+    if st.session_state.get(_COMPLAINTS):
+        st.session_state[_TOLD] = shown, st.session_state.pop(_COMPLAINTS)
+    described, complaints = st.session_state.get(_TOLD, (None, []))
+    if described == shown:
+        _draw_complaints(complaints)
 
 
 def _configure(title: str) -> None:
@@ -123,23 +147,14 @@ def _draw_complaints(complaints: list[str]) -> None:
 
 
 def _draw_links(words: dict[str, str]) -> None:
-    """Draw the links to the pages with the controls' values, so that a change of page is one history entry.
-
-    The stage opens on its own scene.
-    """
+    """Draw the links to the pages with the controls' values: a change of page is one history entry."""
     for script, label, icon in PAGES:
-        st.page_link(script, label=label, icon=icon, query_params=None if label == "On stage" else words)
+        st.page_link(script, label=label, icon=icon, query_params=words)
 
 
 def arriving(title: str) -> bool:
-    """Whether the session comes from another page or from a link; call it before ``begin``."""
+    """Whether the session comes from another page or from a link; call it before the page is begun."""
     return bool(st.session_state.get(_PAGE) != title)
-
-
-def take_over(title: str, experiment: Experiment) -> None:
-    """Open a page with its own experiment instead of the previous page's; call it before ``begin``."""
-    st.session_state[_PAGE] = title
-    set_fields(experiment)
 
 
 def complain(sentence: str) -> None:

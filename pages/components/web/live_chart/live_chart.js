@@ -22,6 +22,8 @@ import "./quick.js";
 
 /** @typedef {(name: string, value: unknown) => void} Report */
 
+const REVEAL = 3.5; // seconds of a playback that starts by itself: a room waits for its end
+
 class LiveChart {
   /**
    * @param {Node} parent
@@ -50,6 +52,7 @@ class LiveChart {
     hand.listen(() => this.follow(), signal);
     parent.appendChild(this.root);
     listenForSpace(() => !this.transport.play.disabled && this.player.toggle(), signal);
+    this.root.addEventListener("finish", () => this.player.finish(), { signal });
     document.addEventListener("fullscreenchange", () => this.dress(), { signal });
     this.watcher = new ResizeObserver(() => this.resized());
     this.watcher.observe(this.chart.root);
@@ -71,15 +74,18 @@ class LiveChart {
     this.chart.root.setAttribute("aria-label", payload.alt);
     this.tools.log.checked = this.kind === "log";
     const last = available(payload.figure);
+    const plays = Boolean(payload.play) && payload.play !== this.played && !payload.streaming;
     if (payload.streaming && this.player.playing) this.player.pause();
     this.transport.load(last, payload.streaming);
     this.readout.load(payload.figure.data, payload); // before the drawing, since the rows decide the plot's height
-    this.player.load(last);
+    this.player.load(last, plays ? 0 : last);
     this.transport.settle();
     await this.draw();
     if (this.payload !== payload) return;
+    this.played = payload.play;
     Object.assign(this.root.dataset, { run: payload.run, epochs: String(last) });
     this.root.style.visibility = "";
+    if (plays) this.player.play(REVEAL);
   }
 
   async draw() {

@@ -17,6 +17,7 @@ export class Player {
     this.head = 0;
     this.last = 0;
     this.speed = 1;
+    this.seconds = SECONDS;
     this.playing = false;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.frame = 0;
@@ -28,11 +29,12 @@ export class Player {
   }
 
   /**
-   * Take a run with `last` updates, and show its end unless a playback is running.
+   * Take a run with `last` updates, and show `head` of them, unless a playback is running.
    * @param {number} last
+   * @param {number} [head]
    */
-  load(last) {
-    this.head = this.playing && this.last ? (this.head / this.last) * last : last;
+  load(last, head = last) {
+    this.head = this.playing && this.last ? (this.head / this.last) * last : head;
     this.last = last;
     this.show(this.head, this.playing);
   }
@@ -49,8 +51,10 @@ export class Player {
     else this.play();
   }
 
-  play() {
+  /** @param {number} [seconds]  of a complete playback */
+  play(seconds = SECONDS) {
     if (!this.last) return;
+    this.seconds = seconds;
     this.playing = true;
     this.seek(this.head >= this.last ? 0 : this.head);
     this.before = undefined;
@@ -61,6 +65,12 @@ export class Player {
     cancelAnimationFrame(this.frame);
     this.playing = false;
     this.seek(this.epoch);
+  }
+
+  /** Go to the end and stop there. */
+  finish() {
+    if (this.playing) this.pause();
+    this.seek(this.last);
   }
 
   /** Advance by one update and pause; from the end, return to the start. */
@@ -76,7 +86,7 @@ export class Player {
     if (!this.playing) return;
     const passed = this.before === undefined ? 0 : Math.min((now - this.before) / 1000, 0.25);
     this.before = now;
-    this.progress = Math.min(this.progress + (passed * this.speed) / SECONDS, 1);
+    this.progress = Math.min(this.progress + (passed * this.speed) / this.seconds, 1);
     if (this.progress >= 1) {
       this.head = this.last;
       this.pause();

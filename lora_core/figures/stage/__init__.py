@@ -1,0 +1,1 @@
+"""What the stage shows: curves before and after a reveal, and the drawings of scenes without a curve."""

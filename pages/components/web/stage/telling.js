@@ -1,0 +1,67 @@
+/**
+ * A reveal in three parts: the curve plays, then comes the answer, then the sentence.
+ *
+ * Python sends all of it at once. The stylesheet shows answer and sentence by `data-stage-told` on <html>, and after
+ * some seconds in any case.
+ */
+
+const STILL = 1700; // ms of a picture that moves by itself: the stylesheet's transitions
+const ANSWER = 1100; // ms in which the answer stands alone
+const PATIENCE = 8000; // ms after which no chart is waited for
+const GLANCE = 60; // ms between two looks at the chart
+
+let told = ""; // the last reveal played, by all stages
+
+export class Telling {
+  constructor() {
+    this.on = false;
+  }
+
+  /** @param {string} name  of the reveal; empty if there is none to play */
+  load(name) {
+    if (name && name === told) return;
+    this.stop();
+    told = name;
+    if (!name) return delete document.documentElement.dataset.stageTold;
+    this.on = true;
+    this.since = performance.now();
+    document.documentElement.dataset.stageTold = "curve";
+    this.timer = setTimeout(() => this.look(), GLANCE);
+  }
+
+  /** Wait for the end of the curve. */
+  look() {
+    const chart = /** @type {HTMLElement|null} */ (document.querySelector("[data-testid=live-chart]"));
+    const passed = performance.now() - this.since;
+    const { run = "before", state, epoch, epochs } = chart?.dataset ?? {};
+    const ended = chart ? !run.startsWith("before") && state === "paused" && epoch === epochs : passed > STILL;
+    if (ended || passed > PATIENCE) return this.answer();
+    this.timer = setTimeout(() => this.look(), GLANCE);
+  }
+
+  answer() {
+    document.documentElement.dataset.stageTold = "answer";
+    this.timer = setTimeout(() => this.end(), ANSWER);
+  }
+
+  /** Show everything at once; returns true. */
+  finish() {
+    document.querySelector("[data-testid=live-chart]")?.dispatchEvent(new CustomEvent("finish"));
+    this.end();
+    return true;
+  }
+
+  end() {
+    this.stop();
+    document.documentElement.dataset.stageTold = "all";
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.on = false;
+  }
+
+  destroy() {
+    this.stop();
+  }
+}
