@@ -10,7 +10,13 @@ from lora_core.experiment import Experiment
 from lora_core.figures import palette
 from lora_core.figures.loss.numbers import LossInfo, alt_text, loss_info
 from lora_core.figures.ranks.numbers import RanksInfo, ranks_info
-from lora_core.figures.stage.curves import draw_scene, draw_scene_ranks, scene_alt, scene_ranks_alt
+from lora_core.figures.stage.curves import (
+    GUESS_DASH,
+    draw_scene,
+    draw_scene_ranks,
+    scene_alt,
+    scene_ranks_alt,
+)
 from lora_core.training.run import run
 from lora_core.training.sweep import sweep
 
@@ -53,7 +59,7 @@ def test_after_it_the_curves_are_there_and_the_guess_still_is(info: LossInfo) ->
     }
     assert labels(figure)[-2:] == ["Base: 1.50", "Our guess: 0.25"]
     assert len(figure.layout.shapes) == len(figure.layout.meta["floors"]) == 4
-    assert figure.layout.shapes[-1].line.dash == "dot"
+    assert figure.layout.shapes[-1].line.dash == GUESS_DASH
 
 
 def test_the_axes_stay_through_the_reveal_and_hold_what_can_be_guessed(info: LossInfo) -> None:

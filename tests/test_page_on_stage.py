@@ -1,5 +1,6 @@
 """The stage without a browser: every scene, every guess and reveal, every key's act, and files gone wrong."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,8 @@ from pages.runtime.runs import is_quick
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
 from pages.stage import page
 from pages.stage.acts import ACTS, perform_from_keys
-from pages.stage.join import is_local, read_address
+from pages.stage.following import MOST_ACTS, fetch_acts, leave_act, publish
+from pages.stage.join import is_local, join, read_address
 from pages.stage.keys import KEYS
 from pages.stage.setup import checked_talk
 from pages.stage.state import Stage, guess_key, middle
@@ -59,6 +61,12 @@ def on_screen(app: AppTest) -> Experiment:
     """The experiment that the stage shows; there are no controls of one."""
     assert not any(name in app.session_state for name in ("rank", "seed", "task"))
     return stage(app).experiment
+
+
+def link_of(app: AppTest) -> dict[str, str]:
+    """What the address says."""
+    pairs = app.query_params.items()
+    return {name: str(value[0] if isinstance(value, list) else value) for name, value in pairs}
 
 
 def words(app: AppTest) -> list[str]:
@@ -127,13 +135,7 @@ def test_guesses_reveals_and_steps_are_remembered_back_and_forth(talk: AppTest) 
     assert talk.select_slider(key=f"guess {scene.name}").value == scene.guess.options[3]
     assert stage(talk).link == f"{scene.name}~{scene.guess.options[3]:g}"
     # A new session, as after a phone was locked for long, finds all of it in the link.
-    link = dict(talk.query_params)
-    anew = checked(
-        at_link(
-            PAGE,
-            **{name: str(value[0] if isinstance(value, list) else value) for name, value in link.items()},
-        ).run()
-    )
+    anew = checked(at_link(PAGE, **link_of(talk)).run())
     for part in ("name", "guesses", "revealed", "ranks", "steps"):
         assert getattr(stage(anew), part) == getattr(stage(talk), part)
 
@@ -466,15 +468,77 @@ def test_what_phones_cannot_reach(base: str, local: bool) -> None:
     assert is_local(base) == local
 
 
-def test_the_address_of_phones_is_asked_for_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_has_this_machines_address_in_the_room_until_another_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("pages.stage.join._own_ip", lambda: "192.168.7.9")
-    app = open_page(PAGE)
-    assert any("Phones cannot reach this address" in each.value for each in app.warning)
-    checked(app.button(key="use network").click().run())
-    assert stage(app).address == "http://192.168.7.9:8501"
+    app = open_page(PAGE, scene="knee", rank="17")
+    way_in = join(stage(app))
+    assert way_in.link == "http://192.168.7.9:8501/On_stage?scene=knee"
+    assert (len(way_in.rows), way_in.note) == (29, "")  # version 3: 29 squares in a row
+    press(press(app, "reveal"), "up")
+    assert join(stage(app)).link.endswith("/On_stage?scene=knee~revealed~rank5")
+    assert not app.warning
     checked(app.text_input(key="stage address").set_value("10.0.0.5:8501").run())
-    assert stage(app).address == "http://10.0.0.5:8501"
-    assert not any("Phones cannot reach" in each.value for each in app.warning)
+    assert join(stage(app)).link.startswith("http://10.0.0.5:8501/On_stage?")
     checked(app.text_input(key="stage address").set_value("ftp://x").run())
     assert "must be a web address" in app.error[0].value
     assert stage(app).address == "http://10.0.0.5:8501"
+
+
+def test_without_an_address_for_phones_a_plain_word_stands_in_place_of_the_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pages.stage.join._own_ip", lambda: None)
+    app = open_page(PAGE)
+    assert any("Phones cannot reach this address" in each.value for each in app.warning)
+    assert join(stage(app)).rows == ()
+    assert join(stage(app)).note.startswith("No address for phones is known")
+
+
+def test_the_notes_follow_the_stage_and_drive_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = press(open_page(PAGE, scene="one-short"), "notes")
+    token = stage(app).token
+    assert token not in str(dict(app.query_params))
+    notes = checked(at_link(PAGE, notes=token).run())
+    told = words(notes)
+    assert told[0].startswith("## 0:0")
+    assert told[1] == f"### 3/{len(TALK)} One rank short"
+    assert "**0.204** · The room does not see it yet" in told
+    assert notes.info[0].value == plain(NAMED["one-short"].notes)
+    assert "Next: The knee" in [each.value for each in notes.caption]
+    checked(notes.button(key="notes on").click().run())
+    checked(notes.button(key="notes up").click().run())
+    checked(app.run())  # as the stage does by itself twice a second
+    assert stage(app).is_revealed
+    assert stage(app).experiment.rank == 4
+    assert "**0.204** · The room sees the answer" in words(checked(notes.run()))
+    later = time.time() + 603
+    monkeypatch.setattr("time.time", lambda: later)
+    assert words(checked(notes.run()))[0].startswith("## 10:0")
+    assert any("The stage is closed at this moment" in each.value for each in notes.caption)
+    nobody = checked(at_link(PAGE, notes="nobody").run())
+    assert "No stage is open under this link" in nobody.warning[0].value
+
+
+def test_notes_take_no_other_acts_and_not_too_many() -> None:
+    there = Stage(own_talk(), TALK[0].name)
+    publish(there)
+    for act in ("over", "go knee", "on\n", *50 * ("on",)):
+        leave_act(there.token, act)
+    leave_act("nobody", "on")
+    assert fetch_acts(there.token) == MOST_ACTS * ["on"]
+    assert fetch_acts(there.token) == []
+
+
+def test_a_talk_of_ones_own_is_found_again_by_its_link_until_the_server_forgets_it() -> None:
+    app = press(upload(open_page(PAGE), OWN.encode()), "next")
+    link = {
+        name: str(value[0] if isinstance(value, list) else value) for name, value in app.query_params.items()
+    }
+    assert set(link) == {"scene", "talk"}
+    anew = open_page(PAGE, **link)
+    assert (stage(anew).talk.text, stage(anew).name) == (OWN, "two")
+    gone = checked(at_link(PAGE, talk="12345678", scene="two").run())
+    assert stage(gone).talk is own_talk()
+    assert "is no longer here" in gone.warning[0].value

@@ -5,6 +5,7 @@ because Streamlit ends a callback there if a newer rerun has been requested (str
 1.67.0).
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import streamlit as st
 from lora_core.choices import rank_choices
 from lora_core.talk.scenes import Talk, own_talk
 from pages.runtime.from_browser import sent_acts
+from pages.stage.following import fetch_acts
 from pages.stage.opened_talks import keep_talk
 from pages.stage.state import HIDEABLE, STAGE, Stage, current, middle
 
@@ -29,7 +31,7 @@ def open_talk(talk: Talk) -> None:
         keep_talk(talk)
     st.session_state[STAGE] = Stage(
         talk, talk.scenes[0].name, hidden=stage.hidden, done=stage.done, token=stage.token,
-        round=stage.round + 1, address=stage.address, acted=True, keyed=True,
+        followed=stage.followed, round=stage.round + 1, address=stage.address, acted=True, keyed=True,
     )  # fmt: skip
 
 
@@ -43,7 +45,7 @@ def perform(stage: Stage, *acts: str) -> None:
 
 
 def act_on_keys() -> None:
-    """Perform the keyboard's pending acts; called before the page is drawn.
+    """Perform pending acts of the keyboard and of the speaker's notes; called before the page is drawn.
 
     They stay in the session until newer ones replace them, so a rerun that is ended here leaves them to the
     next. Those that were meant for another session are ignored: the browser sends them again to this one.
@@ -51,6 +53,8 @@ def act_on_keys() -> None:
     sent, stage = sent_acts(KEYS_KEY, "acts"), current()
     if sent is not None and sent.stage in (None, stage.token):
         perform_from_keys(stage, sent.first, sent.acts)
+    if stage.followed:
+        perform(stage, *fetch_acts(stage.token))
 
 
 def perform_from_keys(stage: Stage, first: int, acts: Sequence[str]) -> None:
@@ -160,7 +164,11 @@ def _start_over(stage: Stage, _: str) -> None:
         stage.guesses, stage.revealed, stage.ranks, stage.steps, stage.name = stage.forgotten
         stage.forgotten = None
     stage.round += 1
-    stage.telling = ""
+    stage.telling, stage.started = "", time.time()
+
+
+def _follow(stage: Stage, _: str) -> None:
+    stage.followed = True
 
 
 def _present(stage: Stage, _: str) -> None:
@@ -189,6 +197,7 @@ ACTS: dict[str, Callable[[Stage, str], Any]] = {
     "down": lambda stage, _: _move(stage, -1),
     "choose": _choose,
     "over": _start_over,
+    "notes": _follow,
     "present": _present,
     "start": _start,
     "stop": _stop,

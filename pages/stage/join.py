@@ -6,6 +6,7 @@ reveal a phone can guess; after it, it opens the revealed scene with the rank on
 
 import socket
 from functools import lru_cache
+from io import BytesIO
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -24,8 +25,14 @@ _ADDRESS = "stage address"
 _STAGE_PAGE = "On_stage"
 
 
+_NO_WAY_IN = (
+    "No address for phones is known: this one means the machine that asks. Set one below the stage, under "
+    "Phones in the room."
+)
+
+
 class Join(NamedTuple):
-    """A link, its QR code as rows of 0 and 1, and a note if phones cannot open it."""
+    """A link and its QR code as rows of 0 and 1; without rows, a note why phones cannot open it."""
 
     link: str
     rows: tuple[str, ...]
@@ -34,12 +41,17 @@ class Join(NamedTuple):
 
 def join(stage: Stage) -> Join:
     """Link and code of what the stage shows now."""
-    base = stage.address or browser_address()
+    base = phones_address(stage)
     fields = {"scene": stage.words(stage.name, guessed=False)}  # a phone makes a guess of its own
     if stage.talk is not own_talk():
         fields[TALK] = name_of_talk(stage.talk)
     link = f"{base}/{_STAGE_PAGE}?{urlencode(fields)}"
-    return Join(link, _rows(link), _note(base))
+    return Join(link, (), _NO_WAY_IN) if is_local(base) else Join(link, code_rows(link), "")
+
+
+def notes_link(stage: Stage, base: str) -> str:
+    """Link to the speaker's notes of this stage; it lets its holder drive the talk."""
+    return f"{base}/{_STAGE_PAGE}?{urlencode({'notes': stage.token})}"
 
 
 def browser_address() -> str:
@@ -47,6 +59,12 @@ def browser_address() -> str:
     parts = page_address()
     path = parts.path.rstrip("/").removesuffix(_STAGE_PAGE).rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def phones_address(stage: Stage) -> str:
+    """The address for phones: the one that was set, else the browser's, else this machine's in the room."""
+    base = stage.address or browser_address()
+    return (network_address() or base) if is_local(base) else base
 
 
 def network_address() -> str | None:
@@ -64,29 +82,46 @@ def network_address() -> str | None:
 
 def draw_address(stage: Stage) -> None:
     """Show the address in the QR code, and a field for another one."""
-    base = stage.address or browser_address()
+    base = phones_address(stage)
     st.markdown(f"The code (key **Q**) gives phones the address `{base}`.")
     if is_local(base):
         st.warning(
             "Phones cannot reach this address: it means the machine that asks. They need one on the network "
             "that they share with this machine.", icon=":material/wifi_off:",
         )  # fmt: skip
-        suggested = network_address()
-        if suggested:
-            st.button(
-                f"Use {suggested}",
-                icon=":material/wifi:",
-                on_click=_use,
-                args=(suggested,),
-                key="use network",
-            )
+    elif not stage.address and is_local(browser_address()):
+        st.caption("It is this machine's on its network; this browser has the one that only it can use.")
     st.text_input(
         "Address for phones", stage.address, key=_ADDRESS, on_change=_take_address,
         placeholder="http://192.168.1.20:8501",
-        help="Where phones find the playground. Empty: the address of this browser.",
+        help="Where phones find the playground. Empty: the address of this browser, or of this machine.",
     )  # fmt: skip
     if stage.trouble_address:
         st.error(stage.trouble_address, icon=":material/error:")
+
+
+def draw_notes(stage: Stage) -> None:
+    """Show the way to the speaker's notes, for a second window and for the speaker's phone."""
+    st.markdown(
+        "Clock, notes, the answer before the room sees it, and buttons that drive the talk: in a second "
+        "window (key **W**), or on the phone in your hand. Whoever has this link can drive the talk."
+    )
+    st.button(
+        "Notes for a phone", key="stage notes", icon=":material/qr_code:", on_click=_follow, args=(stage,)
+    )
+    base = phones_address(stage)
+    if not stage.followed:
+        return
+    st.code(notes_link(stage, base), language=None)
+    if is_local(base):
+        st.caption(_NO_WAY_IN)
+    else:
+        st.image(_picture_of(notes_link(stage, base)), width=220)
+
+
+@run_to_completion
+def _follow(stage: Stage) -> None:
+    stage.followed = stage.acted = True
 
 
 def read_address(text: str) -> str:
@@ -117,12 +152,6 @@ def is_local(base: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _note(base: str) -> str:
-    if is_local(base):
-        return "Phones cannot reach this address. Set one below the stage, under Phones in the room."
-    return ""
-
-
 @run_to_completion
 def _take_address() -> None:
     stage, text = current(), st.session_state.get(_ADDRESS) or ""
@@ -133,16 +162,19 @@ def _take_address() -> None:
         stage.trouble_address = str(error)
 
 
-@run_to_completion
-def _use(address: str) -> None:
-    st.session_state[_ADDRESS] = address
-    _take_address()
-
-
 @lru_cache(maxsize=64)
-def _rows(link: str) -> tuple[str, ...]:
+def code_rows(link: str) -> tuple[str, ...]:
+    """The QR code of a link, rows of 0 and 1."""
     matrix = segno.make_qr(link, error="l").matrix
     return tuple("".join("1" if cell else "0" for cell in row) for row in matrix)
+
+
+@lru_cache(maxsize=16)
+def _picture_of(link: str) -> bytes:
+    """The QR code of a link as a PNG."""
+    file = BytesIO()
+    segno.make_qr(link, error="l").save(file, kind="png", scale=8)
+    return file.getvalue()
 
 
 def _own_ip() -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pages.components.serving import component
 from pages.stage.acts import KEYS_KEY
-from pages.stage.join import join
+from pages.stage.join import browser_address, join, notes_link
 from pages.stage.state import Stage
 
 
@@ -39,6 +39,7 @@ KEYS = (
     Key("stop", ("Escape",), "Show them again: a remote's stop"),
     Key("code", ("q",), "Code for phones"),
     Key("blank", ("b", "."), "Black screen"),
+    Key("notes", ("w",), "Speaker's notes, clock"),
     Key("theme", ("t",), "Light or dark"),
     Key("over", ("0",), "Start over; again: undo"),
     Key("first", ("Home",), "First scene"),
@@ -58,6 +59,7 @@ def stage_keys(stage: Stage) -> None:
         "done": stage.done,
         "hidden": stage.hidden or (),
         "link": way_in.link,
+        "notes": notes_link(stage, browser_address()),
         "rows": way_in.rows,
         "note": way_in.note,
     }

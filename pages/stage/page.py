@@ -23,6 +23,7 @@ from pages.components.still_chart import steady_chart
 from pages.runtime.runs import RUNS, advance_run, finished_run, warm_up
 from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
 from pages.stage.acts import perform, remember_guess
+from pages.stage.following import publish, waiting_acts
 from pages.stage.keys import stage_keys
 from pages.stage.setup import draw_scenes, draw_talk, numbers_of, prefetch
 from pages.stage.state import Stage, guess_key, middle, write_link
@@ -54,10 +55,19 @@ def show(stage: Stage) -> None:
         else:
             _draw_guess(stage)
     stage_keys(stage)
+    if stage.followed:
+        publish(stage)
+        st.fragment(_obey, run_every=0.5)(stage)
     _draw_buttons(stage)
     write_link(stage)
     draw_talk(stage)
     prefetch(stage)
+
+
+def _obey(stage: Stage) -> None:
+    """Rerun the page if the speaker's notes have left an act."""
+    if waiting_acts(stage.token):
+        st.rerun()
 
 
 def _facts_now(stage: Stage) -> SceneNumbers:

@@ -12,9 +12,9 @@ from lora_core.talk.numbers import SceneNumbers
 from lora_core.talk.scenes import Scene, Talk, check, own_talk, read_talk
 from pages.runtime import sweeps
 from pages.runtime.callbacks import run_to_completion
-from pages.runtime.runs import advance_run, finished_run, is_quick
+from pages.runtime.runs import advance_run, finished_run, is_quick, kept_run
 from pages.stage.acts import open_talk, perform
-from pages.stage.join import draw_address
+from pages.stage.join import draw_address, draw_notes
 from pages.stage.state import HIDEABLE, Stage, current
 from pages.ui.text import harmless, plain
 
@@ -28,6 +28,14 @@ def numbers_of(scene: Scene) -> SceneNumbers:
     """
     beside = None if scene.beside is None else advance_run(scene.beside)
     return SceneNumbers(advance_run(scene.experiment), beside)
+
+
+def kept_numbers(scene: Scene) -> SceneNumbers | None:
+    """The scene's numbers if they are trained already, else None."""
+    run = kept_run(scene.experiment)
+    beside = None if scene.beside is None else kept_run(scene.beside)
+    missing = run is None or (scene.beside is not None and beside is None)
+    return None if run is None or missing else SceneNumbers(run, beside)
 
 
 def checked_talk(text: str) -> Talk:
@@ -89,6 +97,8 @@ def draw_talk(stage: Stage) -> None:
             _draw_file(stage)
         with st.expander("Phones in the room"):
             draw_address(stage)
+        with st.expander("Speaker's notes"):
+            draw_notes(stage)
         with st.expander("What is shown"):
             st.pills(
                 "Hide", HIDEABLE, selection_mode="multi", default=list(stage.hidden or ()), key=_HIDDEN,

@@ -7,6 +7,7 @@ visitor's own experiment is no part of it: it waits in link and session until an
 """
 
 import secrets
+import time
 from dataclasses import dataclass, field, replace
 
 import streamlit as st
@@ -47,6 +48,10 @@ class Stage:
     """Hidden parts of the page; None until a link has been read."""
     token: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     """Name of this stage for its keyboard and for the speaker's notes; no link that the room sees has it."""
+    started: float = field(default_factory=time.time)
+    """When the talk began, for the speaker's clock: at its opening, and at each fresh start."""
+    followed: bool = False
+    """Whether the speaker's notes were asked for."""
     done: int = 0
     """Number of keyboard acts that this session has performed."""
     address: str = ""

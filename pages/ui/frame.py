@@ -116,6 +116,11 @@ def begin_without_controls(title: str, shown: object) -> None:
     _draw_complaints_while(shown)
 
 
+def begin_alone(title: str) -> None:
+    """Start a page without a sidebar, which is no place to go on from."""
+    _configure(title)
+
+
 def _read_links(read: Callable[[], Link] = lambda: Link({}, {}, [])) -> Link:
     """Read the link of a page apart, keep the visitor's experiment in it, and collect complaints."""
     experiment_link, own_link = read_link(), read()

@@ -2,7 +2,7 @@
 
 Before the reveal there is the frozen base and the room's guess; after it the curves, their floors, and the
 guess still beside them. Colours mean what they mean everywhere; the room's guess is drawn in the ink of the
-page, thick and dotted.
+page, thick and in long dashes: floors have short ones, held-out curves are dotted.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from lora_core.figures.ranks.numbers import RanksInfo, axis_range
 from lora_core.formatting import loss_text
 from lora_core.theory import knee
 
-GUESS = "Our guess"
+GUESS, GUESS_DASH = "Our guess", "20px,8px"
 THICKER = 2
 """Lines for the back row, as many times as thick as on the other pages."""
 
@@ -44,7 +44,7 @@ def draw_scene(
         _widen(figure, *ends)
     _add_level(figure, f"Base: {loss_text(base)}", base, palette.BASE, "solid", 3)
     if guess is not None:
-        _add_level(figure, f"{GUESS}: {guess:g}", guess, palette.INK, "dot", 4)
+        _add_level(figure, f"{GUESS}: {guess:g}", guess, palette.INK, GUESS_DASH, 4)
     return figure
 
 
@@ -80,7 +80,7 @@ def draw_scene_ranks(info: RanksInfo, *, revealed: bool, guess: float | None) ->
             style = {"color": palette.LORA, "dash": "solid", "width": 3}
             _add_rank(figure, info, found, f"Enough: {found}", style, 0.98, guess)
     if guess is not None:
-        style = {"color": palette.INK, "dash": "dot", "width": 4}
+        style = {"color": palette.INK, "dash": GUESS_DASH, "width": 4}
         _add_rank(figure, info, guess, f"{GUESS}: {guess:g}", style, 0.82, found or None)
     axis = {"automargin": True}
     return figure.update_layout(

@@ -18,6 +18,7 @@ import { stageTheme } from "./stage_theme.js";
  * @property {string} telling  name of a reveal to be played, or empty
  * @property {import("./keys.js").Key[]} keys
  * @property {number} done  acts that Python has done
+ * @property {string} notes  address of the speaker's notes
  * @property {string[]} hidden  parts of the page
  * @property {string} link  address in the code
  * @property {string[]} rows  of the code, 1 is dark
@@ -100,6 +101,7 @@ class Stage {
     if (act === "full") toggleFull();
     else if (act === "step") stepButton()?.click();
     else if (act === "theme") stageTheme.flip();
+    else if (act === "notes") this.openNotes();
     else this.act(act === "choose" ? `choose ${key}` : act);
   }
 
@@ -112,6 +114,11 @@ class Stage {
   act(act) {
     waiting.push(act);
     this.report();
+  }
+
+  openNotes() {
+    this.act("notes");
+    window.open(this.data.notes, "stage-notes", "popup,width=900,height=640");
   }
 
   report() {

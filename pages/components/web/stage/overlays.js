@@ -42,8 +42,8 @@ export class Overlays {
     const code = svg("path", { d: dark.join(""), fill: "black" });
     const picture = { viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": `QR code of ${link}`, "shape-rendering": "crispEdges" };
     const words = [element("p", { class: "address" }, new URL(link).host), element("p", { class: "link" }, link)];
-    if (note) words.push(element("p", {}, note));
-    this.dialogs.code.replaceChildren(svg("svg", picture, paper, code), element("div", {}, ...words));
+    const shown = rows.length ? [svg("svg", picture, paper, code), element("div", {}, ...words)] : [element("p", { class: "note" }, note)];
+    this.dialogs.code.replaceChildren(...shown);
     this.dialogs.code.dataset.link = link;
   }
 

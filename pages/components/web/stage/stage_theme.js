@@ -2,7 +2,7 @@
  * Light or dark for the projector, on the stage only.
  *
  * Streamlit follows the system's colour scheme, and reads it again after printing (seen in 1.67.0, which has no call
- * to change the theme of a session: streamlit issue 5009). So the stage answers for the system, and leaving it
+ * to change the theme of a session: streamlit issue 14172). So the stage answers for the system, and leaving it
  * restores the visitor's. A theme that was chosen in Streamlit's menu stays.
  */
 

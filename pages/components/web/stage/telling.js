@@ -8,9 +8,18 @@
 const STILL = 1700; // ms of a picture that moves by itself: the stylesheet's transitions
 const ANSWER = 1100; // ms in which the answer stands alone
 const PATIENCE = 8000; // ms after which no chart is waited for
-const GLANCE = 60; // ms between two looks at the chart
+const KEPT = /^(Base|Our guess)/; // labels of lines that stand while the curve plays; floors tell its end
 
 let told = ""; // the last reveal played, by all stages
+
+/** @param {HTMLElement} chart  whose lines and labels the stylesheet hides, except those marked here */
+function keepLines(chart) {
+  chart.querySelectorAll(".annotation").forEach((label) => {
+    if (!KEPT.test(label.textContent)) return;
+    const place = label.getAttribute("data-index");
+    for (const node of [label, chart.querySelector(`.shapelayer path[data-index="${place}"]`)]) node?.classList.add("kept");
+  });
+}
 
 export class Telling {
   constructor() {
@@ -26,17 +35,19 @@ export class Telling {
     this.on = true;
     this.since = performance.now();
     document.documentElement.dataset.stageTold = "curve";
-    this.timer = setTimeout(() => this.look(), GLANCE);
+    this.frame = requestAnimationFrame(() => this.look());
   }
 
   /** Wait for the end of the curve. */
   look() {
     const chart = /** @type {HTMLElement|null} */ (document.querySelector("[data-testid=live-chart]"));
+    const steady = /** @type {HTMLElement|null} */ (document.querySelector("[data-testid=steady-chart]"));
     const passed = performance.now() - this.since;
     const { run = "before", state, epoch, epochs } = chart?.dataset ?? {};
     const ended = chart ? !run.startsWith("before") && state === "paused" && epoch === epochs : passed > STILL;
     if (ended || passed > PATIENCE) return this.answer();
-    this.timer = setTimeout(() => this.look(), GLANCE);
+    for (const each of [chart, steady]) if (each) keepLines(each);
+    this.frame = requestAnimationFrame(() => this.look());
   }
 
   answer() {
@@ -58,6 +69,7 @@ export class Telling {
 
   stop() {
     clearTimeout(this.timer);
+    cancelAnimationFrame(this.frame);
     this.on = false;
   }
 
