@@ -3,6 +3,7 @@
 import inspect
 import re
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 from textwrap import dedent
 
@@ -43,9 +44,20 @@ def codes(app: AppTest) -> list[str]:
     return [block.value for block in app.main.code]
 
 
-@pytest.fixture(scope="module", params=LANGUAGES)
-def opened(request: pytest.FixtureRequest) -> AppTest:
-    return open_page(PAGE, lang=request.param)
+def part_of(lang: str, name: str) -> str:
+    """A tab as a link names it."""
+    return texts(lang)[{"home": "take.title", "walk": "words.walk", "wrong": "says.title"}[name]]
+
+
+def walked(lang: str, part: str) -> dict[str, str]:
+    """The link to a part."""
+    return {"lang": lang, "part" if lang == "en" else f"part_{lang}": part_of(lang, part)}
+
+
+@cache
+def opened(lang: str, part: str) -> AppTest:
+    """A page that no test changes, on one of its parts."""
+    return open_page(PAGE, **walked(lang, part))
 
 
 def test_both_languages_have_the_same_texts_numbers_and_code() -> None:
@@ -69,18 +81,22 @@ def test_arabic_keeps_a_number_in_its_own_direction() -> None:
     assert Words("en")("layer.try", other="1 / 2") == "Try rank 1 / 2"
 
 
-def test_the_page_speaks_the_language_of_the_link(opened: AppTest) -> None:
-    lang = opened.button_group(key="lang").value
-    assert opened.header[0].value == texts(lang)["title"]
-    prose = [element.value for element in opened.main.markdown if len(element.value) > 40]
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_page_speaks_the_language_of_the_link(lang: str) -> None:
+    parts = [opened(lang, part) for part in ("home", "walk", "wrong")]
+    assert {app.button_group(key="lang").value for app in parts} == {lang}
+    assert {app.header[0].value for app in parts} == {texts(lang)["title"]}
+    prose = [each.value for app in parts for each in app.main.markdown if len(each.value) > 40]
     assert len(prose) >= 10
     assert all(bool(ARABIC.search(text)) == (lang == "ar") for text in prose)
 
 
 def test_the_switch_changes_the_language_and_nothing_else() -> None:
-    app = open_page(PAGE)
+    app = open_page(PAGE, part=part_of("en", "walk"))
     checked(app.button_group(key="lang").set_value("ar").run())
     assert app.header[0].value == texts("ar")["title"]
+    assert app.session_state["part_ar"] == part_of("ar", "walk")
+    assert app.subheader[0].value == texts("ar")["layer.title"]
     assert shown(app) == Experiment()
 
 
@@ -91,8 +107,10 @@ def test_a_language_that_is_none_opens_in_english_with_a_word(nonsense: str) -> 
     assert app.warning[0].value == f"lang in the link is `{nonsense}`: it must be en or ar. It is en now."
 
 
-def test_every_number_of_the_script_is_the_cores(opened: AppTest) -> None:
-    text, known, found = said(opened), script_facts(), fixes()
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_number_of_the_script_is_the_cores(lang: str) -> None:
+    parts = [opened(lang, part) for part in ("walk", "wrong")]
+    text, known, found = "\n".join(map(said, parts)), script_facts(), fixes()
     numbers = [
         "306", "296", "946", "32.35\u00a0%", "31.29\u00a0%",
         *(loss_text(loss, 4) for loss in (known.start, known.end, known.base, known.zero)),
@@ -105,33 +123,35 @@ def test_every_number_of_the_script_is_the_cores(opened: AppTest) -> None:
     ]  # fmt: skip
     for number in numbers:
         assert number in text, number
-    assert [fix.line.rstrip() for fix in found.values()] == [code for code in codes(opened) if "\n+" in code]
+    fixed = [code for code in codes(parts[1]) if "\n+" in code]
+    assert [fix.line.rstrip() for fix in found.values()] == fixed
 
 
-def test_the_ten_lines_are_those_of_the_command(opened: AppTest, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_ten_lines_are_those_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]
     assert len(lines) == 10
-    assert "\n".join(lines) in codes(opened)
+    assert "\n".join(lines) in codes(opened("en", "walk"))
 
 
-def test_the_sources_are_those_that_run(opened: AppTest) -> None:
+def test_the_sources_are_those_that_run() -> None:
     sources = (
         LoRALayer.__init__, LoRALayer.forward, LoRALayer.delta, create_toy_dataset, train_model,
         count_parameters, print_losses,
     )  # fmt: skip
-    assert codes(opened)[:3] == [dedent(inspect.getsource(source)).strip() for source in sources[:3]]
-    assert {dedent(inspect.getsource(source)).strip() for source in sources} <= {
-        code.strip() for code in codes(opened)
-    }
+    expected = [dedent(inspect.getsource(source)).strip() for source in sources]
+    seen = [code.strip() for code in codes(opened("en", "walk"))]
+    assert seen[:3] == expected[:3]
+    assert set(expected) <= set(seen)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_tables_hold_the_sliders_layer_beside_the_scripts(lang: str) -> None:
     e = Experiment(in_features=12, out_features=7, rank=5, train_bias=True, samples=40)
     app = open_page(
-        PAGE, lang=lang, in_features="12", out_features="7", rank="5", train_bias="true", samples="40"
-    )
+        PAGE, **walked(lang, "walk"), in_features="12", out_features="7", rank="5",
+        train_bias="true", samples="40",
+    )  # fmt: skip
     tensors, losses, counts = (cells(app, index) for index in range(3))
     here = {row[0]: row[2] for row in tensors}
     for name, parameter in LoRALayer(12, 7, 5, train_bias=True).named_parameters():
@@ -158,7 +178,7 @@ def press(app: AppTest, label: str) -> Experiment:
 
 
 def test_each_part_has_something_to_try_that_moves_the_sliders() -> None:
-    default, app = Experiment(), open_page(PAGE)
+    default, app = Experiment(), open_page(PAGE, part=part_of("en", "walk"))
     assert press(app, "Try rank 6") == replace(default, rank=6)
     assert press(app, "Try rank 12") == replace(default, rank=12)
     assert press(app, "Try both random, as in the script") == replace(default, rank=12, init="original")
@@ -169,15 +189,17 @@ def test_each_part_has_something_to_try_that_moves_the_sliders() -> None:
 
 
 def test_a_rank_that_cannot_be_doubled_is_halved() -> None:
-    app = open_page(PAGE, in_features="2", out_features="2", rank="1024")
+    app = open_page(PAGE, part=part_of("en", "walk"), in_features="2", out_features="2", rank="1024")
     assert press(app, "Try rank 512").rank == 512
 
 
 @pytest.mark.parametrize("name", ["bias", "start", "targets", "scaling"])
 def test_each_fix_can_be_put_on_the_sliders(name: str) -> None:
-    app = open_page(PAGE, lang="ar")
+    app = open_page(PAGE, **walked("ar", "wrong"))
     checked(app.button(key=f"set {name}").click().run())
     assert shown(app) == fixes()[name].experiment
+    assert app.button(key=f"set {name}").disabled
+    assert app.toast[0].value.startswith("على المنزلقات الآن")
     assert app.button_group(key="lang").value == "ar"
 
 

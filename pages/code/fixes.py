@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from lora_core.experiment import Experiment
 from lora_core.figures.fixes import draw_fix
 from lora_core.findings.original_script import (
     LONG,
@@ -13,9 +14,9 @@ from lora_core.findings.original_script import (
     script_facts,
 )
 from lora_core.formatting import loss_text
+from pages.code.tries import try_button
 from pages.code.words import Words
 from pages.components.still_chart import steady_chart
-from pages.ui.controls import set_fields
 
 
 @st.cache_resource(show_spinner=False)
@@ -30,16 +31,15 @@ def known_fixes() -> dict[str, Fix]:
     return fixes()
 
 
-def draw_fixes(words: Words) -> None:
+def draw_fixes(words: Words, experiment: Experiment) -> None:
     """The four in a square, each in a frame."""
-    st.subheader(words("says.title"))
     st.markdown(words("says.text"))
     values = _says_values()
     names = list(values)
     for pair in (names[:2], names[2:]):
         for column, name in zip(st.columns(2, gap="medium"), pair, strict=True):
             with column.container(border=True):
-                _draw_fix(words, name, known_fixes()[name], values[name])
+                _draw_fix(words, name, values[name], experiment)
 
 
 def _says_values() -> dict[str, dict[str, object]]:
@@ -71,7 +71,8 @@ def _says_values() -> dict[str, dict[str, object]]:
     }  # fmt: skip
 
 
-def _draw_fix(words: Words, name: str, fix: Fix, values: dict[str, object]) -> None:
+def _draw_fix(words: Words, name: str, values: dict[str, object], experiment: Experiment) -> None:
+    fix = known_fixes()[name]
     st.markdown(f"**{words(f'{name}.title', **values)}**")
     st.markdown(words(f"{name}.text", **values))
     st.caption(words("words.fix"))
@@ -83,10 +84,7 @@ def _draw_fix(words: Words, name: str, fix: Fix, values: dict[str, object]) -> N
         for end, place in (("first", 0), ("last", -1))
     }
     steady_chart(figure, key=f"mend_{name}", alt=words("words.chart", **ends), height=220)
-    st.button(
-        words("words.set"), key=f"set {name}", icon=":material/tune:", on_click=set_fields,
-        args=(fix.experiment,),
-    )  # fmt: skip
+    try_button(words, words("words.set"), fix.experiment, experiment, key=f"set {name}")
 
 
 def four_digits(loss: float) -> str:

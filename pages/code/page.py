@@ -19,12 +19,13 @@ from lora_core.training.run import Run
 from pages.code.direction import direct
 from pages.code.fixes import draw_fixes, four_digits, known_facts, percent
 from pages.code.take_home import draw_take_home
-from pages.code.words import LANGUAGES, Words
+from pages.code.tries import try_button
+from pages.code.words import LANGUAGES, Words, texts
 from pages.runtime.runs import finished_run, warm_up
-from pages.ui.controls import set_fields
 from pages.ui.text import harmless
 
-AREA = "code_page"
+AREA, LANG = "code_page", "lang"
+"""Keys of the page's container and of the control for the language."""
 TALL = 400
 """Height in CSS pixels of a source that has more lines than fit there."""
 
@@ -32,27 +33,79 @@ TALL = 400
 def show(experiment: Experiment) -> None:
     """Draw the page for the experiment on the sliders, in the language that the link asks for."""
     warm_up()
-    # A bound widget writes its options as shown (seen in Streamlit 1.67.0), so the options are the codes.
-    label = " · ".join(f"{name} ({code})" for code, name in LANGUAGES.items())
-    asked = st.query_params.get("lang", "en")
+    asked = _asked_language()
+    with st.container(key=AREA):
+        with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+            title = st.container(width="content")
+            words = Words(_language(asked))
+        title.header(words("title"), width="content")
+        direct(AREA, words.lang)
+        st.markdown(words("intro"))
+        run = finished_run(experiment)
+        home, walk, wrong = st.tabs(_parts(words.lang), key=_part_key(words.lang), bind="query-params")
+        if home.open:
+            with home:
+                draw_take_home(words, experiment, run)
+        elif walk.open:
+            with walk:
+                _draw_layer(words, experiment)
+                _draw_forward(words, experiment, run)
+                _draw_training(words, experiment)
+                _draw_counts(words, experiment)
+        else:
+            with wrong:
+                draw_fixes(words, experiment)
+
+
+def _asked_language() -> str:
+    """The code of the language in the link."""
+    asked = st.query_params.get(LANG, "en")
     if asked not in LANGUAGES:
         choices = " or ".join(LANGUAGES)
         st.warning(f"lang in the link is `{harmless(asked)}`: it must be {choices}. It is en now.")
+        del st.query_params[LANG]
+        return "en"
+    return asked
+
+
+def _language(asked: str) -> str:
+    """The code of the language chosen by its own name, which is kept in the link."""
+    st.session_state.setdefault(LANG, asked)
+    # Not bound: a bound widget writes its options into the link as they are shown (seen in Streamlit 1.67.0).
     lang = st.segmented_control(
-        label, list(LANGUAGES), default="en", required=True, key="lang", bind="query-params"
-    )
-    words = Words(lang or "en")
-    with st.container(key=AREA):
-        direct(AREA, words.lang)
-        st.header(words("title"))
-        st.markdown(words("intro"))
-        run = finished_run(experiment)
-        _draw_layer(words, experiment)
-        _draw_forward(words, experiment, run)
-        _draw_training(words)
-        _draw_counts(words, experiment)
-        draw_fixes(words)
-        draw_take_home(words, experiment, run)
+        "Language", list(LANGUAGES), format_func=lambda code: LANGUAGES[code], required=True, key=LANG,
+        on_change=_keep_part, persist_state="session", label_visibility="collapsed",
+    )  # fmt: skip
+    if lang != asked:  # it was chosen before another page was opened
+        _link(str(lang))
+    return str(lang)
+
+
+def _link(lang: str) -> None:
+    if lang == "en":
+        del st.query_params[LANG]
+    else:
+        st.query_params[LANG] = lang
+
+
+def _parts(lang: str) -> list[str]:
+    """The names of the page's tabs in a language."""
+    return [texts(lang)[name] for name in ("take.title", "words.walk", "says.title")]
+
+
+def _part_key(lang: str) -> str:
+    """The key of the tabs: one a language, as a browser opens the first of tabs that have new names."""
+    return "part" if lang == "en" else f"part_{lang}"
+
+
+def _keep_part() -> None:
+    """Keep the tab that is open, under its name in the language just chosen."""
+    chosen = st.session_state[LANG]
+    _link(chosen)
+    for lang in LANGUAGES:
+        part = st.session_state.get(_part_key(lang))
+        if lang != chosen and part is not None:
+            st.session_state[_part_key(chosen)] = _parts(chosen)[_parts(lang).index(part)]
 
 
 @st.cache_resource(show_spinner=False)
@@ -61,20 +114,15 @@ def _printed() -> list[float]:
 
 
 def _part(words: Words, name: str, *sources: Callable[..., Any], **values: object) -> Any:
-    """A part's title, text and sources; returns the column in which its result goes."""
+    """A part's title and text, and its sources at full width; returns the column in which its result goes."""
     st.subheader(words(f"{name}.title"))
-    prose, code = st.columns([0.45, 0.55], gap="medium")
+    prose, result = st.columns(2, gap="medium")
     prose.markdown(words(f"{name}.text", **values))
     for source in sources:
         text = dedent(inspect.getsource(source))
-        code.caption(words("words.source", file=f"{source.__module__.replace('.', '/')}.py"))
-        code.code(text, height=TALL if text.count("\n") > 24 else "content")
-    return prose
-
-
-def _try(label: str, hint: str, experiment: Experiment) -> None:
-    st.button(label, icon=":material/tune:", on_click=set_fields, args=(experiment,))
-    st.caption(hint)
+        st.caption(words("words.source", file=f"{source.__module__.replace('.', '/')}.py"))
+        st.code(text, height=TALL if text.count("\n") > 24 else "content")
+    return result
 
 
 def _draw_layer(words: Words, experiment: Experiment) -> None:
@@ -86,7 +134,8 @@ def _draw_layer(words: Words, experiment: Experiment) -> None:
     other = _another_rank(experiment.rank)
     with column:
         st.table(_tensors(words, e, experiment), border="horizontal", hide_index=True)
-        _try(words("layer.try", other=other), words("layer.hint"), replace(experiment, rank=other))
+        try_button(words, words("layer.try", other=other), replace(experiment, rank=other), experiment)
+        st.caption(words("layer.hint"))
 
 
 def _another_rank(rank: int) -> int:
@@ -129,14 +178,12 @@ def _draw_forward(words: Words, experiment: Experiment, run: Run | None) -> None
         for name, pair in zip(("words.script", "words.here"), zip(start, base, strict=True), strict=False):
             rows[words(name)] = [words.number(four_digits(loss)) for loss in pair]
         st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
-        _try(
-            words(f"forward.try_{change}"),
-            words(f"forward.hint_{change}"),
-            replace(experiment, init=Init.KAIMING if random else Init.ORIGINAL),
-        )
+        other = replace(experiment, init=Init.KAIMING if random else Init.ORIGINAL)
+        try_button(words, words(f"forward.try_{change}"), other, experiment)
+        st.caption(words(f"forward.hint_{change}"))
 
 
-def _draw_training(words: Words) -> None:
+def _draw_training(words: Words, experiment: Experiment) -> None:
     e = ORIGINAL
     column = _part(
         words, "training", create_toy_dataset, train_model, samples=e.samples, epochs=e.epochs,
@@ -146,7 +193,8 @@ def _draw_training(words: Words) -> None:
     with column:
         st.caption(words("training.printed"))
         st.code("\n".join(lines), language=None)
-        _try(words("training.try"), words("training.hint"), e)
+        try_button(words, words("training.try"), e, experiment)
+        st.caption(words("training.hint"))
 
 
 def _draw_counts(words: Words, experiment: Experiment) -> None:
@@ -159,10 +207,9 @@ def _draw_counts(words: Words, experiment: Experiment) -> None:
     change = "freeze" if experiment.train_bias else "train"
     with column:
         st.table(_counts(words, e, experiment), border="horizontal", hide_index=True)
-        _try(
-            words(f"counts.try_{change}"), words("counts.hint"),
-            replace(experiment, train_bias=not experiment.train_bias),
-        )  # fmt: skip
+        other = replace(experiment, train_bias=not experiment.train_bias)
+        try_button(words, words(f"counts.try_{change}"), other, experiment)
+        st.caption(words("counts.hint"))
 
 
 def _counts(words: Words, script: Experiment, here: Experiment) -> pd.DataFrame:

@@ -17,7 +17,6 @@ TICK = 0.5
 def draw_take_home(words: Words, experiment: Experiment, run: Run | None) -> None:
     """The three of them in tabs; ``run`` is None for one that has yet to grow."""
     e = experiment
-    st.subheader(words("take.title"))
     st.markdown(words("take.text", rank=e.rank, task=e.task, epochs=f"{e.epochs:,}"))
     if e.task is Task.DIGITS:
         st.markdown(words("take.digits"))

@@ -12,10 +12,12 @@ from playwright.sync_api import Locator, Page, expect
 from lora_core import Experiment
 from lora_core.export import peft_script, torch_script
 from lora_core.findings.original_script import script_facts
-from pages.code.words import texts
+from pages.code.words import LANGUAGES, texts
+from tests.kit.browser import at_rest
 
 AREA = ".st-key-code_page"
-TEXTS = "[data-testid=stMarkdownContainer] p"
+TEXTS = "[data-testid=stMarkdown] p"
+FROM_THE_LEFT = ("pre", "code", ".katex", "[data-testid=steady-chart]")
 
 # The order in which a browser puts the letters of an element on the screen, from the left.
 SIDES = """element => {
@@ -30,6 +32,10 @@ SIDES = """element => {
 }"""
 
 
+PARTS = {"home": "take.title", "walk": "words.walk", "wrong": "says.title"}
+"""Part of the page -> the text that names its tab."""
+
+
 @pytest.fixture(scope="module")
 def english(app, open_shared_page) -> Page:
     return drawn(open_shared_page(f"{app}/The_code"), "en")
@@ -40,16 +46,22 @@ def arabic(app, open_shared_page) -> Page:
     return drawn(open_shared_page(f"{app}/The_code?lang=ar"), "ar")
 
 
-def drawn(page: Page, lang: str) -> Page:
-    """Wait until the page is there to its end, in a language."""
+def drawn(page: Page, lang: str, part: str = "home") -> Page:
+    """The page in a language, on one of its parts, once that is there to its end."""
     expect(page.locator(f"{AREA} h2")).to_have_text(texts(lang)["title"], timeout=30_000)
-    expect(page.get_by_role("tab")).to_have_count(3, timeout=30_000)
-    expect(page.locator("[data-testid=steady-chart][data-run]")).to_have_count(4, timeout=30_000)
+    page.get_by_role("tab", name=texts(lang)[PARTS[part]], exact=True).click()
+    if part == "home":
+        expect(page.get_by_role("tab")).to_have_count(6, timeout=30_000)
+    elif part == "walk":
+        expect(page.get_by_text(texts(lang)["counts.title"])).to_be_visible(timeout=30_000)
+    else:
+        expect(page.locator("[data-testid=steady-chart][data-run]")).to_have_count(4, timeout=30_000)
+    at_rest(page)
     return page
 
 
 def switch(page: Page, lang: str) -> None:
-    page.get_by_role("radio", name=lang, exact=True).click()
+    page.get_by_role("radio", name=LANGUAGES[lang], exact=True).click()
 
 
 def css(locator: Locator, name: str) -> str:
@@ -58,22 +70,22 @@ def css(locator: Locator, name: str) -> str:
 
 def test_arabic_prose_runs_from_the_right_and_code_from_the_left(arabic: Page) -> None:
     area = arabic.locator(AREA)
+    found: dict[str, set[str]] = {}
+    for part in PARTS:
+        drawn(arabic, "ar", part)
+        for selector in ("h2", "h3", TEXTS, "table", "button", *FROM_THE_LEFT):
+            each = {css(element, "direction") for element in arabic.locator(f"{AREA} {selector}").all()}
+            found[selector] = found.get(selector, set()) | each
+    for selector, directions in found.items():
+        assert directions == {"ltr" if selector in FROM_THE_LEFT else "rtl"}, selector
     assert (area.get_attribute("dir"), area.get_attribute("lang")) == ("rtl", "ar")
-    for selector in ("h2", "h3", TEXTS, "table", "button"):
-        elements = arabic.locator(f"{AREA} {selector}").all()
-        assert elements, selector
-        for element in elements:
-            assert css(element, "direction") == "rtl", selector
-    for selector in ("pre", "code", ".katex", "[data-testid=steady-chart]"):
-        elements = arabic.locator(f"{AREA} {selector}").all()
-        assert elements, selector
-        for element in elements:
-            assert css(element, "direction") == "ltr", selector
 
 
 def test_arabic_lines_begin_at_the_right_edge_and_english_ones_at_the_left(
     arabic: Page, english: Page
 ) -> None:
+    drawn(arabic, "ar", "walk")
+    drawn(english, "en", "walk")
     for selector in ("h2", "h3", TEXTS):
         for page, side in ((arabic, "right"), (english, "left")):
             found = page.locator(f"{AREA} {selector}").first.evaluate(SIDES)
@@ -83,6 +95,8 @@ def test_arabic_lines_begin_at_the_right_edge_and_english_ones_at_the_left(
 
 
 def test_the_first_column_is_the_right_one_in_arabic(arabic: Page, english: Page) -> None:
+    drawn(arabic, "ar", "walk")
+    drawn(english, "en", "walk")
     for page, order in ((arabic, -1), (english, 1)):
         columns = page.locator(f"{AREA} [data-testid=stHorizontalBlock]").first.locator("> *")
         first, second = (columns.nth(index).bounding_box() for index in range(2))
@@ -100,7 +114,10 @@ def test_english_has_no_direction_of_its_own(english: Page) -> None:
 def test_the_numbers_stand_on_the_page(lang: str, request: pytest.FixtureRequest) -> None:
     page = request.getfixturevalue({"en": "english", "ar": "arabic"}[lang])
     known = script_facts()
-    text = page.locator(AREA).inner_text()
+    text = (
+        drawn(page, lang, "walk").locator(AREA).inner_text()
+        + drawn(page, lang, "wrong").locator(AREA).inner_text()
+    )
     for number in (known.trainable, known.trainable_frozen, known.total, "Epoch 10/10, Loss: 173.2909"):
         assert str(number) in text
     charts = [chart.get_attribute("aria-label") or "" for chart in page.get_by_test_id("steady-chart").all()]
@@ -109,8 +126,10 @@ def test_the_numbers_stand_on_the_page(lang: str, request: pytest.FixtureRequest
 
 def test_the_switch_turns_the_page_round_and_back_and_is_in_the_link(app, open_page) -> None:
     page = drawn(open_page(f"{app}/The_code?rank=5"), "en")
+    drawn(page, "en", "walk")
     switch(page, "ar")
-    drawn(page, "ar")
+    expect(page.get_by_text(texts("ar")["layer.title"])).to_be_visible()
+    drawn(page, "ar", "walk")
     expect(page.locator(AREA)).to_have_attribute("dir", "rtl")
     assert re.search(r"[?&]lang=ar\b", page.url)
     assert re.search(r"[?&]rank=5\b", page.url)
@@ -131,8 +150,9 @@ def test_another_page_is_not_turned_round_after_this_one(app, open_page) -> None
 
 
 def test_a_try_moves_the_shared_sliders_and_the_scripts(app, open_page) -> None:
-    page = drawn(open_page(f"{app}/The_code"), "en")
+    page = drawn(open_page(f"{app}/The_code"), "en", "walk")
     page.get_by_role("button", name="Try rank 6").click()
+    expect(page.get_by_text("On the sliders now: rank 6.")).to_be_visible()
     expect(page.get_by_role("button", name="Try rank 12")).to_be_visible()
     assert re.search(r"[?&]rank=6\b", page.url)
     expect(page.locator(".st-key-rank").get_by_role("slider")).to_have_attribute("aria-valuetext", "6")
@@ -148,6 +168,7 @@ def downloaded(page: Page, label: str, tmp_path: Path) -> Path:
 
 def test_scripts_and_adapter_are_downloaded_as_they_are(english: Page, tmp_path: Path) -> None:
     e = Experiment()
+    drawn(english, "en")
     assert downloaded(english, "Download lora.py", tmp_path).read_text() == torch_script(e)
     english.get_by_role("tab", name="PEFT script").click()
     assert downloaded(english, "Download lora_peft.py", tmp_path).read_text() == peft_script(e)
@@ -164,7 +185,13 @@ def test_a_phone_scrolls_in_one_direction_only(lang: str, app, open_page) -> Non
     page = drawn(open_page(f"{app}/The_code?lang={lang}", viewport={"width": 400, "height": 800}), lang)
     main = page.get_by_test_id("stMain")
     assert main.evaluate("element => element.scrollWidth - element.clientWidth") == 0
-    for selector in ("h3", "pre", "table", "[data-testid=steady-chart]"):
+    for part, selector in (
+        ("walk", "h3"),
+        ("walk", "pre"),
+        ("walk", "table"),
+        ("wrong", "[data-testid=steady-chart]"),
+    ):
+        drawn(page, lang, part)
         boxes = [
             each.bounding_box() for each in page.locator(f"{AREA} {selector}").all() if each.is_visible()
         ]
