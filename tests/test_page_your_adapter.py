@@ -16,8 +16,12 @@ from streamlit.testing.v1 import AppTest
 
 from lora_core import Experiment, run
 from lora_core.adapters.cutting import Cut, cut, one_rank
+from lora_core.adapters.network_adapter import network_adapter_zip
 from lora_core.adapters.source import CONFIG, WEIGHTS, Memory, Parts
 from lora_core.formatting import percent_text
+from lora_core.network import NetworkExperiment
+from lora_core.network.run import run_lane
+from lora_core.network.shape import path_of
 from pages.adapter import follow, take_home
 from pages.adapter import opened as state
 from pages.adapter.cut import SHARES, Choice
@@ -93,6 +97,25 @@ def test_the_first_paint_is_the_adapter_that_the_playground_trained(home: list[A
     tensors = load(zipfile.ZipFile(io.BytesIO(take_home._zipped(_Found(home[-1])))).read(WEIGHTS))
     A, B = (tensors[f"{PREFIX}linear.lora_{factor}.weight"] for factor in "AB")
     torch.testing.assert_close((B @ A).T, truncated(e.scaling * last.A @ last.B, 3), rtol=0, atol=1e-9)
+
+
+def test_what_the_small_network_gives_home_is_opened(home: list[Any]) -> None:
+    experiment = NetworkExperiment(updates=10, batch=4, ranks="0.q:7,head:2,1.up:0")
+    lane = run_lane(experiment)
+    app = drop(open_page(), {"small_network_adapter.zip": network_adapter_zip(experiment, lane)})
+    assert not app.warning
+    assert not app.error
+    assert said(app).startswith("Rank 7 was paid for")
+    assert "12 modules, names of PEFT" in words(app)
+    assert "Scaling 2.286 to 8 = alpha / r, by module." in words(app)
+    found = {module.path: module.rank for module in home[-1].file.modules}
+    assert found == {path_of(module): rank for module, rank in experiment.module_ranks().items()}
+    # Cut and baked into its factors, each change is the best of its rank.
+    tensors = load(zipfile.ZipFile(io.BytesIO(take_home._zipped(_Found(home[-1])))).read(WEIGHTS))
+    path = "layers.0.mlp.down_proj"
+    A, B = (tensors[f"{PREFIX}{path}.lora_{factor}.weight"] for factor in "AB")
+    change = experiment.scaling_of(4) * lane.factors[path][0] @ lane.factors[path][1]
+    torch.testing.assert_close((B @ A).T.double(), truncated(change, len(A)), rtol=0, atol=1e-6)
 
 
 class _Found:
