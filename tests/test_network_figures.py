@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from lora_core.figures import palette
-from lora_core.figures.network import beside, curves, parts, sweeps
-from lora_core.network.experiment import NetworkExperiment
+from lora_core.figures.network import beside, curves, every_rank, parts, sweeps
+from lora_core.findings.network import finding
+from lora_core.network.experiment import RANKS, NetworkExperiment
 from lora_core.network.floors import DeepLinearFound
 from lora_core.network.presets import usual
 from lora_core.network.run import EVERY, NetworkRun, run_lane
 from lora_core.network.shape import MODULES
-from lora_core.network.sweeps import NetworkSweep, module_plan, ranks_plan, rates_plan, spending_plan
+from lora_core.network.sweeps import NetworkSweep, module_plan, rates_plan, spending_plan, sweep_of
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,26 @@ def test_the_drawing_has_every_module_and_its_rank(words: NetworkRun) -> None:
     json.dumps(drawing, allow_nan=False)
 
 
+def test_every_rank_holds_what_a_run_of_it_shows(words: NetworkRun) -> None:
+    e = words.experiment
+    other = run_lane(replace(e, rank=1))
+    growing = every_rank.every_rank_info(e, (1, 4), (None, words.lora), words.full)
+    assert growing.ends == (None, f"{words.lora.test_loss[-1]:.2f}")
+    assert every_rank.every_rank_drawing(growing)["trained"] is None
+    whole = every_rank.every_rank_drawing(
+        every_rank.every_rank_info(replace(e, rank=4), (1, 4), (other, words.lora), words.full)
+    )
+    assert whole["experiment"] == every_rank.every_rank_drawing(growing)["experiment"]
+    assert whole["floors"] is None
+    trained = whole["trained"]
+    assert np.array_equal(trained["curves"][0], other.test_loss)
+    assert trained["titles"][1] == finding(words).headline
+    assert trained["details"][0].startswith("LoRA trains 1,488 numbers")
+    assert trained["words"][1] == parts.words_drawing(parts.words_info(words))
+    assert trained["modules"][1] == parts.modules_drawing(parts.modules_info(words))
+    assert trained["plane"][1] == parts.plane_drawing(parts.plane_info(words))
+
+
 def test_the_plane_holds_both_paths(words: NetworkRun) -> None:
     info = parts.plane_info(words)
     drawing = parts.plane_drawing(info)
@@ -111,10 +132,15 @@ def test_the_map_of_modules_says_which_is_best_and_what_is_missing() -> None:
 
 
 def test_trained_and_cut_are_compared_and_neither_is_dashed(words: NetworkRun) -> None:
-    sweep = made(ranks_plan(words.experiment), np.linspace(2.1, 2.0, 10))
-    cut = np.linspace(2.6, 2.0, 10), np.linspace(0.1, 0.3, 10)
+    lanes = [replace(words.experiment, rank=rank) for rank in RANKS]
+    growing = sweep_of(lanes, [words.lora, *[None] * 11])
+    assert (growing.done, growing.test_loss[0]) == (1, words.lora.test_loss[-1])
+    assert np.isnan(growing.test_loss[1:]).all()
+    assert np.isnan(sweep_of(lanes[:1], [replace(words.lora, diverged_at=7)]).test_loss[0])
+    sweep = made((tuple(lanes),), np.linspace(2.1, 2.0, 12))
+    cut = np.linspace(2.6, 2.0, 12), np.linspace(0.1, 0.3, 12)
     info = sweeps.ranks_info(sweep, words.full, cut)
-    assert sweeps.ranks_words(info, 4).startswith("Rank 4: trained 2.07, full's change cut to it 2.40; full")
+    assert sweeps.ranks_words(info, 4).startswith("Rank 4: trained 2.07, full's change cut to it 2.44; full")
     figure = sweeps.draw_network_ranks(info)
     assert palette.FLOOR_DASH not in [trace.line.dash for trace in figure.data]
     assert "directions" in sweeps.spectra_words(words.full)

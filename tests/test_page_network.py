@@ -1,15 +1,17 @@
 """The page of the small network without a browser: it grows, it obeys its link, and it keeps its controls."""
 
+from dataclasses import replace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lora_core.findings.network import finding
-from lora_core.network.experiment import NETWORK_LIMITS, NetworkExperiment
+from lora_core.network.experiment import NETWORK_LIMITS, RANKS, NetworkExperiment
 from lora_core.network.presets import NETWORK_PRESETS
 from lora_core.network.run import NetworkRun, run_lane, run_network
 from pages.network.controls import CONTROLS, key_of
 from pages.network.on_request import _SECTIONS
-from pages.network.results import FULL, LORA
+from pages.runtime.networks import FULL, LORA, is_brief, kept_ranks, rank_lanes
 
 PAGE = "pages/7_A_small_network.py"
 QUICK = {"net_updates": "10", "net_batch": "4"}
@@ -188,3 +190,37 @@ def test_every_field_may_stand_at_its_end(network: str, end: str) -> None:
     assert not app.warning
     grown(app)
     assert app.markdown[0].value.startswith("### ")
+
+
+def test_the_ranks_of_the_slider_are_trained_when_a_hand_wants_them_and_a_release_trains_nothing() -> None:
+    app = grown(opened(net_batch="5"))
+    experiment = replace(EXPERIMENT, batch=5)
+    assert [lane is None for lane in kept_ranks(experiment)].count(False) == 1
+    app.session_state["network experiment whose ranks a hand wants"] = replace(experiment, rank=1)
+    for _ in range(200):
+        app.run()
+        assert not app.exception, app.exception[0].message
+        if None not in kept_ranks(experiment):
+            break
+    lanes = kept_ranks(experiment)
+    assert [lane.trained for lane in lanes] == [1_728 * rank for rank in RANKS]
+    app.select_slider(key="net_rank").set_value(6).run()
+    assert LORA.kept(replace(experiment, rank=6)) is lanes[RANKS.index(6)]
+    assert not app.markdown[0].value.startswith("### Training")
+    assert "LoRA trains 10,368 numbers" in app.caption[0].value
+
+
+def test_no_rank_is_trained_ahead_for_a_long_training_or_where_none_is_the_sliders() -> None:
+    assert rank_lanes(replace(EXPERIMENT, targets="own", ranks="head:2")) == ()
+    assert is_brief(NetworkExperiment())
+    assert not is_brief(NetworkExperiment(updates=400))
+    assert len({lane.lora_only() for lane in rank_lanes(EXPERIMENT)}) == len(RANKS)
+    own = NetworkExperiment(targets="own", ranks="0.q:4")
+    assert replace(own, rank=9).lora_only() == own.lora_only()
+
+
+def test_its_first_paint_is_the_default_trained_while_another_page_was_looked_at() -> None:
+    app = AppTest.from_file("../app.py", default_timeout=60).run()
+    app.switch_page(PAGE).run()
+    assert app.markdown[0].value.startswith("### Italian it is: 2.97 → 2.0")
+    assert FULL.kept(NetworkExperiment().full_only()) is not None

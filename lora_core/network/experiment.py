@@ -14,6 +14,8 @@ from lora_core.fields import Choice, FloatRange, IntRange, quoted
 from lora_core.network.shape import MODULES, SHAPES, Network, Shape, path_of
 
 MOST_RANK = 64
+RANKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""Ranks that a slider offers, dense where they differ most."""
 
 
 class Language(StrEnum):
@@ -167,9 +169,10 @@ class NetworkExperiment:
 
     def lora_only(self) -> "NetworkExperiment":
         """The same LoRA, what it does not read set to its default: a cache's key."""
+        rank = 4 if self.targets is Targets.OWN else self.rank
         if self.network is Network.WORDS:
-            return replace(self, rewrite=Rewrite.BACKWARDS, full_learning_rate=2e-3)
-        return replace(self, language=Language.ITALIAN, full_learning_rate=2e-3)
+            return replace(self, rank=rank, rewrite=Rewrite.BACKWARDS, full_learning_rate=2e-3)
+        return replace(self, rank=rank, language=Language.ITALIAN, full_learning_rate=2e-3)
 
     def to_dict(self) -> dict[str, Any]:
         """Every field by its name, as plain JSON values; ``from_dict`` reads it back."""

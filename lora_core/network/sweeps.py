@@ -24,7 +24,6 @@ from lora_core.reproducible import one_thread
 LOOK = 0.05
 """Seconds that a sweep trains, or one update if that takes longer, before it shows how far it is."""
 MAP_RANKS = (1, 4, 16)
-SWEEP_RANKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 SPENT_ON = (Targets.QV, Targets.ATTENTION, Targets.MLP, Targets.ALL)
 SPENT_RATES = (5e-3, 1e-2, 2e-2)
 RATES = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)
@@ -108,13 +107,14 @@ def module_plan(experiment: NetworkExperiment) -> Plan:
     return tuple(tuple(replace(bare, ranks=f"{module}:{rank}") for rank in MAP_RANKS) for module in MODULES)
 
 
-def ranks_plan(experiment: NetworkExperiment) -> Plan:
-    """``SWEEP_RANKS`` in the chosen modules; ranks of single modules are left out."""
-    bare = replace(experiment.lora_only(), ranks="")
-    if bare.targets is Targets.OWN:
-        bare = replace(bare, targets=Targets.ALL)
-    lanes = tuple(replace(bare, rank=rank) for rank in SWEEP_RANKS)
-    return lanes[:5], lanes[5:]
+def sweep_of(lanes: Sequence[NetworkExperiment], trained: Sequence[NetworkLane | None]) -> NetworkSweep:
+    """Lanes that were trained alone, as a sweep; None where one is not trained yet."""
+    losses, accuracies = np.full(len(lanes), np.nan), np.full(len(lanes), np.nan)
+    for place, lane in enumerate(trained):
+        if lane is not None and lane.diverged_at is None:
+            losses[place], accuracies[place] = lane.test_loss[-1], lane.accuracy[-1]
+    done = sum(lane is not None for lane in trained)
+    return NetworkSweep(tuple(lanes), losses, accuracies, done, done / len(lanes))
 
 
 def spending_plan(experiment: NetworkExperiment) -> Plan:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from lora_core.fields import Choice, IntRange
-from lora_core.network.experiment import NETWORK_LIMITS, ModuleRanks, NetworkExperiment
+from lora_core.network.experiment import NETWORK_LIMITS, RANKS, ModuleRanks, NetworkExperiment
 from lora_core.network.presets import NETWORK_PRESETS, usual
 from lora_core.network.shape import Network, path_of
 from pages.runtime.callbacks import run_to_completion
@@ -38,7 +38,7 @@ CONTROLS: dict[str, Control] = {
     "rewrite": Control("Learn", "How to answer six letters: backwards, with each next letter, or both."),
     "rank": Control(
         "Rank", "Columns of A and rows of B in every adapted module.",
-        (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64),
+        RANKS,
     ),
     "targets": Control(
         "Where",

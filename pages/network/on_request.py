@@ -1,12 +1,13 @@
 """Sections of the small network's page that train more; one at a time, and a changed field cancels it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import streamlit as st
 
 from lora_core.figures.network import beside
 from lora_core.figures.network import sweeps as figures
-from lora_core.network.experiment import NetworkExperiment
+from lora_core.network.experiment import RANKS, NetworkExperiment, Targets
 from lora_core.network.floors import DeepLinearFound, head_floor
 from lora_core.network.run import NetworkLane
 from lora_core.network.shape import Network
@@ -15,13 +16,23 @@ from lora_core.network.sweeps import (
     Plan,
     cut_full,
     module_plan,
-    ranks_plan,
     rates_plan,
     spending_plan,
+    sweep_of,
 )
 from pages.components.message import Figure
 from pages.components.still_chart import steady_chart
-from pages.network.results import DEEP_LINEAR, SWEEPS, grown_deep_linear, grown_sweep, kept_full
+from pages.runtime.networks import (
+    DEEP_LINEAR,
+    LORA,
+    SWEEPS,
+    grow_ranks,
+    grown_deep_linear,
+    grown_sweep,
+    kept_full,
+    kept_ranks,
+    rank_lanes,
+)
 from pages.runtime.queue import SLOW, BusyError
 from pages.runtime.result_cache import show_busy
 
@@ -53,16 +64,28 @@ def _draw_ranks(experiment: NetworkExperiment) -> None:
     if full is None:
         return
 
-    def draw(sweep: NetworkSweep) -> None:
-        ranks = tuple(lane.rank for lane in sweep.lanes)
+    if experiment.targets is Targets.OWN:
+        experiment = replace(experiment, targets=Targets.ALL, ranks="")
+
+    def draw() -> None:
+        ranks, sweep = RANKS, sweep_of(rank_lanes(experiment), kept_ranks(experiment))
+        if not sweep.complete:
+            st.progress(sweep.progress, f"{sweep.done} of {sweep.total} trained")
         cut = _cut(experiment.full_only(), ranks, full) if full.diverged_at is None else None
         info = figures.ranks_info(sweep, full, cut)
         words = figures.ranks_words(info, experiment.rank)
         _chart(figures.draw_network_ranks(info), words, key="net ranks", height=HEIGHT)
 
+    def step() -> None:
+        grow_ranks(experiment)
+        draw()
+        if not done and None not in kept_ranks(experiment):
+            st.rerun()
+
     left, right = st.columns([0.58, 0.42])
+    done = None not in kept_ranks(experiment)
     with left:
-        _grow(ranks_plan(experiment), "net ranks", draw)
+        st.fragment(step, run_every=None if done else LORA.tick())()
         st.caption(
             "Cut: full fine-tuning's change, the best approximation of that rank in each module. Neither "
             "line bounds the other: LoRA finds another change."

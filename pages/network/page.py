@@ -10,6 +10,7 @@ from lora_core.network.run import EVERY, NetworkLane, NetworkRun
 from lora_core.network.shape import Network
 from pages.components.live_chart import live_chart, preload
 from pages.components.network_view import network_modules, network_plane, network_words
+from pages.network.controls import key_of
 from pages.network.on_request import draw_on_request
 from pages.network.one_module import (
     choose_module,
@@ -18,10 +19,11 @@ from pages.network.one_module import (
     is_drawn,
     note_drawn,
 )
-from pages.network.results import LORA, grown_run, kept_lora, kept_run
+from pages.network.ranks import draw_ranks
+from pages.runtime.networks import grown_run, kept_lora, kept_run, tick
 from pages.runtime.runs import warm_up
 
-HEIGHT, LOWER = 360, 250
+HEIGHT, LOWER = 340, 250
 """Heights of curves and words, and of modules and plane, in CSS pixels."""
 _LUCK = {
     Network.WORDS: "Drawn with the same luck for all three: play, and the words turn.",
@@ -38,7 +40,7 @@ def show(experiment: NetworkExperiment) -> None:
     note_drawn()
     done = kept_run(experiment) is not None
     # The same place for both, so that the charts of a growing run are kept once it is complete.
-    st.fragment(_picture, run_every=None if done else LORA.tick())(experiment)
+    st.fragment(_picture, run_every=None if done else tick())(experiment)
     draw_one_module(experiment)
     if done:
         draw_on_request(experiment)
@@ -71,7 +73,9 @@ def _apart(before: NetworkExperiment, experiment: NetworkExperiment) -> str:
 
 def _picture(experiment: NetworkExperiment) -> None:
     """Draw headline, curves, words, modules and plane; a growing run is trained for a tick at each call."""
-    words = st.container(key="verdict")
+    if st.session_state.get(key_of("rank"), experiment.rank) != experiment.rank:
+        st.rerun()  # the control under the curves has changed it
+    words = st.container(key="network_verdict")
     left, right = st.columns([0.58, 0.42])
     below = st.container()
     done = kept_run(experiment)
@@ -82,8 +86,9 @@ def _picture(experiment: NetworkExperiment) -> None:
         st.caption(found.beside)
     with left:
         _draw_curves(run)
+        draw_ranks(run)
     with right:
-        network_words(parts.words_info(run), key="network words", height=HEIGHT - 40)
+        network_words(parts.words_info(run), experiment.rank, key="network words", height=HEIGHT - 20)
         st.caption(_LUCK[run.experiment.network])
     with below:
         _draw_parts(run)
@@ -97,7 +102,7 @@ def _draw_curves(run: NetworkRun) -> None:
     live_chart(
         curves.curves_drawing(info), run_id=run.fingerprint, epochs=looks, key="network", height=HEIGHT,
         streaming=None if run.complete else (_looks(run.lora) + _looks(run.full), 2 * looks), log=False,
-        alt=curves.curves_alt(info), places=info.places, column="held-out",
+        alt=curves.curves_alt(info), places=info.places, column="held-out", rank=run.experiment.rank,
         zoom=f"{run.experiment.network} {run.experiment.task} {looks}",
     )  # fmt: skip
 
@@ -122,9 +127,9 @@ def _draw_parts(run: NetworkRun) -> None:
     with left:
         st.markdown("**Where it changed** · left half and percent LoRA, right half full fine-tuning")
         network_modules(
-            parts.modules_info(run), chosen_module(), key="network modules", height=LOWER,
-            on_pick=choose_module,
+            parts.modules_info(run), run.experiment.rank, chosen_module(), key="network modules",
+            height=LOWER, on_pick=choose_module,
         )  # fmt: skip
     with right:
         st.markdown("**Learnt against forgotten** · both lower is better")
-        network_plane(parts.plane_info(run), key="network plane", height=LOWER)
+        network_plane(parts.plane_info(run), run.experiment.rank, key="network plane", height=LOWER)

@@ -1,24 +1,38 @@
-"""Lanes and sweeps that all sessions share; full fine-tuning is trained once for all ranks."""
+"""Lanes and sweeps that all sessions share; full fine-tuning is trained once for all ranks.
+
+The ranks of the slider are lanes like any other, trained one after the other: what is shown while the rank is
+dragged is then what its release shows, to the bit.
+"""
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 
-from lora_core.network.experiment import NetworkExperiment
+import streamlit as st
+
+from lora_core.network.experiment import RANKS, NetworkExperiment, Targets
 from lora_core.network.floors import DeepLinearFound, trained_deep_linear
 from lora_core.network.run import NetworkLane, NetworkRun, train_lane
 from lora_core.network.sweeps import NetworkSweep, Plan, train_sweep
-from pages.runtime.queue import BusyError
+from pages.runtime.queue import QUICK, BusyError
 from pages.runtime.result_cache import ResultCache, show_busy
 
-BUDGET = 0.4
-"""Seconds of training in a tick of a lane that grows alone: a run takes about one."""
+FIRST, BUDGET = 0.06, 0.4
+"""Seconds of training in the first tick of a lane that grows alone, and in the others: a run takes one."""
 MEGABYTES = 100
+BRIEF = 2 * 100 * 32
+"""Updates times batch up to which every rank of the slider may be trained because a hand comes near it."""
+_AHEAD: set[str] = set()
+"""Lanes that were trained ahead, once a process: if the cache has made room since, the page asks for them."""
 
 LORA: ResultCache[NetworkExperiment, NetworkLane] = ResultCache(
-    train_lane, is_quick=lambda _: False, slow_start=lambda _: False, megabytes=MEGABYTES, budget=BUDGET
-)
+    train_lane, is_quick=lambda _: False, slow_start=lambda _: False, megabytes=MEGABYTES, budget=BUDGET,
+    first=FIRST,
+)  # fmt: skip
 FULL: ResultCache[NetworkExperiment, NetworkLane] = ResultCache(
     lambda experiment: train_lane(experiment, full=True),
     is_quick=lambda _: False, slow_start=lambda _: False, megabytes=MEGABYTES, budget=BUDGET,
+    first=FIRST,
 )  # fmt: skip
 SWEEPS: ResultCache[Plan, NetworkSweep] = ResultCache(
     train_sweep, is_quick=lambda _: False, slow_start=lambda _: False, megabytes=MEGABYTES, budget=BUDGET
@@ -28,6 +42,11 @@ SWEEPS: ResultCache[Plan, NetworkSweep] = ResultCache(
 DEEP_LINEAR: ResultCache[int, DeepLinearFound] = ResultCache(
     trained_deep_linear, is_quick=lambda _: False, slow_start=lambda _: False, megabytes=1
 )
+
+
+def tick() -> float:
+    """Seconds between the ticks of a page that trains a run: its second points follow the first ones soon."""
+    return 0.6 * LORA.tick()
 
 
 def kept_full(experiment: NetworkExperiment) -> NetworkLane | None:
@@ -68,6 +87,55 @@ def beginning(lora: NetworkLane, experiment: NetworkExperiment) -> NetworkLane:
         lora.old_loss[:1], lora.old_accuracy[:1], lora.batch_loss[:0], lora.words[:1],
         lora.change[:1] * 0, {}, None, False,
     )  # fmt: skip
+
+
+def train_default_ahead() -> None:
+    """Train what the page opens on, so that its first paint has it, while no session waits for a slot.
+
+    For the end of a page, when everything is drawn; a newer rerun of the session ends it in between.
+    """
+    default = NetworkExperiment()
+    for cache, key, name in (
+        (LORA, default.lora_only(), "network lora"),
+        (FULL, default.full_only(), "network full"),
+    ):
+        while name not in _AHEAD and not len(QUICK):
+            _ = "visitor" in st.session_state  # ends a script that is out of date: see `queue.wait`
+            try:
+                if cache.advance(key, name).complete:
+                    _AHEAD.add(name)
+            except BusyError:
+                return
+
+
+def rank_lanes(experiment: NetworkExperiment) -> tuple[NetworkExperiment, ...]:
+    """The experiment's LoRA at each of the slider's ranks; none where no module's rank is the slider's."""
+    if experiment.targets is Targets.OWN:
+        return ()
+    return tuple(replace(experiment.lora_only(), rank=rank) for rank in RANKS)
+
+
+def is_brief(experiment: NetworkExperiment) -> bool:
+    """Whether every rank may be trained unasked."""
+    return experiment.updates * experiment.batch <= BRIEF
+
+
+def kept_ranks(experiment: NetworkExperiment) -> tuple[NetworkLane | None, ...]:
+    """The lane of each of the slider's ranks, as far as it is trained."""
+    return tuple(LORA.kept(lane) for lane in rank_lanes(experiment))
+
+
+def grow_ranks(experiment: NetworkExperiment, unasked: bool = False) -> None:
+    """Train the ranks of the slider for one more tick, the lowest that is missing.
+
+    ``unasked``: only while no other session waits for a slot or trains a network.
+    """
+    for lane in rank_lanes(experiment):
+        if LORA.kept(lane) is None:
+            if not (unasked and (len(QUICK) or FULL.growing() or LORA.growing_beside(lane))):
+                with suppress(BusyError):
+                    LORA.advance(lane, "network ranks")
+            return
 
 
 def grown_deep_linear(seed: int) -> DeepLinearFound:

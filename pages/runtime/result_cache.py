@@ -70,7 +70,7 @@ class ResultCache(Generic[K, V]):
     ``train(key)`` yields the states of a result. ``is_quick(key)``: it is trained while its page waits.
     ``gives_way``: between two of its steps whoever needs a moment comes first. ``slow_start(key)``: its first
     step takes long and cannot be divided. ``finalize(result)`` computes the lazy values of a finished result.
-    ``budget``: seconds of training in a tick of a result that trains alone.
+    ``budget``: seconds of training in a tick of a result that trains alone, ``first``: in its first.
     """
 
     def __init__(
@@ -82,10 +82,12 @@ class ResultCache(Generic[K, V]):
         megabytes: int = KEPT_MEGABYTES,
         budget: float = BUDGET,
         *,
+        first: float = BUDGET,
         gives_way: bool = False,
     ) -> None:
         self._train, self._is_quick, self._slow_start, self._finalize = train, is_quick, slow_start, finalize
-        self._capacity, self._budget, self._gives_way = megabytes * 1_000_000, budget, gives_way
+        self._capacity, self._budget, self._first = megabytes * 1_000_000, budget, first
+        self._gives_way = gives_way
         self._lock = threading.Lock()
         self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._growing: dict[K, _Growing[V]] = {}
@@ -149,6 +151,12 @@ class ResultCache(Generic[K, V]):
         with self._lock:
             return sum(not self._is_quick(key) and each.active(now) for key, each in self._growing.items())
 
+    def growing_beside(self, key: K) -> bool:
+        """Whether any other result than that of ``key`` is growing."""
+        now = time.monotonic()
+        with self._lock:
+            return any(other != key and each.active(now) for other, each in self._growing.items())
+
     def tick(self) -> float:
         """Seconds between the ticks of a page: more when many results grow, as drawing takes time too."""
         return TICK * max(1.0, self.growing() / 2)
@@ -185,7 +193,7 @@ class ResultCache(Generic[K, V]):
 
     def _train_for_a_tick(self, key: K, growing: _Growing[V]) -> V:
         slow = SLOW if self._slow_start(key) else QUICK
-        alone = BUDGET if growing.latest is None else self._budget  # the first state is needed at once
+        alone = self._first if growing.latest is None else self._budget  # the first state is needed at once
         end = time.monotonic() + (alone if self.growing() < 2 else BUDGET / 2)
         try:
             with self._dropped_on_error(key, growing):

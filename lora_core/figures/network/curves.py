@@ -62,9 +62,9 @@ def curves_info(run: NetworkRun, every: int, ghost: tuple[str, NetworkLane] | No
         curves.append(Curve("ghost", ghost[0], values(ghost[1]), ghost[1].diverged_at))
     lines: tuple[tuple[str, float], ...]
     if percent:
-        title, lines = "Right letters, held-out (%)", (("guessing", 100 / LETTERS),)
+        title, lines = "Right letters (%)", (("guessing", 100 / LETTERS),)
     else:
-        title = f"Loss on {e.language.capitalize()} names, held-out (nats a letter)"
+        title = "Held-out nats a letter"  # short enough to stand beside the axis with its unit
         base = ("before", float(run.lora.test_loss[0]))
         lines = (base, ("letter pairs", letter_tables(e.language).pairs))
     return CurvesInfo(title, percent, tuple(curves), lines, places_of(e.updates, every))
@@ -82,6 +82,7 @@ def curves_drawing(info: CurvesInfo) -> dict[str, Any]:
             "meta": {
                 "axes": {kind: {"range": list(ends), "title": info.title} for kind in ("log", "linear")},
                 "floors": [value for _, value in info.lines],
+                "named": True,
             },
             "xaxis": {
                 "title": {"text": "Updates done"},

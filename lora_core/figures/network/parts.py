@@ -79,6 +79,15 @@ def words_info(run: NetworkRun) -> WordsInfo:
     )
 
 
+def words_drawing(info: WordsInfo) -> dict[str, Any]:
+    """The words as the browser takes them."""
+    columns = [
+        {"name": each.name, "color": each.color, "words": each.words, "scored": each.scored}
+        for each in info.columns
+    ]
+    return {"columns": columns, "right": info.right}
+
+
 def words_alt(info: WordsInfo) -> str:
     """The words at the end, for those who cannot see them."""
     lists = [f"{column.name}: {', '.join(column.words[-1])}." for column in info.columns]

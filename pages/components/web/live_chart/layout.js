@@ -24,7 +24,7 @@ export function layout(payload, theme, kind, zoom, { width, height }) {
   const { axis, ...look } = themedLayout(theme);
   const { size } = theme;
   const home = figure.layout.meta.axes[kind];
-  const short = payload.rank != null;
+  const short = payload.rank != null && !figure.layout.meta.named; // a line with a name of its own is no floor
   const floors = placedFloors(payload, kind, short ? "floor " : width < NARROW ? "" : null);
   const side = short ? textWidth("floor 0.00000", theme) + 16 : labelRoom(floors, theme);
   const margin = { l: size * (short ? 4 : 4.6), r: side, t: size * 2.2, b: size * 3.4 };

@@ -3,7 +3,7 @@
  * the drawn run. A move costs one path and a few attributes; Plotly draws nothing.
  */
 
-import { svg } from "../kit/dom.js";
+import { DASHES, svg } from "../kit/dom.js";
 import { hand } from "../kit/hand.js";
 import { significant } from "../kit/series.js";
 
@@ -55,7 +55,8 @@ export class Preview {
       node.setAttribute("width", x._length);
       node.setAttribute("height", y._length);
     }
-    const { color } = this.chart.traces.find(({ meta }) => meta.curve === LORA).line;
+    const { color, dash } = this.chart.traces.find(({ meta }) => meta.curve === LORA).line;
+    this.path.setAttribute("stroke-dasharray", DASHES[dash] ?? "none");
     for (const node of [this.path, this.floor]) node.setAttribute("stroke", color);
     this.label.setAttribute("fill", color);
     this.floor.setAttribute("x2", x._length);
@@ -79,7 +80,7 @@ export class Preview {
     const { y } = this.chart.axes;
     const at = Number.isNaN(floor) ? -100 : heightOf(floor, y);
     for (const name of ["y1", "y2"]) this.floor.setAttribute(name, String(at));
-    this.label.textContent = `floor ${significant(floor, 3)}`;
+    this.label.textContent = Number.isNaN(floor) ? "" : `floor ${significant(floor, 3)}`;
     const [, full] = this.chart.div.querySelectorAll(".annotation");
     // Full fine-tuning's label keeps its place: this one avoids it.
     const other = this.chart.div.layout.shapes?.[1];
@@ -95,7 +96,7 @@ export class Preview {
     const show = (node) => node && (node.style.visibility = seen ? "" : "hidden");
     const groups = chart.div.querySelectorAll(".scatterlayer > .trace");
     chart.traces.forEach(({ meta }, index) => meta.play && meta.curve === LORA && show(groups[index]));
-    if (!chart.div.layout?.shapes?.length) return;
+    if (chart.payload.figure.layout.meta.named || !chart.div.layout?.shapes?.length) return; // none is its floor
     show(chart.div.querySelector('.shapelayer [data-index="0"]'));
     show(chart.div.querySelector('.annotation[data-index="0"]'));
   }

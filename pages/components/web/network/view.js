@@ -1,8 +1,10 @@
 /**
- * Views beside the live chart of a network: words, modules, the plane. Each follows the chart's scrub bar.
+ * Views beside the live chart of a network: words, modules, the plane. Each follows the chart's scrub bar, and the
+ * held rank once every rank is trained.
  */
 
 import { element, stylesheet } from "../kit/dom.js";
+import { hand } from "../kit/hand.js";
 import { mounting } from "../kit/mount.js";
 import { readTheme } from "../kit/theme.js";
 import { followLiveChart } from "./follow.js";
@@ -17,6 +19,7 @@ import { Words } from "./words.js";
  * @property {string} run  fingerprint of the drawing
  * @property {string} alt  the drawing in words
  * @property {number} height  in CSS pixels
+ * @property {number} rank  of the run
  * @property {Record<string, string>} colors  lora, full, base
  * @property {Record<string, string>} dark  colour -> its twin on a dark page
  */
@@ -29,6 +32,8 @@ class View {
     this.root = element("div", { class: "network-view" });
     parent.appendChild(this.root);
     this.leave = followLiveChart((look) => this.show(look));
+    this.listeners = new AbortController();
+    hand.listen(() => this.follow(), this.listeners.signal);
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.root);
   }
@@ -44,12 +49,25 @@ class View {
     this.root.setAttribute("role", payload.kind === "modules" ? "group" : "figure");
     this.draw();
     this.root.dataset.run = payload.run;
+    if (payload.kind === "words") hand.show(payload.rank, null); // one of them tells it for all
+  }
+
+  /** The drawing of the held rank, or null for the run's own. */
+  get held() {
+    const { kind, rank } = this.payload;
+    const trained = /** @type {any} */ (hand.differs(rank) ? hand.trained : null);
+    return trained?.[kind]?.[hand.place] ?? null;
+  }
+
+  follow() {
+    if (this.payload && this.held !== this.holding) this.draw();
   }
 
   draw() {
     const { width } = this.root.getBoundingClientRect();
     if (!this.payload || !width) return;
-    this.part.draw(this.payload, readTheme(this.root), width);
+    this.holding = this.held;
+    this.part.draw({ ...this.payload, ...this.holding }, readTheme(this.root), width);
     this.drawn = true;
     this.show(this.look ?? Infinity);
   }
@@ -63,6 +81,7 @@ class View {
 
   destroy() {
     this.leave();
+    this.listeners.abort();
     this.watcher.disconnect();
     this.root.remove();
   }

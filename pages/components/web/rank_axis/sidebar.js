@@ -1,5 +1,5 @@
 /**
- * The sidebar's Rank slider: its value during a drag becomes the held rank, and it shows the rank held by the other
+ * A Rank slider of the sidebar: its value during a drag becomes the held rank, and it shows the rank held by the other
  * control.
  *
  * Streamlit sends a slider's value at its release only (since streamlit PR 11879; seen in 1.67.0), but writes the
@@ -10,11 +10,14 @@
 import { hand } from "../kit/hand.js";
 
 export const SLIDER = `.st-key-rank`;
-const INPUT = `${SLIDER} input[type=range]`;
 
 export class Sidebar {
-  /** @param {AbortSignal} signal */
-  constructor(signal) {
+  /**
+   * @param {AbortSignal} signal
+   * @param {string} [slider]  selector of the slider
+   */
+  constructor(signal, slider = SLIDER) {
+    this.input = `${slider} input[type=range]`;
     this.observer = new MutationObserver((changes) => this.changed(changes));
     this.observer.observe(document.body, { subtree: true, attributes: true, attributeFilter: ["aria-valuetext"] });
     signal.addEventListener("abort", () => this.observer.disconnect());
@@ -23,14 +26,14 @@ export class Sidebar {
 
   /** @param {MutationRecord[]} changes */
   changed(changes) {
-    const moved = changes.find(({ target }) => /** @type {Element} */ (target).matches(INPUT));
+    const moved = changes.find(({ target }) => /** @type {Element} */ (target).matches(this.input));
     if (!moved || !(hand.pressed || moved.target === document.activeElement)) return; // the server moved it
     const rank = Number(/** @type {Element} */ (moved.target).getAttribute("aria-valuetext"));
     if (Number.isInteger(rank) && rank > 0) hand.hold(rank);
   }
 
   show() {
-    const input = /** @type {HTMLInputElement|null} */ (document.querySelector(INPUT));
+    const input = /** @type {HTMLInputElement|null} */ (document.querySelector(this.input));
     const thumb = input?.closest("[data-rac]");
     const number = thumb?.querySelector("[data-testid=stSliderThumbValue] p")?.firstChild;
     const rank = hand.rank;

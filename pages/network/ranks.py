@@ -1,0 +1,90 @@
+"""The control of the rank under the curves: once every rank of the slider is trained, the page follows it.
+
+Every rank is trained when a hand comes near the control and no other session trains, from tick to tick, and
+for the default by itself; another setting ends that. The ranks are ordinary runs: a release trains nothing.
+"""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from lora_core.figures.network.every_rank import every_rank_info
+from lora_core.network.experiment import RANKS, NetworkExperiment
+from lora_core.network.run import NetworkLane, NetworkRun
+from pages.components.network_view import every_rank_message, network_ranks
+from pages.network.controls import DEFAULT, set_network_field
+from pages.runtime.networks import (
+    LORA,
+    grow_ranks,
+    is_brief,
+    kept_full,
+    kept_ranks,
+    kept_run,
+)
+
+_WANTED = "network experiment whose ranks a hand wants"
+NOTES = {
+    "trained": "Every rank is trained: drag, and the whole page follows.",
+    "training": "Every rank is being trained: {} of {}.",
+    "untrained": "Every rank is trained as soon as a hand comes near.",
+    "large": "So long a training is run where you let go of the rank.",
+    "growing": "",
+    "own": "No module takes this rank: each has one of its own.",
+}
+
+
+def draw_ranks(run: NetworkRun) -> None:
+    """Draw the control of the run's rank; where the other ranks are wanted, they grow from tick to tick."""
+    experiment = run.experiment
+    grows = kept_run(experiment) is not None and _is_wanted(experiment) and None in kept_ranks(experiment)
+    st.fragment(_ranks, run_every=LORA.tick() if grows else None)(experiment, grows)
+
+
+def _any_rank(experiment: NetworkExperiment) -> NetworkExperiment:
+    return replace(experiment.lora_only(), rank=1)
+
+
+def _is_wanted(experiment: NetworkExperiment) -> bool:
+    wanted = st.session_state.get(_WANTED) == _any_rank(experiment)
+    return is_brief(experiment) and (wanted or _any_rank(experiment) == _any_rank(DEFAULT))
+
+
+def _ranks(experiment: NetworkExperiment, grows: bool) -> None:
+    if grows:
+        grow_ranks(experiment, unasked=True)
+    lanes = kept_ranks(experiment)
+    state = _state(experiment, lanes)
+    network_ranks(
+        _message(experiment, lanes, state), key="network ranks",
+        on_rank=lambda rank: set_network_field("rank", rank),
+        on_near=lambda: st.session_state.update({_WANTED: _any_rank(experiment)}),
+    )  # fmt: skip
+    moved = st.session_state.get("net_rank", experiment.rank) != experiment.rank
+    if moved or (grows and state == "trained") or (state == "training" and not grows):
+        st.rerun()
+
+
+def _state(experiment: NetworkExperiment, lanes: tuple[NetworkLane | None, ...]) -> str:
+    if not lanes:
+        return "own"
+    if kept_run(experiment) is None:
+        return "growing"
+    if None not in lanes:
+        return "trained"
+    if not is_brief(experiment):
+        return "large"
+    return "training" if _is_wanted(experiment) else "untrained"
+
+
+def _message(experiment: NetworkExperiment, lanes: tuple[NetworkLane | None, ...], state: str) -> bytes:
+    if state == "trained":
+        return _trained(replace(experiment, rank=1), lanes)
+    done = len(lanes) - lanes.count(None)
+    info = every_rank_info(experiment, RANKS, lanes or (None,) * len(RANKS), None)
+    return every_rank_message(info, state=state, note=NOTES[state].format(done, len(lanes)))
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _trained(experiment: NetworkExperiment, _lanes: tuple[NetworkLane | None, ...]) -> bytes:
+    info = every_rank_info(experiment, RANKS, _lanes, kept_full(experiment))
+    return every_rank_message(info, state="trained", note=NOTES["trained"])
