@@ -72,12 +72,17 @@ def _ask_again(plan: Plan) -> None:
 def train_ahead() -> None:
     """Train the ranks of the default and of the presets, one after the other, where that takes a moment.
 
+    And then what the page of the small network opens on.
+
     For the end of a page, when everything is drawn; a newer rerun of the session ends it in between.
     """
     for plan in AHEAD - _DONE:
         _ = _WANTED in st.session_state  # ends a script that is out of date: see `queue.wait`
         if SWEEPS.finished(plan, patience=0.0) is not None:
             _DONE.add(plan)
+    from pages.runtime.networks import train_default_ahead  # late: the first paint needs no network
+
+    train_default_ahead()
 
 
 def _untrained(run: Run, state: str, note: str) -> bytes:
