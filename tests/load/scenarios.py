@@ -23,6 +23,9 @@ LARGE: dict[str, object] = {"in_features": 1024, "out_features": 1024, "samples"
 """A layer whose run streams: tens of seconds of one core."""
 RANKS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24, 1, 2)
 ALPHAS = ("1", "2", "4", "6", "8", "12", "16", "24", "32", "48", "64")
+NETWORK = "A_small_network"
+NETWORK_RANKS = (1, 2, 3, 6, 8, 12, 16, 24, 32, 48, 64, 4)
+"""Of the slider, the default's rank last."""
 
 
 class Figure(NamedTuple):
@@ -182,6 +185,53 @@ async def sweepers(
     ]
 
 
+async def networks(
+    server: Server,
+    visitors: int = 8,
+    every: float = 10,
+    seconds: float = 40,
+    moving: int = 16,
+    first: int = 0,
+) -> list[Figure]:
+    """Some visitors adapt a small network of their own, while others move the playground's rank."""
+    await _warm(server)
+    points: list[float] = []
+    curves: list[float] = []
+    errors = 0
+    ready = asyncio.Barrier(visitors + 1)
+
+    async def visit(place: float, seed: int) -> None:
+        nonlocal errors
+        async with Visitor(server.address, NETWORK, net_seed=seed) as visitor:
+            await visitor.until(lambda v: bool(v.run) and not v.streaming)
+            await ready.wait()
+            await asyncio.sleep(place * every)
+            end, step = time.monotonic() + seconds, 0
+            while time.monotonic() < end:
+                before, start = visitor.run, time.monotonic()
+                await visitor.move(net_rank=NETWORK_RANKS[step % len(NETWORK_RANKS)])
+                points.append(await visitor.until(lambda v, b=before: v.run != b) - start)
+                curves.append(await visitor.until(lambda v: not v.streaming) - start)
+                step += 1
+                await asyncio.sleep(max(0.0, every - curves[-1]))
+            errors += len(visitor.errors)
+
+    async def move() -> Moves:
+        await ready.wait()
+        return await _move(server, range(first + 600, first + 600 + moving), 2, seconds)
+
+    listed = enumerate(range(first + 1, first + 1 + visitors))
+    *_, moves = await _all([*(visit(i / visitors, seed) for i, seed in listed), move()])
+    return [
+        Figure("p95 from a moved slider to the first points", p95(points), "s", most=1.5),
+        Figure("median", median(points), "s"),
+        Figure("median to the whole curve", median(curves), "s"),
+        Figure("p95 of the playground's movers beside them", p95(moves.times), "s", most=0.8),
+        Figure("moves, of networks and of the playground", len(points) + len(moves.times)),
+        Figure("errors", errors + moves.errors, "", most=0),
+    ]
+
+
 async def streams(server: Server, streaming: int = 8, moving: int = 16, seconds: float = 25) -> list[Figure]:
     """Some stream a large layer while one plays in a real browser and others move sliders."""
     await _warm(server)
@@ -267,6 +317,7 @@ SCENARIOS: dict[str, Callable[[Server], Awaitable[list[Figure]]]] = {
     "room": room,
     "movers": movers,
     "draggers": draggers,
+    "networks": networks,
     "sweepers": sweepers,
     "streams": streams,
     "vanishing": vanishing,

@@ -8,7 +8,17 @@ from contextlib import AsyncExitStack
 import pytest
 
 from lora_core import Experiment, run
-from tests.load.scenarios import SETTINGS, Figure, draggers, movers, room, runs_of, sweepers, vanishing
+from tests.load.scenarios import (
+    SETTINGS,
+    Figure,
+    draggers,
+    movers,
+    networks,
+    room,
+    runs_of,
+    sweepers,
+    vanishing,
+)
 from tests.load.server import Server
 from tests.load.visitor import Visitor
 
@@ -65,6 +75,12 @@ def test_dragged_ranks_are_answered(server: Server) -> None:
 
 def test_who_asks_for_sweeps_without_a_pause_delays_nobody(server: Server) -> None:
     check(lambda number: sweepers(server, moving=2, every=0.25, seconds=4, first=6000 + 100 * number))
+
+
+def test_small_networks_are_adapted_beside_moved_sliders(server: Server) -> None:
+    check(
+        lambda number: networks(server, visitors=2, every=2, seconds=4, moving=4, first=8000 + 1000 * number)
+    )
 
 
 def test_visitors_who_vanish_leave_nothing_behind() -> None:

@@ -17,8 +17,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-CHART, AXIS = "-loss", "-ranks"
-"""How the ids of live chart and axis of ranks end: with the keys that the playground gives them."""
+CHARTS, AXIS = ("-loss", "-network"), "-ranks"
+"""How the ids of live chart and axis of ranks end: with the keys that the pages give them."""
 
 
 TRIGGER = "$$STREAMLIT_INTERNAL_KEY_"
@@ -188,7 +188,7 @@ class Visitor:
             self.notices.append(element.alert.body)
         elif kind == "slider":
             self._ids[element.slider.query_param_key] = element.slider.id
-        elif kind == "bidi_component" and element.bidi_component.id.endswith(CHART):
+        elif kind == "bidi_component" and element.bidi_component.id.endswith(CHARTS):
             header = header_of(element.bidi_component.bytes)
             if "epochs" in header:
                 self.run, progress = header["run"], header["streaming"]

@@ -58,7 +58,7 @@ def every_rank_drawing(info: EveryRankInfo) -> dict[str, Any]:
         "ends": list(info.ends),
         "floors": None,  # none is known
         "trained": _trained(info.runs) if info.runs else None,
-        "colors": {"lora": palette.LORA, "on-lora": palette.ON_LORA},
+        "colors": {"lora": palette.LORA, "on-lora": palette.PAGE},
         "dark": palette.DARK,
     }
 
