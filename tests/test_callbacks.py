@@ -124,7 +124,7 @@ def test_a_component_whose_page_was_left_has_told_nothing(monkeypatch: pytest.Mo
     monkeypatch.setattr(st, "session_state", Session(sys.maxsize))
     for callback in callbacks:
         callback()
-    assert len(callbacks) == 5
+    assert len(callbacks) == 4
     assert not told
 
 

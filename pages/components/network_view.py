@@ -12,10 +12,11 @@ from typing import Any
 from lora_core.figures import palette
 from lora_core.figures.network import parts
 from lora_core.figures.network.every_rank import EveryRankInfo, every_rank_drawing
+from lora_core.network.experiment import RANKS
 from pages.components.message import encode
 from pages.components.serving import component
 from pages.runtime.callbacks import run_to_completion
-from pages.runtime.from_browser import sent_text
+from pages.runtime.from_browser import sent_number, sent_text
 
 _COLORS = {"lora": palette.LORA, "full": palette.FULL, "base": palette.BASE}
 
@@ -66,8 +67,8 @@ def network_ranks(
 
     @run_to_completion
     def chosen() -> None:
-        rank = component_value(key, "rank")
-        if isinstance(rank, int):
+        rank = sent_number(key, "rank", RANKS)
+        if rank is not None:
             on_rank(rank)
 
     near = run_to_completion(on_near)  # the value, the experiment's name, is not needed

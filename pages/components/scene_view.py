@@ -18,16 +18,11 @@ COLORS = {
     "negative": palette.NEGATIVE,
 }
 """Name of a colour in the component's style -> the colour, which has a twin on a dark page."""
-_DARK = {
-    **palette.DARK,
-    palette.POSITIVE: palette.POSITIVE_DARK,
-    palette.NEGATIVE: palette.NEGATIVE_DARK,
-}
 
 
 def scene_view(drawing: dict[str, Any], *, key: str, telling: str = "") -> None:
     """Show a drawing of ``lora_core.figures.stage.views``; ``telling`` names a reveal that it moves with."""
-    payload = {**drawing, "colors": COLORS, "dark": _DARK, "telling": telling}
+    payload = {**drawing, "colors": COLORS, "dark": palette.DARK, "telling": telling}
     payload["run"] = hashlib.sha256(json.dumps(drawing).encode()).hexdigest()[:16]
     _component()(key=key, data=payload)
 
