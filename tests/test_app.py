@@ -91,7 +91,7 @@ def test_every_scene_sets_its_experiment_and_tells_its_verdict(name: str) -> Non
     app.session_state["presets"] = True
     checked(app.run().button(key=f"scene {name}").click().run())
     assert shown(app) == PRESETS[name].experiment
-    assert said(app) == verdict(run(PRESETS[name].experiment)).sentence
+    assert said(app) == verdict(run(PRESETS[name].course)).sentence
 
 
 def test_reset_returns_to_the_default() -> None:

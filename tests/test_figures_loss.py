@@ -1,11 +1,13 @@
 """The loss chart: its numbers, the words for them, and what is drawn."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from lora_core.course import Course
 from lora_core.experiment import Experiment
 from lora_core.figures import palette
 from lora_core.figures.loss.drawing import draw_loss
@@ -19,6 +21,7 @@ from lora_core.figures.loss.numbers import (
     loss_info,
     table,
 )
+from lora_core.training.course import Cut
 
 FLOORS = np.array([1.0, 0.5, 0.25, 0.125])
 
@@ -36,6 +39,12 @@ class Pair:
     full: Model
     experiment: Experiment = field(default_factory=lambda: Experiment(rank=2, epochs=3))
     known_floors: np.ndarray | None = field(default_factory=lambda: FLOORS)
+    changes: tuple[Any, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+
+    @property
+    def course(self) -> Course:
+        return Course(self.experiment, self.changes)
 
 
 def halving(updates: int, start: float = 1.0) -> np.ndarray:

@@ -69,7 +69,7 @@ class Outcome:
 
 
 def outcome_of_run(run: Run) -> Outcome:
-    """The outcome of a run, complete or still growing."""
+    """The outcome of a run, complete or still growing; that of a course has the rank of its end."""
     lora, full = (
         Ending(
             curves.loss, float(curves.test_loss[-1]), float(curves.test_loss.min()),
@@ -79,7 +79,7 @@ def outcome_of_run(run: Run) -> Outcome:
         ) for curves in (run.lora, run.full)
     )  # fmt: skip
     floors = run.floors if run.complete else run.known_floors
-    return Outcome(run.experiment, lora, full, floors, run.dead, run.complete)
+    return Outcome(run.last, lora, full, floors, run.dead, run.complete)
 
 
 def outcomes_of_sweep(sweep: Sweep, problem: Problem) -> list[Outcome]:

@@ -19,7 +19,7 @@ from lora_core.figures.loss.numbers import LossInfo, alt_text
 from pages.components.message import Figure, pack
 from pages.components.serving import component
 from pages.runtime.callbacks import run_to_completion
-from pages.runtime.from_browser import sent_number
+from pages.runtime.from_browser import sent_cell, sent_number, sent_text
 
 
 def live_chart(
@@ -38,6 +38,10 @@ def live_chart(
     places: Sequence[int] | None = None,
     column: str = "training",
     play: str = "",
+    here: bool | None = None,
+    on_here: Callable[[bool], None] | None = None,
+    marks: Sequence[tuple[int, str]] = (),
+    on_mark: Callable[[int, int], None] | None = None,
 ) -> None:
     """Show a run that can be played.
 
@@ -50,6 +54,10 @@ def live_chart(
     updates when the scrub bar is released or a playback ends, at the cost of a rerun each time. For a run
     recorded every few updates, `places` gives the number of updates of each point, and `column` is the
     read-out's word for its curves. A new name in `play` makes the chart play itself once, from the start.
+
+    With `on_here` the transport offers a choice, whether changes apply from the shown update on, `here`: then
+    the run stays in sight beyond it, pale. `marks` are the changes that were made, (update, words);
+    `on_mark` is called with the place of one that was dragged, and its new update.
     """
     if isinstance(figure, LossInfo):
         alt = alt_text(figure) if alt is None else alt
@@ -70,6 +78,8 @@ def live_chart(
         "column": column,
         "play": play,
         "dark": palette.DARK,
+        "here": here if on_here is not None else None,
+        "marks": [list(mark) for mark in marks],
     }
 
     @run_to_completion
@@ -78,7 +88,21 @@ def live_chart(
         if on_epoch is not None and epoch is not None:
             on_epoch(epoch)
 
+    @run_to_completion
+    def switched() -> None:
+        choice = sent_text(key, "here")
+        if on_here is not None and choice is not None:
+            on_here(choice == "here")
+
+    @run_to_completion
+    def dragged() -> None:
+        moved = sent_cell(key, "mark", len(marks), epochs + 1)
+        if on_mark is not None and moved is not None:
+            on_mark(*moved)
+
     on_change = {"on_epoch_change": reported} if on_epoch is not None else {}
+    on_change |= {"on_here_change": switched} if on_here is not None else {}
+    on_change |= {"on_mark_change": dragged} if on_mark is not None else {}
     _component()(key=key, data=pack(figure, header), **on_change)
 
 

@@ -33,15 +33,18 @@ COLORS = {
 """Name of a colour in the component's style -> the colour, which has a twin on a dark page."""
 
 
-def axis_message(info: SharedAxisInfo, *, state: str, note: str, digits: DigitsInfo | None = None) -> bytes:
+def axis_message(
+    info: SharedAxisInfo, *, state: str, note: str, digits: DigitsInfo | None = None, name: str = ""
+) -> bytes:
     """Encode all that the axis shows, at every rank; independent of the current rank, so it can be cached.
 
     ``state`` is ``trained``, ``untrained`` (training may be requested) or ``large`` (it may not); ``note`` is
     the sentence about it. ``digits`` are the pictures whose readings ``info`` holds, for a task of digits.
+    ``name`` tells two courses of the same experiment apart.
     """
     message: dict[str, Any] = {
         **shared_axis_message(info),
-        "experiment": hashlib.sha256(repr(info.experiment).encode()).hexdigest()[:16],
+        "experiment": hashlib.sha256((repr(info.experiment) + name).encode()).hexdigest()[:16],
         "state": state,
         "note": note,
         "alt": axis_alt(info),

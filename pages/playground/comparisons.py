@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from lora_core.course import Course
 from lora_core.experiment import DATA_FIELDS, LIMITS, Experiment
 from lora_core.training.run import Run
 from pages.runtime.callbacks import run_to_completion
@@ -18,19 +19,21 @@ from pages.ui.beside import PINS as _PINS
 from pages.ui.beside import SHOWN as _SHOWN
 from pages.ui.chosen_epoch import forget_epoch
 from pages.ui.controls import DEFAULT
-from pages.ui.link import differences, name_of
+from pages.ui.link import differences, name_of, name_of_course
+from pages.ui.on_the_way import from_here
 
 MOST_PINS = 3
 
 
-def remember(experiment: Experiment) -> None:
-    """Note the experiment on the screen; the one it replaces becomes the ghost, and the new one is shown to
-    its end."""
+def remember(course: Course) -> None:
+    """Note the course on the screen; the one it replaces becomes the ghost, and the new one is shown to its
+    end, unless changes apply from the update that is shown."""
     shown = st.session_state.get(_SHOWN)
-    if shown is not None and shown != experiment:
+    if shown is not None and shown != course:
         st.session_state[_BEFORE] = shown
-        forget_epoch()
-    st.session_state[_SHOWN] = experiment
+        if not from_here():
+            forget_epoch()
+    st.session_state[_SHOWN] = course
     if _PINS not in st.session_state:
         st.session_state[_PINS] = _read(st.query_params.get("pins", ""))
     written = "~".join(_words(pin) for pin in pins())
@@ -45,12 +48,16 @@ def pins() -> list[Experiment]:
     return list(st.session_state.get(_PINS, []))
 
 
-def ghost(experiment: Experiment) -> tuple[str, Run] | None:
-    """Name and run of the experiment before this one, where both have the same data: else none compares."""
+def ghost(course: Course) -> tuple[str, Run] | None:
+    """Name and run of the course before this one, where both have the same data: else none compares."""
     before = st.session_state.get(_BEFORE)
-    if before is None or any(getattr(before, name) != getattr(experiment, name) for name in DATA_FIELDS):
+    if before is None:
         return None
-    return _named("Before", before, experiment)
+    one, other = before.experiment, course.experiment
+    if before == course or any(getattr(one, name) != getattr(other, name) for name in DATA_FIELDS):
+        return None
+    run = finished_run(before, patience=0.0)
+    return None if run is None else (f"Before: {name_of_course(before, course)}", run)
 
 
 def pinned(experiment: Experiment) -> list[tuple[str, Run]]:

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import streamlit as st
 
+from lora_core.course import Course
 from lora_core.experiment import Experiment
 from lora_core.training.run import Run
 from pages.playground.comparisons import MOST_PINS, keep_pins, pins
@@ -16,8 +17,14 @@ _TROUBLE = "trouble with an upload"
 
 
 def run_table(run: Run) -> pd.DataFrame:
-    """A row an update, the columns of LoRA and of full fine-tuning; empty after a divergence."""
+    """A row an update, the columns of LoRA and of full fine-tuning; empty after a divergence.
+
+    With changes on the way the rank in force comes first.
+    """
     columns = {}
+    if run.course.changes:
+        updates = range(run.updates + 1)
+        columns["lora_rank"] = pd.Series([run.course.in_force(update).rank for update in updates])
     for name, history in (("lora", run.lora), ("full", run.full)):
         for key in ("loss", "test_loss", "accuracy", "test_accuracy"):
             curve = getattr(history, key)
@@ -35,7 +42,7 @@ def draw_exports(run: Run) -> None:
             on_click="ignore", disabled=not run.complete,
         )  # fmt: skip
         st.download_button(
-            "Experiment as JSON", lambda: _written(run.experiment), "experiment.json",
+            "Experiment as JSON", lambda: _written(run.course), "experiment.json",
             "application/json", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         with st.popover("Open an experiment", icon=":material/upload:"):
@@ -46,14 +53,14 @@ def draw_exports(run: Run) -> None:
                 st.warning(trouble, icon=":material/error:")
 
 
-def _written(experiment: Experiment) -> str:
-    """The experiment as JSON, with what is pinned beside it."""
+def _written(course: Course) -> str:
+    """The experiment and its changes as JSON, with what is pinned beside it."""
     beside = {"pins": [pin.to_dict() for pin in pins()]} if pins() else {}
-    return json.dumps(experiment.to_dict() | beside, indent=2)
+    return json.dumps(course.to_dict() | beside, indent=2)
 
 
-def _parsed(text: bytes) -> tuple[Experiment, list[Experiment]]:
-    """The experiment of a file and its pins.
+def _parsed(text: bytes) -> tuple[Course, list[Experiment]]:
+    """The experiment of a file with its changes, and its pins.
 
     :raises ValueError: it is no JSON, or has a value outside its field's limit.
     """
@@ -61,7 +68,7 @@ def _parsed(text: bytes) -> tuple[Experiment, list[Experiment]]:
     kept = values.pop("pins", []) if isinstance(values, dict) else []
     if not isinstance(kept, list) or len(kept) > MOST_PINS:
         raise ValueError(f"pins is no list of up to {MOST_PINS} experiments.")
-    return Experiment.from_dict(values), [Experiment.from_dict(each) for each in kept]
+    return Course.from_dict(values), [Experiment.from_dict(each) for each in kept]
 
 
 @run_to_completion
@@ -71,12 +78,12 @@ def _read_upload() -> None:
     if file is None:
         return
     try:
-        experiment, kept = _parsed(file.getvalue()[:100_000])
+        course, kept = _parsed(file.getvalue()[:100_000])
     except (ValueError, RecursionError) as error:
         no_json = isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError)
         reason = "it is not JSON." if no_json else harmless(str(error), 300)
         st.session_state[_TROUBLE] = f"The file was not opened: `{reason}`"
         return
-    set_fields(experiment)
+    set_fields(course.experiment, course.changes)
     if kept:
         keep_pins(kept)

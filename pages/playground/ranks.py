@@ -5,6 +5,8 @@ never because another slider moves: a sweep for each visitor's move would starve
 default and of the presets are trained after the first page is drawn.
 """
 
+import time
+
 import numpy as np
 import streamlit as st
 
@@ -13,15 +15,23 @@ from lora_core.presets import PRESETS
 from lora_core.training.run import Run
 from lora_core.training.sweep import Sweep
 from pages.components.rank_axis import axis_message, rank_axis
+from pages.runtime.courses import RANK_COURSES, RankPlan, rank_plan
+from pages.runtime.courses import is_quick as is_quick_plan
 from pages.runtime.sweeps import SWEEPS, Plan, is_quick, problem_of, slider_plan
 from pages.ui.chosen_rank import rerun_on_new_rank
 from pages.ui.controls import DEFAULT, set_field
+from pages.ui.on_the_way import change_here, from_here, shown_course, update_here
 
 _WANTED = "experiment whose ranks a hand wants"
+_NEAR = "time until which a hand is near"
+NEAR = 4.0
+"""Seconds for which a hand that came near is taken to want the ranks of another update too."""
 NOTES = {
     "trained": "Every rank is trained: drag, and all numbers follow.",
     "untrained": "Every rank is trained as soon as a hand comes near.",
     "waiting": "Others are training: every rank follows in a moment.",
+    "here": "From update {} on every rank is trained: drag, and the rest of the curve follows.",
+    "later": "Its rank is trained where you let go.",
     "large": "This layer is too large to train every rank at once: its rank is trained where you let go.",
 }
 
@@ -39,13 +49,19 @@ def draw_rank_axis(run: Run) -> None:
     """The axis of the run's experiment: trained if it is kept or wanted, else what is known without.
 
     Drawn after the rest of the picture, which does not wait for every rank, and in a fragment of its own, so
-    that a hand's arrival redraws nothing else.
+    that a hand's arrival redraws nothing else. With changes on the way, or where they are to be, the ranks
+    are those of the rest of the run.
     """
-    st.fragment(_axis)(run)
+    st.fragment(_axis)(run, from_here())
 
 
-def _axis(run: Run) -> None:
+def _axis(run: Run, here: bool) -> None:
     rerun_on_new_rank(run.experiment)
+    if shown_course(run.experiment) != run.course or here != from_here():
+        st.rerun()
+    if run.course.changes or here:
+        _draw_axis_of_course(run)
+        return
     plan = slider_plan(run.experiment)
     wanted = st.session_state.get(_WANTED) == plan and is_quick(plan)
     sweep = SWEEPS.finished(plan) if wanted else SWEEPS.kept(plan)
@@ -69,6 +85,46 @@ def _ask_again(plan: Plan) -> None:
         st.rerun()
 
 
+def _draw_axis_of_course(run: Run) -> None:
+    plan = rank_plan(run.course, update_here(run.course) if from_here() else None)
+    quick = run.complete and is_quick_plan(plan)
+    near = st.session_state.get(_WANTED) == plan or time.monotonic() < st.session_state.get(_NEAR, 0.0)
+    sweep = RANK_COURSES.finished(plan) if quick and near else RANK_COURSES.kept(plan)
+    if sweep is not None and quick:
+        message = _trained_on_the_way(plan, sweep)
+    elif quick and near:
+        message = _untrained(run, "untrained", NOTES["waiting"], repr(plan))
+        st.fragment(_ask_again_on_the_way, run_every=1.0)(plan)
+    else:
+        state, note = ("untrained", "untrained") if quick else ("large", "later")
+        message = _untrained(run, state, NOTES[note], repr(plan))
+
+    def chosen(rank: int) -> None:
+        if from_here():
+            change_here("rank", rank)
+        else:
+            set_field("rank", rank)
+
+    # A hand that comes near holds a playback: the update, and with it the plan, may be another one by then.
+    rank_axis(message, key="ranks", on_rank=chosen, on_near=lambda: st.session_state.update(_near(plan)))
+
+
+def _ask_again_on_the_way(plan: RankPlan) -> None:
+    if RANK_COURSES.finished(plan) is not None:
+        st.rerun()
+
+
+def _near(plan: RankPlan) -> dict[str, object]:
+    return {_WANTED: plan, _NEAR: time.monotonic() + NEAR}
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _trained_on_the_way(plan: RankPlan, _sweep: Sweep) -> bytes:
+    info = trained_axis_info(_sweep, problem_of(plan.course.experiment))
+    note = NOTES["trained"] if plan.update is None else NOTES["here"].format(plan.update)
+    return axis_message(info, state="trained", note=note, digits=info.digits, name=repr(plan))
+
+
 def train_ahead() -> None:
     """Train the ranks of the default and of the presets, one after the other, where that takes a moment.
 
@@ -85,11 +141,11 @@ def train_ahead() -> None:
     train_default_ahead()
 
 
-def _untrained(run: Run, state: str, note: str) -> bytes:
+def _untrained(run: Run, state: str, note: str, name: str = "") -> bytes:
     floors = run.known_floors
     full = run.full.loss[-1] if run.full.diverged_at is None else np.nan
-    info = shared_axis_info(run.experiment, float(run.full.loss[0]), float(full), floors)
-    return axis_message(info, state=state, note=note)
+    info = shared_axis_info(run.last, float(run.full.loss[0]), float(full), floors)
+    return axis_message(info, state=state, note=note, name=name)
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from lora_core.course import Course, course_of
 from lora_core.experiment import Experiment
 from lora_core.training.run import Run, train
 from lora_core.training.run import run as train_to_the_end
@@ -41,47 +42,53 @@ def warm_up() -> bool:
     return True
 
 
-def work(experiment: Experiment) -> float:
+def work(given: Experiment | Course) -> float:
     """Estimated multiply-adds of a run; the constant is the cost of an update at any size."""
-    e = experiment
-    update = e.in_features * (e.in_features + 512) * e.out_features + 4 * e.in_features**2 * e.rank
+    e, rank = course_of(given).experiment, course_of(given).highest_rank
+    update = e.in_features * (e.in_features + 512) * e.out_features + 4 * e.in_features**2 * rank
     return e.epochs * (update + 400_000)
 
 
-def slow_start(experiment: Experiment) -> bool:
+def slow_start(given: Experiment | Course) -> bool:
     """Whether data and floors take long, however few epochs are trained."""
+    experiment = course_of(given).experiment
     return experiment.in_features * experiment.out_features > LARGE
 
 
-def is_quick(experiment: Experiment) -> bool:
+def is_quick(given: Experiment | Course) -> bool:
     """Whether the whole run fits into one slot."""
-    return work(experiment) <= AT_ONCE and not slow_start(experiment)
+    return work(given) <= AT_ONCE and not slow_start(given)
 
 
-RUNS: ResultCache[Experiment, Run] = ResultCache(
-    lambda experiment: train(experiment),
+RUNS: ResultCache[Experiment | Course, Run] = ResultCache(
+    lambda given: train(given),
     is_quick=is_quick,
     slow_start=slow_start,
     finalize=lambda run: run.problem.floors(),
 )
 
 
-def finished_run(experiment: Experiment, patience: float = PATIENCE) -> Run | None:
+def _key(given: Experiment | Course) -> Experiment | Course:
+    """A course without changes is its experiment, to the bit: both have one key."""
+    return given.experiment if isinstance(given, Course) and not given.changes else given
+
+
+def finished_run(given: Experiment | Course, patience: float = PATIENCE) -> Run | None:
     """The run, trained now if it is quick; None if it is still growing or no slot is free."""
-    return RUNS.finished(experiment, patience)
+    return RUNS.finished(_key(given), patience)
 
 
-def kept_run(experiment: Experiment) -> Run | None:
+def kept_run(given: Experiment | Course) -> Run | None:
     """The run if it is trained already, else None."""
-    return RUNS.kept(experiment)
+    return RUNS.kept(_key(given))
 
 
-def advance_run(experiment: Experiment, meanwhile: Callable[[], object] | None = None) -> Run:
+def advance_run(given: Experiment | Course, meanwhile: Callable[[], object] | None = None) -> Run:
     """The run after one more tick of training; a session grows one run, so a new experiment cancels the last.
 
     When the server is busy the script ends here: it shows a notice, draws ``meanwhile`` and reruns by itself.
     """
     try:
-        return RUNS.advance(experiment, "run")
+        return RUNS.advance(_key(given), "run")
     except BusyError as busy:
         show_busy(busy, meanwhile)

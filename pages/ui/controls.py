@@ -13,9 +13,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from lora_core.accounting import break_even_storage
 from lora_core.choices import RANKS, rank_choices
+from lora_core.course import CHANGEABLE, Change
 from lora_core.experiment import LIMITS, Experiment, Shift, Task
 from lora_core.fields import Choice, Flag, FloatRange, IntRange
 from pages.runtime.callbacks import run_to_completion
+from pages.ui.on_the_way import control_moved, set_changes
 
 SIZES = (2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 DEFAULT = Experiment()
@@ -106,8 +108,10 @@ def value_text(value: Any) -> str:
 
 
 @run_to_completion
-def set_fields(experiment: Experiment) -> None:
-    """Set all controls to an experiment; for callbacks, before the controls are drawn."""
+def set_fields(experiment: Experiment, changes: tuple[Change, ...] = ()) -> None:
+    """Set all controls to an experiment, and its changes on the way; for callbacks, before the controls are
+    drawn."""
+    set_changes(changes)
     for name in CONTROLS:
         set_field(name, getattr(experiment, name))
 
@@ -127,15 +131,16 @@ def drop_wrong_fields() -> None:
             set_field(name, getattr(DEFAULT, name))
 
 
-def draw_controls(linked: dict[str, Any]) -> Experiment:
+def draw_controls(linked: dict[str, Any], on_the_way: bool = False) -> Experiment:
     """Draw the controls in the current container and return their experiment.
 
-    ``linked`` holds the fields of the link, which the controls take when they are drawn first.
+    ``linked`` holds the fields of the link, which the controls take when they are drawn first. With
+    ``on_the_way`` a move of those that can change in the middle of a run does so.
     """
     drop_wrong_fields()
     fields = {name: st.session_state.get(name, linked.get(name, getattr(DEFAULT, name))) for name in CONTROLS}
     for name in IN_SIGHT:
-        fields[name] = _draw(name, fields)
+        fields[name] = _draw(name, fields, on_the_way)
     with st.container():  # also without a note, so that the next elements keep their positions
         note = rank_note(Experiment(**fields))
         if note:
@@ -143,7 +148,7 @@ def draw_controls(linked: dict[str, Any]) -> Experiment:
     for title, names in GROUPS.items():
         with st.expander(title):
             for name in names:
-                fields[name] = _draw(name, fields)
+                fields[name] = _draw(name, fields, on_the_way)
     return Experiment(**fields)
 
 
@@ -163,10 +168,12 @@ def rank_note(experiment: Experiment) -> str:
     return ""
 
 
-def _draw(name: str, fields: dict[str, Any]) -> Any:
+def _draw(name: str, fields: dict[str, Any], on_the_way: bool) -> Any:
     control, limit, default = CONTROLS[name], LIMITS[name], getattr(DEFAULT, name)
     reason = _why_not(name, Task(fields["task"]), Shift(fields["shift"]))
     common: dict[str, Any] = {"key": name, "bind": "query-params", "disabled": reason is not None}
+    if on_the_way and name in CHANGEABLE:
+        common |= {"on_change": control_moved, "args": (name,)}
     help_text = control.help if reason is None else f"{reason} {control.help}"
     if isinstance(limit, Flag):
         return st.toggle(control.label, value=default, help=help_text, **common)

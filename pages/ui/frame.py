@@ -14,6 +14,7 @@ from pages.runtime.callbacks import run_to_completion
 from pages.ui.beside import forget_beside
 from pages.ui.controls import DEFAULT, draw_controls, set_fields
 from pages.ui.link import Link, address, link_to, read_link, words_of, words_of_controls
+from pages.ui.on_the_way import course_words, from_here, read_course_link, write_course_link
 from pages.ui.presets import draw_preset_buttons
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def begin(title: str) -> Experiment:
     """Start a page and return the experiment of the sidebar, which is also that of the link."""
     _configure(title)
     link = read_link()
-    st.session_state.setdefault(_COMPLAINTS, []).extend(link.complaints)
+    st.session_state.setdefault(_COMPLAINTS, []).extend([*link.complaints, *read_course_link()])
     kept = st.session_state.get(_WORDS, {}) if st.session_state.get(_PAGE, title) != title else {}
     lost = {name: word for name, word in kept.items() if st.query_params.get(name) != word}
     # After a complaint too: a bad value left in the link may raise in Streamlit (seed=1e999, in 1.67.0).
@@ -51,14 +52,15 @@ def begin(title: str) -> Experiment:
         _rewrite_link(lost | link.reworded, title)
     with st.sidebar:
         links = st.container(key="pages")
-        experiment = draw_controls(link.fields)
+        experiment = draw_controls(link.fields, on_the_way=title == "Playground" and from_here())
         words = words_of_controls()
         st.session_state[_PAGE], st.session_state[_WORDS] = title, words
+        write_course_link()
         with links:
-            _draw_links(words)
+            _draw_links(words | course_words())
         if title != "Playground":  # which has room for them beside the picture
             draw_preset_buttons()
-        _draw_tools(_reset, link_to(experiment, pins=st.query_params.get("pins", "")))
+        _draw_tools(_reset, link_to(experiment, **course_words(), pins=st.query_params.get("pins", "")))
         one_entry_a_page()
     _draw_complaints(st.session_state.pop(_COMPLAINTS, []))
     return experiment

@@ -8,9 +8,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from lora_core.course import Course
 from lora_core.experiment import LIMITS, Experiment
 from pages.runtime.from_browser import page_address
 from pages.ui.controls import CONTROLS, DEFAULT, offer, value_text
+from pages.ui.on_the_way import words_of_change
 from pages.ui.text import harmless
 
 
@@ -43,6 +45,16 @@ def name_of(other: Experiment, experiment: Experiment) -> str:
     if not apart:
         return "this run"
     return ", ".join(apart[:2]) + (f" and {len(apart) - 2} more" if len(apart) > 2 else "")
+
+
+def name_of_course(other: Course, course: Course) -> str:
+    """Name of another course: as its experiment, if that differs, else what changes on its way."""
+    if other.changes == course.changes:
+        return name_of(other.experiment, course.experiment)
+    way = ", ".join(f"{words_of_change(each)} at {each.update}" for each in other.changes[:2])
+    way += f" and {len(other.changes) - 2} more" if len(other.changes) > 2 else ""
+    start = "" if other.experiment == course.experiment else name_of(other.experiment, course.experiment)
+    return ", ".join(each for each in (start, way or "without a change") if each)
 
 
 class Link(NamedTuple):

@@ -27,6 +27,10 @@ def draw_preset_buttons() -> None:
 def _draw_buttons() -> None:
     for name, preset in PRESETS.items():
         st.button(
-            preset.title, key=f"scene {name}", on_click=set_fields, args=(preset.experiment,), width="stretch"
+            preset.title,
+            key=f"scene {name}",
+            on_click=set_fields,
+            args=(preset.experiment, preset.changes),
+            width="stretch",
         )
         st.caption(preset.sentence)

@@ -33,11 +33,12 @@ AXIS_TITLES = {"log": "Error (log scale)", "linear": "Error"}
 def draw_loss(info: LossInfo, *, log: bool = True) -> go.Figure:
     """Draw the chart.
 
-    Each trace's `meta` says what it is to a view that plays it: `kind` (`loss`, `test` or `mark`), `curve`
-    (its place in `info.curves`) and `play` (whether a playback reveals it). `layout.meta` holds range and
-    title of both axes and the floors' values, so that log and linear can be exchanged without asking again.
-    Shape `i` is the line of floor `i`, annotation `i` its label; a view that knows its pixels sets labels
-    apart that would touch.
+    Each trace's `meta` says what it is to a view that plays it: `kind` (`loss`, `test`, `mark` or `floor`),
+    `curve` (its place in `info.curves`), `play` (whether a playback reveals it) and, where a rank was cut,
+    `jumps` (update, loss before it), which the view draws upright: a point of `y` is an update.
+    `layout.meta` holds range and title of both axes and the floors' values, so that log and linear can be
+    exchanged without asking again. Shape `i` is the line of floor `i`, annotation `i` its label; a view that
+    knows its pixels sets labels apart that would touch.
     """
     return go.Figure(loss_drawing(info, log=log))
 
@@ -59,6 +60,7 @@ def loss_drawing(info: LossInfo, *, log: bool = True) -> dict[str, Any]:
     kind = kinds[0] if log else kinds[1]
     floors = [(floor, shown(info, floor)) for floor in info.floors]
     foot = ranges["log"][0] if log else None
+    traces += [_past_floor(info, floor) for floor in info.floors if floor.steps]
     layout = {
         "template": {},
         "meta": {
@@ -112,7 +114,8 @@ def _traces(curve: LossCurve, place: int, line: dict[str, Any]) -> list[dict[str
         test = np.asarray(curve.test_loss, dtype=np.float64)
         dotted = {**line, "dash": palette.HELD_OUT_DASH, "width": 2}
         traces.append(_line(f"{curve.label}, held-out", test, dotted, {"kind": "test", **meta}))
-    traces.append(_line(curve.label, loss, line, {"kind": "loss", **meta}))
+    jumps = {"jumps": [list(jump) for jump in curve.jumps]} if curve.jumps else {}
+    traces.append(_line(curve.label, loss, line, {"kind": "loss", **meta, **jumps}))
     return traces
 
 
@@ -160,7 +163,27 @@ def _floor_line(floor: Floor, value: float, foot: float | None) -> dict[str, Any
     """Dashed line across the chart."""
     yref, y = _floor_place(value, foot)
     style = {"color": _color(floor.role), "dash": palette.FLOOR_DASH, "width": 1.5}
-    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": yref, "y0": y, "y1": y, "line": style}
+    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": yref, "y0": y, "y1": y, "line": style}
+    return line | {"xref": "x", "x0": floor.since, "x1": 1e6} if floor.since else line
+
+
+def _past_floor(info: LossInfo, floor: Floor) -> dict[str, Any]:
+    """The steps of a floor up to the one in force at the end, as a dashed staircase.
+
+    A step below the foot of the log axis lies a little above it, so that the line stays in sight.
+    """
+    foot = axis_range(info, log=True)[0] * 1.02
+    ends = [*(since for since, _ in floor.steps[1:]), floor.since]
+    x, y = [], []
+    for (since, value), end in zip(floor.steps, ends, strict=True):
+        x += [since, end]
+        y += [max(value, foot)] * 2
+    style = {"color": _color(floor.role), "dash": palette.FLOOR_DASH, "width": 1.5}
+    return {
+        "type": "scatter", "x": [*x, floor.since], "y": [*y, max(floor.value, foot)],
+        "name": f"{floor.label}, before", "mode": "lines", "line": style, "hoverinfo": "skip",
+        "showlegend": False, "meta": {"kind": "floor", "curve": 0, "play": False},
+    }  # fmt: skip
 
 
 def _floor_label(floor: Floor, value: float, foot: float | None) -> dict[str, Any]:

@@ -6,14 +6,18 @@ Izenman, 1975). Everything the chart shows is in a `LossInfo`; nothing here draw
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lora_core.course import Course
 from lora_core.experiment import Experiment
 from lora_core.formatting import loss_text
+from lora_core.theory import floor_at
+from lora_core.training.course import Cut
 
 Series = NDArray[np.float64]
 Role = Literal["lora", "full", "ghost", "pin"]
@@ -48,6 +52,17 @@ class TrainedPair(Protocol):
     def full(self) -> Trained: ...
     @property
     def known_floors(self) -> Series | None: ...
+    @property
+    def course(self) -> Course: ...
+    @property
+    def cuts(self) -> Sequence[Cut]: ...
+
+
+class Jump(NamedTuple):
+    """A cut of the rank after `update` updates: the loss just before it; the curve has that just after."""
+
+    update: int
+    before: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +74,21 @@ class LossCurve:
     loss: Series
     test_loss: Series | None = None
     diverged_at: int | None = None
+    jumps: tuple[Jump, ...] = ()
 
 
 @dataclass(frozen=True)
 class Floor:
-    """The least training loss that LoRA at its rank, or full fine-tuning, can reach."""
+    """The least training loss that LoRA at its rank, or full fine-tuning, can reach.
+
+    It is in force from the update `since` on; `steps` are those before it: (since, value), earliest first.
+    """
 
     role: Literal["lora", "full"]
     label: str
     value: float
+    since: int = 0
+    steps: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +122,7 @@ def loss_info(
     Of the ghost and the pins only LoRA's training curve is taken: they are there to compare with, and every
     line more makes that harder.
     """
-    rank, epochs = run.experiment.rank, run.experiment.epochs
+    epochs = run.experiment.epochs
 
     def present(role: Role, label: str, trained: Trained) -> LossCurve:
         return LossCurve(role, label, trained.loss, trained.test_loss, trained.diverged_at)
@@ -109,19 +130,33 @@ def loss_info(
     def past(role: Role, label: str, run: TrainedPair) -> LossCurve:
         return LossCurve(role, label, run.lora.loss, None, run.lora.diverged_at)
 
-    curves = [present("lora", f"LoRA, rank {rank}", run.lora), present("full", "Full fine-tuning", run.full)]
+    lora = present("lora", f"LoRA, rank {_ranks(run.course)}", run.lora)
+    if run.cuts:
+        lora = replace(lora, jumps=tuple(Jump(cut.update, cut.before) for cut in run.cuts))
+    curves = [lora, present("full", "Full fine-tuning", run.full)]
     if ghost is not None:
         curves.append(past("ghost", *ghost))
     curves += [past("pin", label, pinned) for label, pinned in pins]
-    return LossInfo(tuple(curves), _floors(run.known_floors, rank), epochs)
+    return LossInfo(tuple(curves), _floors(run.known_floors, run.course), epochs)
 
 
-def _floors(floors: Series | None, rank: int) -> tuple[Floor, ...]:
+def _ranks(course: Course) -> str:
+    """The ranks of a course, one after the other: 3 → 4."""
+    ranks = [segment.experiment.rank for segment in course.segments()]
+    return " → ".join(str(rank) for rank, _ in groupby(ranks))
+
+
+def _floors(floors: Series | None, course: Course) -> tuple[Floor, ...]:
     """The floors to show; a rank above the last reaches what the last does."""
     if floors is None:
         return ()
-    own, least = float(floors[min(rank, len(floors) - 1)]), float(floors[-1])
-    return Floor("lora", f"floor, rank {rank}", own), Floor("full", "floor, full", least)
+    steps: list[tuple[int, int]] = []
+    for update, each in course.segments():
+        if not steps or steps[-1][1] != each.rank:
+            steps.append((update, each.rank))
+    *before, (since, rank, value) = [(update, rank, floor_at(floors, rank)) for update, rank in steps]
+    own = Floor("lora", f"floor, rank {rank}", value, since, tuple((u, f) for u, _, f in before))
+    return own, Floor("full", "floor, full", float(floors[-1]))
 
 
 def format_loss(value: float, digits: int = 4) -> str:
@@ -138,7 +173,14 @@ def table(info: LossInfo) -> dict[str, Series]:
         twin[label] = np.concatenate([np.asarray(values, dtype=np.float64), ended])
     for floor in info.floors:
         twin[floor.label] = np.full(rows, shown(info, floor))
+        for since, value in reversed(floor.steps):
+            twin[floor.label][: _next(floor, since)] = shown(info, replace(floor, value=value))
     return twin
+
+
+def _next(floor: Floor, since: int) -> int:
+    """The update at which the step of a floor that begins at `since` ends."""
+    return min(each for each in (*(step for step, _ in floor.steps), floor.since) if each > since)
 
 
 def alt_text(info: LossInfo) -> str:
@@ -169,7 +211,7 @@ def axis_range(info: LossInfo, log: bool) -> tuple[float, float]:
     room is worth more.
     """
     values = [np.asarray(column)[np.isfinite(column)] for _, column in columns(info)]
-    floors = [floor.value for floor in info.floors]
+    floors = [value for floor in info.floors for value in (floor.value, *(step for _, step in floor.steps))]
     highest = max([float(column.max()) for column in values if column.size] or floors or [1.0])
     top = max([min(highest, OUT_OF_SIGHT * first_loss(info)), *floors])
     if not log:

@@ -6,7 +6,7 @@
  * In the header an array reads {"dtype": "f8", "bytes": [offset, length]}.
  */
 
-/** @typedef {{kind: "loss"|"test"|"mark", curve: number, play: boolean}} Meaning */
+/** @typedef {{kind: "loss"|"test"|"mark"|"floor", curve: number, play: boolean, jumps?: [number, number][]}} Meaning */
 /** @typedef {{y: ArrayLike<number>, x?: ArrayLike<number>, name: string, line?: any, marker?: any, meta: Meaning}} Trace */
 /** @typedef {{data: Trace[], layout: any}} Figure */
 /**
@@ -22,6 +22,8 @@
  * @property {string} alt  the chart in words
  * @property {number[]|null} [places]  updates done at each point, if they are not 0, 1, 2, ...
  * @property {string} [column]  the read-out's word for the curves
+ * @property {boolean|null} [here]  whether changes apply from the shown update on; null: not offered
+ * @property {[number, string][]} [marks]  changes on the way: update and words
  * @property {boolean} report  whether the chosen epoch is reported to Python
  * @property {Record<string, string>} dark  colour -> its twin on a dark page
  */

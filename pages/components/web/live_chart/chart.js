@@ -7,6 +7,7 @@
 
 import { element, svg } from "../kit/dom.js";
 import { coarse, layout, pictureLayout } from "./layout.js";
+import { Marks } from "./marks.js";
 import { Overlay } from "./overlay.js";
 import { Quick } from "./quick.js";
 import { themed } from "../kit/theme.js";
@@ -24,19 +25,24 @@ export class Chart {
    * @param {() => Promise<any>} plotly  resolved with plotly.js once it has started
    * @param {(update: number|null) => void} pointed  called with the update under the pointer
    * @param {(update: number) => void} scrubbed  called with the update dragged to
+   * @param {(place: number, update: number) => void} moved  called when a mark was dragged
    */
-  constructor(plotly, pointed, scrubbed) {
+  constructor(plotly, pointed, scrubbed, moved) {
     Object.assign(this, { plotly, pointed, scrubbed });
     this.zoom = {};
     this.head = 0;
     this.tool = false; // effect of a drag: false for scrubbing, or Plotly's zoom and pan
     this.div = /** @type {any} */ (element("div", { class: "figure" }));
     this.overlay = new Overlay();
+    this.marks = new Marks(moved);
+    this.overlay.root.append(this.marks.root);
+    this.future = svg("rect", { class: "future", y: 0, visibility: "hidden" });
+    this.veil = svg("svg", { class: "overlay veil", "aria-hidden": "true" }, this.future);
     this.clip = svg("rect", { x: -20, y: -1e4, height: 2e4, width: 0 });
     this.clipName = `live-chart-clip-${++charts}`;
     const clip = svg("clipPath", { id: this.clipName }, this.clip);
     const defs = svg("svg", { class: "defs", width: 0, height: 0, "aria-hidden": "true" }, clip);
-    this.root = element("div", { class: "plot" }, this.div, this.overlay.root, defs);
+    this.root = element("div", { class: "plot" }, this.div, this.veil, this.overlay.root, defs);
   }
 
   setUp() {
@@ -75,7 +81,7 @@ export class Chart {
     const box = this.root.getBoundingClientRect();
     const first = !this.div.data;
     const plan = { ...layout(payload, theme, kind, this.zoom, box), dragmode: this.tool };
-    await this.Plotly.react(this.div, this.traces, plan, this.config);
+    await this.Plotly.react(this.div, this.traces.map(withJumps), plan, this.config);
     this.root.querySelector(".quick")?.remove();
     this.drawn(payload.run);
     if (first) this.listen();
@@ -140,6 +146,9 @@ export class Chart {
     });
     this.root.style.setProperty("--axis-left", `${xaxis._offset}px`);
     this.overlay.place(this.axes, this.traces, this.theme);
+    this.marks.place(this.payload.marks ?? [], this.axes);
+    Object.assign(/** @type {any} */ (this.veil).style, { left: `${xaxis._offset}px`, top: `${yaxis._offset}px` });
+    this.future.setAttribute("height", yaxis._length);
     this.reveal(this.head);
   }
 
@@ -150,7 +159,14 @@ export class Chart {
   reveal(head) {
     this.head = head;
     if (!this.axes) return;
-    this.clip.setAttribute("width", String(Math.max(0, this.axes.x.c2p(head) + 20)));
+    const { x } = this.axes;
+    const across = Math.max(0, Math.min(x._length, x.c2p(head)));
+    // Where changes apply from here on, what comes stays in sight, pale.
+    const { here } = this.payload;
+    this.clip.setAttribute("width", here ? "1e4" : String(Math.max(0, x.c2p(head) + 20)));
+    this.future.setAttribute("visibility", here ? "visible" : "hidden");
+    this.future.setAttribute("x", String(across));
+    this.future.setAttribute("width", String(x._length - across));
     this.overlay.reveal(head);
   }
 
@@ -200,13 +216,29 @@ export class Chart {
     const box = { width: 1200, height: 675 };
     const picture = pictureLayout(this.div.layout, this.payload, this.theme, this.kind, box);
     const options = { format, ...box, filename: `lora-loss-${this.payload.run}` };
-    return this.Plotly.downloadImage({ data: this.traces, layout: picture }, options);
+    return this.Plotly.downloadImage({ data: this.traces.map(withJumps), layout: picture }, options);
   }
 
   destroy() {
     this.Plotly?.purge(this.div);
     this.root.remove();
   }
+}
+
+/**
+ * A trace as Plotly draws it: upright where a cut of the rank makes the loss jump, so that the past keeps its place.
+ * @param {any} trace  a point an update
+ */
+function withJumps(trace) {
+  const { jumps } = trace.meta;
+  if (!jumps) return trace;
+  const x = Array.from(trace.y, (_, update) => update);
+  const y = Array.from(trace.y);
+  for (const [update, before] of [...jumps].reverse()) {
+    x.splice(update, 0, update);
+    y.splice(update, 0, before);
+  }
+  return { ...trace, x, y };
 }
 
 /** Resolved when the drawing is on the screen, or after a short time: a page in the background has no frames. */

@@ -3,6 +3,7 @@
  */
 
 import { Chart } from "./chart.js";
+import { CourseChoice } from "./course.js";
 import { element, stylesheet } from "../kit/dom.js";
 import { listenForSpace } from "../kit/keys.js";
 import { mounting } from "../kit/mount.js";
@@ -17,6 +18,7 @@ import { Transport, transportStyled } from "../playback/transport.js";
 // Imports of those modules, repeated here so that all are fetched at once and not one after another.
 import "./labels.js";
 import "./layout.js";
+import "./marks.js";
 import "./overlay.js";
 import "./quick.js";
 
@@ -34,7 +36,9 @@ class LiveChart {
     const { signal } = this.listeners;
     this.player = new Player((head, playing) => this.show(head, playing));
     this.hovered = null;
-    this.chart = new Chart(plotly, (update) => this.hover(update), (update) => this.scrub(update));
+    const pointed = (update) => this.hover(update);
+    const moved = (place, update) => this.setTriggerValue("mark", [place, update]);
+    this.chart = new Chart(plotly, pointed, (update) => this.scrub(update), moved);
     this.readout = new Readout();
     this.transport = new Transport(this.player, (epoch) => this.report(epoch), signal);
     const act = {
@@ -43,6 +47,12 @@ class LiveChart {
       full: () => this.toggleFull(),
     };
     this.tools = new Tools(act, signal);
+    const choice = {
+      choose: (here) => this.setTriggerValue("here", here ? "here" : "start"),
+      report: () => this.transport.report(),
+    };
+    this.course = new CourseChoice(this.player, choice, signal);
+    this.transport.root.append(this.course.root);
     this.chart.root.prepend(this.tools.axis);
     this.transport.root.append(this.tools.root);
     const body = element("div", { class: "body" }, this.readout.root, this.chart.root, this.transport.root);
@@ -68,7 +78,9 @@ class LiveChart {
     const payload = await unpack(bytes);
     if (this.bytes !== bytes) return; // overtaken by a newer run
     if (!this.payload) this.kind = payload.log ? "log" : "linear";
+    const before = Boolean(this.payload?.here);
     this.payload = payload;
+    this.course.load(payload.here);
     this.root.style.setProperty("--height", `${payload.height}px`);
     this.chart.root.setAttribute("role", "figure");
     this.chart.root.setAttribute("aria-label", payload.alt);
@@ -78,14 +90,16 @@ class LiveChart {
     if (payload.streaming && this.player.playing) this.player.pause();
     this.transport.load(last, payload.streaming);
     this.readout.load(payload.figure.data, payload); // before the drawing, since the rows decide the plot's height
-    this.player.load(last, plays ? 0 : last);
-    this.transport.settle();
+    const start = this.course.start(last, payload.marks ?? [], before);
+    this.player.load(last, start ?? (plays ? 0 : last));
+    if (start === null || before) this.transport.settle();
     await this.draw();
     if (this.payload !== payload) return;
     this.played = payload.play;
     Object.assign(this.root.dataset, { run: payload.run, epochs: String(last) });
     this.root.style.visibility = "";
     if (plays) this.player.play(REVEAL);
+    else this.course.goOn();
   }
 
   async draw() {
@@ -193,6 +207,7 @@ class LiveChart {
     cancelAnimationFrame(this.resizing);
     this.player.destroy();
     this.transport.destroy();
+    this.course.destroy();
     this.chart.destroy();
     this.root.remove();
   }

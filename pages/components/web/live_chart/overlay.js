@@ -21,7 +21,7 @@ export class Overlay {
    */
   place(axes, traces, theme) {
     this.axes = axes;
-    this.curves = traces.filter((trace) => trace.meta.kind !== "mark");
+    this.curves = traces.filter((trace) => !["mark", "floor"].includes(trace.meta.kind));
     this.held = null;
     const { style } = /** @type {any} */ (this.root);
     Object.assign(style, { left: `${axes.x._offset}px`, top: `${axes.y._offset}px` });

@@ -22,7 +22,7 @@ export class Preview {
     const played = svg("g", { "clip-path": `url(#${chart.clipName})` }, this.path);
     this.inside = svg("svg", { class: "overlay held", "aria-hidden": "true" }, this.floor, played);
     this.beside = svg("svg", { class: "overlay", "aria-hidden": "true" }, this.label);
-    chart.div.after(this.inside, this.beside); // below the dots
+    chart.veil.after(this.inside, this.beside); // below the dots
     this.clear();
   }
 
@@ -59,6 +59,8 @@ export class Preview {
     this.path.setAttribute("stroke-dasharray", DASHES[dash] ?? "none");
     for (const node of [this.path, this.floor]) node.setAttribute("stroke", color);
     this.label.setAttribute("fill", color);
+    const { payload, head } = this.chart;
+    this.floor.setAttribute("x1", payload.here ? x.c2p(Math.floor(head + 1e-9)) : 0);
     this.floor.setAttribute("x2", x._length);
     this.label.setAttribute("x", x._length + 9);
   }
@@ -95,7 +97,11 @@ export class Preview {
     const { chart } = this;
     const show = (node) => node && (node.style.visibility = seen ? "" : "hidden");
     const groups = chart.div.querySelectorAll(".scatterlayer > .trace");
-    chart.traces.forEach(({ meta }, index) => meta.play && meta.curve === LORA && show(groups[index]));
+    // The others are shown too: a group that was hidden is another curve's once a run has more or fewer of them.
+    chart.traces.forEach(({ meta }, index) => {
+      if (meta.play && meta.curve === LORA) show(groups[index]);
+      else if (groups[index]) groups[index].style.visibility = "";
+    });
     if (chart.payload.figure.layout.meta.named || !chart.div.layout?.shapes?.length) return; // none is its floor
     show(chart.div.querySelector('.shapelayer [data-index="0"]'));
     show(chart.div.querySelector('.annotation[data-index="0"]'));

@@ -46,20 +46,20 @@ export class Quick {
       parts.push(rule(l, y(value), right, y(value)));
       parts.push(text(formatShort(value), { x: l - 4, y: y(value) + theme.size / 3, "text-anchor": "end" }));
     }
-    plan.shapes.forEach(({ yref, y0, line }, index) => {
+    plan.shapes.forEach(({ xref, x0, yref, y0, line }, index) => {
       const at = yref === "paper" ? foot : y(y0);
       const { width, color } = line;
       const look = { stroke: color, "stroke-width": width, "stroke-dasharray": DASHES.dash };
-      parts.push(svg("line", { x1: l, x2: right, y1: at, y2: at, ...look }));
+      parts.push(svg("line", { x1: xref === "x" ? x(x0) : l, x2: right, y1: at, y2: at, ...look }));
       const label = plan.annotations[index];
       parts.push(text(label.text, { x: right + 9, y: at - label.yshift + theme.size / 3, fill: label.font.color }));
     });
-    for (const { y: losses, line, meta } of themed(payload.figure.data, payload.dark, theme)) {
+    for (const { x: updates, y: losses, line, meta } of themed(payload.figure.data, payload.dark, theme)) {
       if (meta.kind === "mark") continue;
       const seen = Array.from(losses);
       const ended = seen.findIndex((loss) => !Number.isFinite(loss)); // a run that diverged
       const points = seen.slice(0, ended < 0 ? undefined : ended).map((loss, update) => {
-        return `${x(update).toFixed(1)},${Math.min(foot, Math.max(t, y(Math.max(loss, 1e-300)))).toFixed(1)}`;
+        return `${x(updates?.[update] ?? update).toFixed(1)},${Math.min(foot, Math.max(t, y(Math.max(loss, 1e-300)))).toFixed(1)}`;
       });
       const look = { stroke: line.color, "stroke-width": line.width, fill: "none" };
       const dashes = line.dash ? { "stroke-dasharray": DASHES[line.dash] ?? "none" } : {};
