@@ -39,6 +39,7 @@ def perform(stage: Stage, *acts: str) -> None:
     """Perform acts of ``ACTS`` by name, in order; unknown names are ignored."""
     for act in acts:
         stage.acted = stage.keyed = True
+        stage.fresh = False
         name, _, argument = act.partition(" ")
         if name in ACTS:
             ACTS[name](stage, argument)

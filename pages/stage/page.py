@@ -183,15 +183,18 @@ def _draw_guess(stage: Stage) -> None:
     key = guess_key(stage)
     if guess is None:
         says = [choice.says for choice in scene.choices]
-        st.segmented_control(
+        value: float | str | None = st.segmented_control(
             "Our guess", says, default=before if before in says else None, key=key, format_func=plain,
             on_change=remember_guess, args=(stage,),
         )  # fmt: skip
     else:
-        st.select_slider(
+        value = st.select_slider(
             "Our guess", guess.options, value=before if before in guess.options else middle(guess), key=key,
             format_func=guess.text, on_change=remember_guess, args=(stage,),
         )  # fmt: skip
+    untouched = before if guess is None or before is not None else middle(guess)
+    if stage.fresh and value is not None and value != untouched:
+        stage.guesses[stage.name], stage.acted = value, True
 
 
 def _draw_answer(stage: Stage, facts: SceneNumbers) -> None:
@@ -261,9 +264,13 @@ def _draw_buttons(stage: Stage) -> None:
     )
     with st.container(key="stage_buttons", horizontal=True, vertical_alignment="center"):
         for act, label, icon, disabled in buttons:
-            st.button(
+            pressed = st.button(
                 label, key=f"stage {act}", icon=icon, disabled=disabled, on_click=perform, args=(stage, act),
                 type="primary" if act == "reveal" else "secondary",
             )  # fmt: skip
+            if pressed and stage.fresh:
+                perform(stage, act)
+                st.rerun()
+        stage.fresh = False
         with st.container(key="stage_hint"):
             st.caption("Press **?** for the keys, **Q** for a code that phones can read.")

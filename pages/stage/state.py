@@ -63,6 +63,9 @@ class Stage:
     """Whether the state has changed since the link was written."""
     keyed: bool = False
     """Whether an act was performed since the page was last drawn."""
+    fresh: bool = True
+    """Whether this is the session's first run, in which no widget has a callback: after a phone was locked
+    for long the browser keeps its page, and its next press begins a new session."""
     moved: bool = False
     """Whether the guess widget was used since the page was last drawn."""
     telling: str = ""

@@ -6,6 +6,7 @@ The pictures of the scenes are kept in the folder that STAGE_PICTURES names, els
 
 import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
@@ -22,7 +23,7 @@ from tests.kit.browser import at_rest, frames, nothing_follows, still
 from tests.kit.runs import facts
 
 TALK = own_talk().scenes
-CHART = "[data-testid=live-chart][data-run], [data-testid=steady-chart][data-run]"
+CHART = ":is([data-testid=live-chart], [data-testid=steady-chart], [data-testid=scene-view])[data-run]"
 PRESENTER = "hide=sidebar,buttons"
 
 # From a key to the frame in which another chart stands there.
@@ -57,7 +58,8 @@ WORDS = """() => {
     const seen = parent.checkVisibility({visibilityProperty: true, opacityProperty: true});
     const icon = /Symbols|Icons/.test(style.fontFamily);
     const visible = text && seen && !icon && box.width > 2 && box.height > 2;
-    if (visible) found.push([text, parseFloat(style.fontSize)]);
+    const scale = parent.closest("svg.layer")?.getScreenCTM().a ?? 1;
+    if (visible) found.push([text, parseFloat(style.fontSize) * scale]);
   }
   return found;
 }"""
@@ -112,7 +114,7 @@ def revealed(page: Page, scene: Scene) -> None:
     expect(page.locator(".st-key-verdict")).to_have_text(facts(scene).filled(scene.sentence))
     if scene.view == "loss":
         expect(page.locator(CHART)).to_have_attribute("data-run", run(scene.experiment).fingerprint)
-    else:
+    elif scene.view == "ranks":
         expect(page.locator(CHART).get_by_text("LoRA, trained")).to_be_visible()
 
 
@@ -122,8 +124,12 @@ def asked(page: Page, scene: Scene) -> None:
     expect(chart).to_have_count(1)
     if scene.view == "loss":
         expect(chart).to_have_attribute("data-run", f"before-{run(scene.experiment).fingerprint}")
-    else:
+    elif scene.view == "ranks":
         expect(chart.get_by_text("Base", exact=True)).to_be_visible()
+    else:
+        expect(chart).to_have_attribute("data-kind", scene.view)
+        expect(chart).not_to_contain_text(f"LoRA, rank {scene.experiment.rank}: ")
+        return
     expect(chart.locator(".scatterlayer .trace")).to_have_count(int(scene.view == "ranks"))
 
 
@@ -158,25 +164,75 @@ def test_the_whole_talk_on_keys_alone(on_stage, pictures: Path, width: int, heig
     expect(page.locator(".st-key-stage_buttons")).to_be_hidden()
     for place, scene in enumerate(TALK):
         at_scene(page, place)
+        picture = f"{height}-{place + 1:02}-{scene.name}"
+        if not scene.asks:
+            for step in range(len(scene.steps)):
+                said = facts(scene).filled(scene.steps[step])
+                expect(page.locator(".st-key-stage_below")).to_have_text(said)
+                readable(page, height)
+                page.keyboard.press("PageDown")
+            continue
         asked(page, scene)
         page.keyboard.press("ArrowUp" if scene.guess else "2")
         page.wait_for_url(f"**scene={scene.name}~*")
         readable(page, height)
         if height == 720:
-            page.screenshot(path=pictures / f"{height}-{place + 1:02}-{scene.name}-asked.png")
-        page.keyboard.press("Enter")
+            page.screenshot(path=pictures / f"{picture}-asked.png")
+        page.keyboard.press("PageDown" if place % 2 else "Enter")
         revealed(page, scene)
+        page.keyboard.press("PageDown")  # does not wait for the curve
+        expect(page.locator(".st-key-verdict")).to_be_visible()
         said = page.locator(".st-key-stage_below p").first
         expect(said).to_contain_text("Our guess: ")
         readable(page, height)
-        page.screenshot(path=pictures / f"{height}-{place + 1:02}-{scene.name}-told.png")
-        if place == 2:
+        page.screenshot(path=pictures / f"{picture}-told.png")
+        if scene.name == "one-short":
             plays(page)
         page.keyboard.press("PageDown" if place % 2 else "n")
     at_scene(page, len(TALK) - 1)  # the last scene stays
     page.keyboard.press("PageUp")
     revealed(page, TALK[-2])  # and what was revealed is remembered
     print(f"\npictures of the talk: {pictures}")
+
+
+def test_a_reveal_plays_the_curve_then_says_the_answer_then_the_sentence(on_stage) -> None:
+    page = on_stage(f"scene=one-short&{PRESENTER}")
+    page.evaluate(
+        """() => {
+      window.seen = [];
+      const look = () => {
+        const visible = (name) => {
+          const node = document.querySelector(name);
+          return node && getComputedStyle(node).visibility === "visible" ? name.split(/[-_]/).at(-1) : "";
+        };
+        const chart = document.querySelector("[data-testid=live-chart]").dataset;
+        const floors = [...document.querySelectorAll(".annotation")].filter((node) =>
+          node.textContent.startsWith("floor") && getComputedStyle(node).visibility === "visible");
+        const words = [visible(".st-key-stage_answer"), visible(".st-key-verdict")];
+        const now = [chart.state, ...words, floors.length].join();
+        if (now !== seen.at(-1)) seen.push(now);
+        requestAnimationFrame(look);
+      };
+      look();
+    }"""
+    )
+    page.keyboard.press("PageDown")
+    expect(page.locator(".st-key-stage_answer")).to_be_visible()
+    expect(page.locator(".st-key-verdict")).to_be_visible()
+    seen = [each for each in page.evaluate("seen") if each != "paused,,,0"]  # before the key, and for a frame
+    assert seen == ["playing,,,0", "paused,answer,,2", "paused,answer,verdict,2"]
+    page.reload()  # it is told once
+    listening(page)
+    expect(page.locator(".st-key-verdict")).to_be_visible()
+    expect(page.locator("[data-testid=live-chart]")).to_have_attribute("data-state", "paused")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-testid=live-chart]")).to_have_attribute("data-state", "playing")
+    page.keyboard.press("Space")  # one key skips, and does nothing else
+    expect(page.locator(".st-key-verdict")).to_be_visible()
+    expect(page.locator("[data-testid=live-chart]")).to_have_attribute("data-epoch", "200")
+    expect(page.locator("[data-testid=live-chart]")).to_have_attribute("data-state", "paused")
+    at_scene(page, 2)
 
 
 def readable(page: Page, height: int) -> None:
@@ -205,16 +261,16 @@ def plays(page: Page) -> None:
 
 
 def test_a_scene_is_painted_within_four_tenths_of_a_second(on_stage, within) -> None:
-    page = on_stage(f"scene=original-start&{PRESENTER}")
+    page = on_stage(f"scene={TALK[0].name}&{PRESENTER}")
     trained_to_the_end(page)
     page.evaluate(WATCH, CHART)
     revealed_too = ["Enter"]
 
     def walk() -> float:
         """There and back through the talk, revealing it the first time: p95 in ms of key to painted."""
-        times: dict[str, list[float]] = {"Enter": [], "PageDown": [], "PageUp": []}
+        times: dict[str, list[float]] = {"Enter": [], "n": [], "p": []}
         steps = len(TALK) - 1
-        for key in [*revealed_too, *["PageDown", *revealed_too] * steps, *["PageUp"] * steps]:
+        for key in [*revealed_too, *["n", *revealed_too] * steps, *["p"] * steps]:
             times[key].append(answer(page, key))
         revealed_too.clear()
         for key, values in times.items():
@@ -233,6 +289,16 @@ def answer(page: Page, key: str) -> float:
     return float(page.evaluate("answers.at(-1)"))
 
 
+def at_address(page: Page, address: str) -> None:
+    """Set the address for phones; the server of the tests listens to its own machine only."""
+    page.get_by_text("Phones in the room", exact=True).click()
+    field = page.get_by_label("Address for phones", exact=True)
+    field.fill(address)
+    field.press("Enter")
+    expect(page.locator("dialog.code")).to_have_attribute("data-link", re.compile(re.escape(address)))
+    field.blur()
+
+
 def read_code(page: Page, link: str) -> None:
     """A phone's camera would read this link from the screen."""
     expect(page.locator("dialog.code")).to_have_attribute("data-link", link)
@@ -244,19 +310,35 @@ def read_code(page: Page, link: str) -> None:
     code = overlay(page, "code").locator("svg").bounding_box()
     assert code is not None
     assert code["height"] >= 0.8 * page.viewport_size["height"]  # big
+    squares = float((overlay(page, "code").locator("svg").get_attribute("viewBox") or "").split()[2])
+    assert squares <= 33 + 8  # and of large squares: version 4, with its margin
     assert found[0].text == link
     expect(overlay(page, "code").locator(".link")).to_have_text(link)
+    page.keyboard.press("q")
 
 
-def test_the_code_opens_the_same_run_on_a_phone(app, on_stage, open_page) -> None:
-    page = on_stage("scene=knee~20~revealed")
-    page.keyboard.press("ArrowUp")  # not the scene's own experiment, but the one on the screen
-    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
-    link = f"{app}/?rank=5"
-    read_code(page, link)
-    phone = open_page(link, viewport={"width": 400, "height": 800})
-    expect(phone.locator(CHART).first).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
+def test_the_code_opens_the_same_scene_on_a_phone(app, on_stage, open_page) -> None:
+    page = on_stage("scene=one-short")
+    page.keyboard.press("q")
+    expect(overlay(page, "code")).to_have_text(re.compile("^No address for phones is known"))
+    page.keyboard.press("q")
+    at_address(page, "http://10.0.0.5:8501")
+    read_code(page, "http://10.0.0.5:8501/On_stage?scene=one-short")
+    secret = page.locator(CHART).get_attribute("data-run")
+    assert secret == f"before-{run(Experiment()).fingerprint}"
+    phone = open_page(f"{app}/On_stage?scene=one-short", viewport={"width": 400, "height": 800})
+    expect(phone.locator(CHART)).to_have_attribute("data-run", secret or "")
+    expect(phone.get_by_role("slider", name="Our guess")).to_be_visible()
     assert phone.evaluate("document.documentElement.scrollWidth") <= 400
+    phone.get_by_role("button", name="Reveal").click()
+    expect(phone.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
+    page.keyboard.press("Enter")
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
+    page.keyboard.press("ArrowUp")  # not the scene's own experiment, but the one on the screen
+    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
+    read_code(page, "http://10.0.0.5:8501/On_stage?scene=one-short~revealed~rank4")
+    phone.goto(f"{app}/On_stage?scene=one-short~revealed~rank4")
+    expect(phone.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
 
 
 def test_a_question_of_three_lines_stands_clear_of_the_chart_on_a_phone(on_stage) -> None:
@@ -269,40 +351,38 @@ def test_a_question_of_three_lines_stands_clear_of_the_chart_on_a_phone(on_stage
     assert min(tops) >= question["y"] + question["height"]
 
 
-def test_before_the_reveal_the_code_lets_a_phone_guess(app, on_stage, open_page) -> None:
-    page = on_stage("scene=one-short")
-    secret = page.locator(CHART).get_attribute("data-run")
-    assert secret == f"before-{run(Experiment()).fingerprint}"
-    link = f"{app}/On_stage?scene=one-short"
-    read_code(page, link)
-    phone = open_page(link, viewport={"width": 400, "height": 800})
-    expect(phone.locator(CHART)).to_have_attribute("data-run", secret or "")
-    expect(phone.get_by_role("slider", name="Our guess")).to_be_visible()
-    assert phone.evaluate("document.documentElement.scrollWidth") <= 400
-    phone.get_by_role("button", name="Reveal").click()
-    expect(phone.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
-
-
-def test_every_rank_is_joined_on_its_own_page_and_in_the_dark(app, on_stage) -> None:
-    page = on_stage("scene=every-rank~revealed", color_scheme="dark")
-    page_color = page.evaluate(
-        "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
-    )
-    assert page_color == "rgb(14, 17, 23)"
-    read_code(page, f"{app}/Every_rank?rank=10&true_rank=10&seed=7")
-
-
-def test_an_address_for_phones_goes_into_the_code(on_stage) -> None:
+def test_the_room_gets_dark_on_a_key_and_the_visitor_gets_their_theme_back(app, on_stage) -> None:
     page = on_stage("scene=knee~revealed")
-    page.keyboard.press("q")
-    expect(overlay(page, "code")).to_contain_text("Phones cannot reach this address.")
-    page.keyboard.press("q")
-    page.get_by_text("Phones in the room", exact=True).click()
-    page.get_by_label("Address for phones", exact=True).fill("10.0.0.5:8501")
-    page.get_by_label("Address for phones", exact=True).press("Enter")
-    page.get_by_label("Address for phones", exact=True).blur()
-    read_code(page, "http://10.0.0.5:8501/?rank=4")
-    expect(overlay(page, "code")).not_to_contain_text("cannot reach")
+    ground = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+    light, dark = "rgb(255, 255, 255)", "rgb(14, 17, 23)"
+    assert page.evaluate(ground) == light
+    page.keyboard.press("t")
+    page.wait_for_function(f"{ground} === '{dark}'")
+    page.reload()
+    listening(page)
+    page.wait_for_function(f"{ground} === '{dark}'")
+    page.get_by_role("link", name="Playground").click()
+    expect(page.locator(".st-key-loss")).to_be_visible()
+    page.wait_for_function(f"{ground} === '{light}'")
+    page.get_by_role("link", name="On stage").click()
+    page.wait_for_function(f"{ground} === '{dark}'")
+    page.keyboard.press("t")
+    page.wait_for_function(f"{ground} === '{light}'")
+
+
+def test_the_notes_in_a_second_window_follow_the_stage_and_drive_it(on_stage) -> None:
+    page = on_stage("scene=one-short")
+    with page.expect_popup() as popup:
+        page.keyboard.press("w")
+    notes = popup.value
+    expect(notes.get_by_text("The room does not see it yet")).to_be_visible()
+    notes.get_by_role("button", name="Reveal").click()
+    expect(page.locator(".st-key-verdict")).to_be_visible()
+    expect(notes.get_by_text("The room sees the answer")).to_be_visible()
+    page.keyboard.press("n")
+    expect(notes.get_by_text("4/14 The knee")).to_be_visible()
+    assert "notes" not in page.url
+    notes.close()
 
 
 def test_no_key_steals_typing(tab: Page) -> None:
@@ -313,11 +393,6 @@ def test_no_key_steals_typing(tab: Page) -> None:
     field.press_sequentially("npqfhsbv?12.")
     field.press("Escape")
     expect(field).to_have_value("npqfhsbv?12.")
-    page.get_by_test_id("stSidebar").get_by_text("Task", exact=True).first.click()
-    seed = page.get_by_label("Seed", exact=True)
-    seed.focus()
-    seed.press("ArrowUp")
-    expect(seed).to_have_value("43")
     at_scene(page, 2)
     assert page.locator("dialog[open]").count() == 0
     expect(page.get_by_test_id("stSidebar")).to_be_visible()
@@ -360,27 +435,31 @@ def drag(page: Page, slider: Locator) -> None:
 def test_a_remote_moves_the_talk_after_a_slider_was_dragged(tab: Page) -> None:
     page = tab
     go(page, 2)
-    rank = page.locator(".st-key-rank").get_by_role("slider")
-    drag(page, rank)
+    slider = page.get_by_role("slider", name="Our guess")
+    drag(page, slider)
+    guessed = slider.get_attribute("aria-valuetext")
+    slider.focus()
+    page.keyboard.press("PageDown")  # reveals
+    revealed(page, TALK[2])
+    page.keyboard.press("PageDown")  # does not wait for the curve
+    expect(page.locator(".st-key-stage_answer")).to_contain_text(f"Our guess: {guessed} ·")
     page.keyboard.press("PageDown")
     at_scene(page, 3)
+    slider.focus()
     page.keyboard.press("PageUp")
     at_scene(page, 2)
-    last = len(TALK) - 1
-    go(page, last)
-    drag(page, rank)
-    expect(rank).to_be_focused()
-    page.keyboard.press("PageDown")  # no scene is left to go to
-    page.keyboard.press("PageUp")
-    at_scene(page, last - 1)
-    page.keyboard.press("PageDown")
-    at_scene(page, last)
-    rank.focus()
-    page.keyboard.press("PageDown")
     page.keyboard.press(".")
     expect(overlay(page, "blank")).to_be_visible()
     page.keyboard.press(".")
-    expect(rank).to_have_attribute("aria-valuetext", str(TALK[last].experiment.rank))
+    page.keyboard.press("0")
+    at_scene(page, 0)
+    page.keyboard.press("PageDown")  # grows the drawing
+    expect(page.locator(".st-key-stage_below")).to_have_text(facts(TALK[0]).filled(TALK[0].steps[1]))
+    page.keyboard.press("PageUp")
+    page.keyboard.press("PageUp")
+    at_scene(page, 0)
+    go(page, 2)
+    expect(page.get_by_role("slider", name="Our guess")).to_be_visible()  # nothing is told any more
 
 
 @pytest.mark.parametrize("role", ["slider", "radio", "button", "textbox", "tab"])
@@ -423,7 +502,7 @@ def test_the_start_key_of_a_remote_presents_and_its_stop_key_ends_that(tab: Page
         page.keyboard.press("b")
         page.keyboard.press("Escape")  # ends the black screen, not the presentation
         expect(page.locator("dialog[open]")).to_have_count(0)
-        page.keyboard.press("PageDown")
+        page.keyboard.press("n")
         at_scene(page, 3)
         expect(page.get_by_test_id("stSidebar")).to_be_hidden()
         page.keyboard.press("Escape")
@@ -448,7 +527,7 @@ def test_presses_in_quick_succession_all_count(tab: Page) -> None:
     go(page, 0)
     for key in (
         "n",
-        "PageDown",
+        "n",
         "ArrowRight",
         "n",
         "p",
@@ -506,7 +585,8 @@ STAGES = """
   const load = (file) => import(served.find((name) => name.endsWith(file)));
   const stage = await load("/on_stage.js");
   const done = Number(document.querySelector("[data-testid=stage]").dataset.done);
-  const data = {keys: [], done, hidden: [], link: location.href, rows: ["1"], note: ""};
+  const texts = {stage: "", telling: "", notes: "", note: ""};
+  const data = {...texts, keys: [], done, hidden: [], link: location.href, rows: ["1"]};
   const another = async (more, tell = () => {}) => {
     const parentElement = document.body.appendChild(document.createElement("div"));
     const at = {parentElement, data: {...data, ...more}, setStateValue: (_, value) => tell(value)};
@@ -569,7 +649,7 @@ def test_the_link_says_what_is_hidden_and_the_chart_takes_the_room(stage, on_sta
 
 
 def test_a_reload_a_visit_elsewhere_and_back_keep_the_place(on_stage) -> None:
-    page = on_stage()
+    page = on_stage("rank=17")  # the visitor's own
     at_scene(page, 0)
     for key in ("n", "n", "n", "ArrowUp", "Enter"):
         page.keyboard.press(key)
@@ -581,16 +661,74 @@ def test_a_reload_a_visit_elsewhere_and_back_keep_the_place(on_stage) -> None:
     assert guessed is not None
     assert guessed.startswith("Our guess: ")
     page.get_by_role("link", name="Playground").click()
-    expect(page.locator(CHART).first).to_have_attribute("data-run", run(TALK[3].experiment).fingerprint)
-    expect(page.locator(".st-key-verdict")).to_contain_text("Rank 4 is enough")
+    expect(page.locator(CHART).first).to_have_attribute("data-run", run(Experiment(rank=17)).fingerprint)
     assert page.evaluate("document.documentElement.className") == ""
     page.go_back()
     revealed(page, TALK[3])
     expect(page.locator(".st-key-stage_below p").first).to_have_text(guessed)
     page.get_by_role("link", name="Every rank").click()
-    page.wait_for_url("**/Every_rank?*")
+    page.wait_for_url("**/Every_rank?rank=17*")
     page.get_by_role("link", name="On stage").click()
     revealed(page, TALK[3])
+
+
+LOCKABLE = """
+  const Socket = WebSocket;
+  const sockets = [];
+  window.WebSocket = class extends Socket {
+    constructor(url, protocols) {
+      super(url, protocols);
+      sockets.push(this);
+    }
+  };
+  window.lock = () => {
+    window.locked = sockets.length;
+    sockets.forEach((socket) => socket.close());
+  };
+  window.unlocked = () => sockets.length > window.locked && sockets.at(-1).readyState === Socket.OPEN;
+"""
+
+
+def locked(page: Page) -> None:
+    """Lose the session, as the server does two minutes after a phone was locked, and connect again."""
+    page.evaluate("lock()")
+    page.wait_for_function("unlocked()")
+    nothing_follows(page)
+
+
+def test_a_phone_locked_for_longer_than_its_session_lasts_loses_nothing(serve, open_page) -> None:
+    address = serve("app.py", "--server.disconnectedSessionTTL", "0")  # and not two minutes
+    page = open_page("about:blank", viewport={"width": 390, "height": 844})
+    page.add_init_script(LOCKABLE)
+    page.goto(f"{address}/On_stage?scene=one-short&rank=17")
+    listening(page)
+    trained_to_the_end(page)
+    for key in ("ArrowUp", "Enter", "n", "ArrowUp"):
+        page.keyboard.press(key)
+    page.wait_for_url("**scene=knee~*said=one-short~*~revealed*")
+    stage = page.locator("[data-testid=stage]")
+    expect(stage).to_have_attribute("data-done", "4")
+    slider = page.get_by_role("slider", name="Our guess")
+    guess = TALK[3].guess
+    assert guess is not None
+    half = len(guess.options) // 2
+    expect(slider).to_have_attribute("aria-valuetext", guess.text(guess.options[half + 1]))
+    locked(page)
+    slider.press("ArrowUp")  # what is touched first reaches a new session
+    expect(stage).to_have_attribute("data-done", "0")
+    at_scene(page, 3)
+    page.wait_for_url(f"**scene=knee~{guess.options[half + 2]:g}&*rank=17*")
+    locked(page)
+    page.get_by_role("button", name="Reveal").click()
+    answer = page.locator(".st-key-stage_answer")
+    expect(answer).to_contain_text(f"Our guess: {guess.text(guess.options[half + 2])} ·")
+    locked(page)
+    page.keyboard.press("p")
+    revealed(page, TALK[2])
+    locked(page)
+    page.reload()
+    revealed(page, TALK[2])
+    assert "rank=17" in page.url
 
 
 def test_back_leaves_the_stage_in_one_step(app, open_page) -> None:
@@ -604,16 +742,6 @@ def test_back_leaves_the_stage_in_one_step(app, open_page) -> None:
     page.go_back()
     expect(page.locator(".st-key-loss")).to_be_visible()
     assert urlsplit(page.url).path == "/"
-
-
-def test_a_link_may_carry_another_experiment_in_a_scene(on_stage) -> None:
-    page = on_stage("scene=knee~revealed&rank=6&seed=5")
-    changed = Experiment(rank=6, seed=5)
-    expect(page.locator(CHART)).to_have_attribute("data-run", run(changed).fingerprint)
-    page.keyboard.press("PageDown")
-    at_scene(page, 4)
-    page.keyboard.press("Enter")
-    revealed(page, TALK[4])
 
 
 def test_a_talk_comes_back_from_its_own_download(on_stage, tmp_path) -> None:
