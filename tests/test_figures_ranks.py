@@ -20,7 +20,15 @@ from lora_core.figures.ranks.beyond import (
     truncation,
 )
 from lora_core.figures.ranks.drawing import draw_ranks
-from lora_core.figures.ranks.numbers import axis_range, knee_words, rank_words, ranks_info, table
+from lora_core.figures.ranks.numbers import (
+    axis_range,
+    knee_words,
+    new_data_words,
+    rank_words,
+    ranks_info,
+    table,
+)
+from lora_core.formatting import loss_text
 from lora_core.layer import LoRALayer
 from lora_core.theory import ideal_delta, knee
 from pages.runtime.sweeps import MAP_RANKS, MAP_RATES
@@ -77,7 +85,9 @@ def test_a_sweep_s_last_losses_are_those_of_the_runs(default) -> None:
 
 def test_the_words_name_the_knee_its_share_and_what_is_in_the_way(default) -> None:
     info = ranks_info(*default)
-    assert knee_words(info, 0.01).startswith("You need rank 4: its floor 0.00980 is at most 1 %")
+    assert knee_words(info, 0.01).startswith(
+        "You need rank 4: its floor 0.00980 is at most 1 % of the base's error"
+    )
     assert knee_words(info, 0.01).endswith("It trains 12.5 % of the numbers.")
     assert knee_words(info, 1.0).startswith("No rank is needed")
     assert "too small" in rank_words(info, info.place(3), 0.01)
@@ -87,6 +97,21 @@ def test_the_words_name_the_knee_its_share_and_what_is_in_the_way(default) -> No
     short = Experiment(rank=1, epochs=5)
     early = ranks_info(sweep(short), make_problem(short))
     assert "the optimizer is in the way" in rank_words(early, early.place(4), 0.01)
+
+
+def test_the_words_speak_of_new_data_too(default) -> None:
+    info = ranks_info(*default)
+    at, base = (loss_text(float(each)) for each in (info.test[3], info.base_test))
+    assert info.base_test == pytest.approx(float(default[1].residual_test().square().mean()), rel=1e-6)
+    assert new_data_words(info, 0.01) == f"On new data rank 4 ends at {at}, and the base is at {base}."
+    few = replace(SMALL, samples=16, noise=0.5)
+    info = ranks_info(sweep(few), make_problem(few))
+    assert 1 - info.test[info.place(4)] / info.base_test < 0.5
+    assert "does not carry over" in new_data_words(info, 0.01) or "of no use" in new_data_words(info, 0.01)
+    noise = ranks_info(sweep(TASKS["noise"]), make_problem(TASKS["noise"]))
+    assert "what it learns is of no use there" in new_data_words(noise, 0.01)
+    wild = replace(info, test=np.full(len(info.ranks), np.nan))
+    assert new_data_words(wild, 0.01) == ""
 
 
 def test_a_diverged_rank_is_said_and_drawn_as_a_gap() -> None:
@@ -153,9 +178,9 @@ def test_seeds_find_the_same_knee() -> None:
 @pytest.mark.parametrize(
     ("final", "words"),
     [
-        ([[0.4, np.nan], [0.2, np.nan]], "moves a final loss by at most 2.00 times, at rank 1"),
+        ([[0.4, np.nan], [0.2, np.nan]], "moves a final error by at most 2.00 times, at rank 1"),
         ([[np.nan, np.nan], [np.nan, np.nan]], "every run diverged"),
-        ([[0.0, 0.3], [0.0, 0.1]], "moves a final loss by at most 3.00 times, at rank 2"),
+        ([[0.0, 0.3], [0.0, 0.1]], "moves a final error by at most 3.00 times, at rank 2"),
     ],
 )
 def test_seeds_that_diverged_or_ended_at_zero_are_left_out_of_the_band(final: list, words: str) -> None:
@@ -173,6 +198,9 @@ def test_the_map_marks_the_best_rate_of_each_row_and_what_comes_near_it() -> Non
         assert row[best] == np.nanmin(row)
         assert near[best]
         assert near.tolist() == [value <= 1.05 * row[best] for value in row]
+    assert info.nearest(3, 0.011) == (2, MAP_RATES.index(0.01))
+    frame = beside.draw_map(info, 16, 0.9).layout.shapes[-1]
+    assert (frame.x0, frame.x1, frame.y0, frame.y1) == (10.5, 11.5, 2.5, 3.5)
 
 
 def test_the_map_of_192_runs_costs_at_most_twelve_of_the_original_loop() -> None:

@@ -6,7 +6,7 @@ import pytest
 import streamlit as st
 
 from lora_core import Experiment, make_problem, run, sweep
-from lora_core.figures.ranks.numbers import knee_words, ranks_info
+from lora_core.figures.ranks.numbers import knee_words, new_data_words, ranks_info
 from lora_core.training import sweep as sweep_module
 from lora_core.training.batched import Trainer
 from pages.runtime import sweeps
@@ -17,7 +17,8 @@ PAGE = "pages/1_Every_rank.py"
 
 
 def expected(experiment: Experiment, tolerance: float = 0.01) -> str:
-    return knee_words(ranks_info(sweep(experiment), make_problem(experiment)), tolerance)
+    info = ranks_info(sweep(experiment), make_problem(experiment))
+    return f"{knee_words(info, tolerance)} {new_data_words(info, tolerance)}"
 
 
 def test_the_knee_is_in_words_with_its_share() -> None:

@@ -23,7 +23,7 @@ _JS = """export default ({ data, parentElement }) => {
 };"""
 
 _CSS = """
-[dir="rtl"] :is(pre, code, .katex, [data-testid="steady-chart"]) {
+[dir="rtl"] :is(pre, code, .katex, [role="radiogroup"], [data-testid="steady-chart"]) {
   direction: ltr;
   unicode-bidi: isolate;
 }

@@ -23,8 +23,9 @@ def leave_for_cell() -> None:
 
 def draw_seeds(experiment: Experiment, tolerance: float) -> None:
     """The same ranks over several seeds, on request."""
+    st.subheader("Is it luck?", anchor=False)
     wanted = st.toggle(
-        f"Is it luck? Train the ranks with {SEEDS} seeds", key="over seeds",
+        f"Train the ranks with {SEEDS} seeds", key="over seeds", persist_state="session",
         help="Other data, another base and another start each time.",
     )  # fmt: skip
     if not wanted:
@@ -38,9 +39,10 @@ def draw_seeds(experiment: Experiment, tolerance: float) -> None:
 
 def draw_map(experiment: Experiment) -> None:
     """Ranks by learning rates, on request; a click opens that cell in the playground."""
+    st.subheader("Which learning rate?", anchor=False)
     rule = f"{experiment.scaling_rule}, {experiment.optimizer}"
     wanted = st.toggle(
-        f"Which learning rate? Train a map of ranks and rates ({rule})", key="over rates",
+        f"Train a map of ranks and rates ({rule})", key="over rates", persist_state="session",
         help="Change Scaling or Optimizer in the sidebar to see the ridge tilt.",
     )  # fmt: skip
     if not wanted:
@@ -49,10 +51,11 @@ def draw_map(experiment: Experiment) -> None:
     if sweep is not None:
         info = map_info(sweep)
         alt = f"Learning rate by rank. {info.words()}"
-        message = click_message(figures.draw_map(info), alt=alt, height=460)
+        figure = figures.draw_map(info, experiment.rank, experiment.learning_rate)
+        message = click_message(figure, alt=alt, height=460)
         shape = len(info.ranks) + 1, len(info.rates)  # the last row is full fine-tuning
         click_chart(message, shape, key="map", on_click=lambda row, column: _open_cell(info, row, column))
-        marks = f"A star marks the best of a row, dots what ends within {100 * NEAR:g} % of it."
+        marks = f"A star marks the best of a row, dots what ends within {100 * NEAR:g} % of it, a frame you."
         st.caption(f"{info.words()} {marks} A click opens a cell in the playground.")
 
 

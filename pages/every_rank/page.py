@@ -10,7 +10,7 @@ from lora_core.experiment import Experiment
 from lora_core.figures.ranks import beside
 from lora_core.figures.ranks.beyond import SpectrumInfo, effective_ranks, spectrum_info, truncation
 from lora_core.figures.ranks.drawing import draw_ranks
-from lora_core.figures.ranks.numbers import Floats, RanksInfo, knee_words, ranks_info, table
+from lora_core.figures.ranks.numbers import Floats, RanksInfo, knee_words, new_data_words, ranks_info, table
 from lora_core.formatting import bytes_text, loss_text, percent_text
 from lora_core.theory import TOLERANCE
 from lora_core.training.batched import BLOCK_BYTES
@@ -46,6 +46,7 @@ def show(experiment: Experiment) -> None:
     leave_for_cell()
     preload()
     warm_up()
+    st.header("Every rank", anchor=False)
     said = st.container(key="verdict")
     tolerance = _tolerance()
     plan = ranks_plan(experiment)
@@ -57,7 +58,8 @@ def show(experiment: Experiment) -> None:
         st.fragment(_grow, run_every=SWEEPS.tick())(plan, experiment, tolerance)
         return
     drawn = _drawn(plan, tolerance, sweep)
-    said.markdown(f"### {knee_words(drawn.info, tolerance)}")
+    new_data = new_data_words(drawn.info, tolerance)
+    said.markdown(f"### {knee_words(drawn.info, tolerance)}\n\n{new_data}")
     rank_chart(drawn.ranks, drawn.info, experiment.rank, key="ranks", on_pick=_pick)
     _draw_notes(drawn.info, experiment)
     _draw_details(plan, drawn, sweep, experiment)
@@ -71,7 +73,7 @@ def _drawn(plan: Plan, tolerance: float, _sweep: Sweep) -> Drawn:
     info = ranks_info(_sweep, problem)
     cut = truncation(_sweep, problem, info.ranks)
     ranks = rank_message(draw_ranks(info, tolerance), info, tolerance, key="ranks")
-    heat = click_message(beside.draw_heat(info), alt="Heat map of the loss by epoch and rank", height=HEIGHT)
+    heat = click_message(beside.draw_heat(info), alt="Map of the error by updates and rank", height=HEIGHT)
     frame = pd.DataFrame(table(info, cut, effective_ranks(_sweep, problem, info.ranks)))
     csv = frame.to_csv(index=False)
     return Drawn(info, cut, ranks, heat, beside.draw_truncation(info, cut), frame, csv)
@@ -87,7 +89,7 @@ def _tolerance() -> float:
     chosen = st.segmented_control(
         "Tolerance", TOLERANCES, default=TOLERANCE, key="tolerance",
         format_func=lambda share: f"{100 * share:g} %",
-        help="A rank is enough where its floor is at most this share of the base loss above that of full "
+        help="A rank is enough where its floor is at most this share of the base's error above that of full "
         "fine-tuning.",
     )  # fmt: skip
     return TOLERANCE if chosen is None else float(chosen)
@@ -140,10 +142,10 @@ def _draw_details(plan: Plan, drawn: Drawn, sweep: Sweep, experiment: Experiment
     place = info.place(experiment.rank)
     first, second, third = st.columns(3)
     with first:
-        st.markdown("**Loss by epoch and rank**")
+        st.markdown("**Error by updates and rank**")
         shape = len(info.ranks), experiment.epochs + 1
         click_chart(drawn.heat, shape, key="heat", on_click=lambda row, _: _pick(info.ranks[row]))
-        st.caption("Dark is a small loss. A click chooses the rank.")
+        st.caption("Dark is a small error. A click chooses the rank.")
     with second:
         st.markdown(f"**What rank {info.ranks[place]} has learnt**")
         if np.isfinite(info.final[place]):

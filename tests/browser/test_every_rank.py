@@ -230,7 +230,7 @@ def test_one_click_on_a_cell_of_the_map_opens_it_in_the_playground(
     """Twelve rates; the rows are, from the top, full fine-tuning, which has no rank, and 10, 8, 7 .. 1."""
     page = open_page(f"{app}/Every_rank?task=digits&seed=7")
     painted(page)
-    page.get_by_text("Which learning rate?").click()
+    page.get_by_text("Train a map of ranks and rates").click()
     expect(page.locator(f"{STILL}[data-run]")).to_have_count(4, timeout=15_000)
     box = still(page.locator(f"{STILL} .nsewdrag").last).bounding_box()
     assert box is not None

@@ -90,9 +90,9 @@ def draw_seeds(info: SeedsInfo) -> go.Figure:
     return over_rank(figure, info.ranks, max(low, 1e-12 * high) / 1.2, high * 1.2)
 
 
-def draw_map(info: MapInfo) -> go.Figure:
+def draw_map(info: MapInfo, rank: int, rate: float) -> go.Figure:
     """Last loss by rank (rows; the top one full fine-tuning) and learning rate; in each row a star on
-    the best and dots on what comes near it."""
+    the best and dots on what comes near it, and a frame round the cell nearest to ``rank`` and ``rate``."""
     rows, rates = [*map(str, info.ranks), "full"], [f"{rate:g}" for rate in info.rates]
     figure = go.Figure(layout={"template": {}})
     figure.add_heatmap(
@@ -107,6 +107,12 @@ def draw_map(info: MapInfo) -> go.Figure:
         figure.add_scatter(
             x=[x for x, _ in cells], y=[y for _, y in cells], name=name, mode="markers", hoverinfo="skip",
             marker={"color": palette.WHITE, "size": size, "symbol": symbol, "line": edge},
+        )  # fmt: skip
+    row, column = info.nearest(rank, rate)
+    for color, width in ((palette.BLACK, 5), (palette.WHITE, 2)):
+        figure.add_shape(
+            type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5,
+            line={"color": color, "width": width},
         )  # fmt: skip
     return figure.update_layout(
         margin=MARGIN, showlegend=False, xaxis={"title": {"text": "Learning rate"}, "type": "category"},
@@ -131,5 +137,5 @@ def _bar(losses: Floats) -> dict[str, object]:
         "tickvals": ticks.tolist(),
         "ticktext": [loss_text(float(10**tick), 2) for tick in ticks],
         "thickness": 12,
-        "title": {"text": "Loss"},
+        "title": {"text": "Error"},
     }

@@ -114,11 +114,11 @@ class SeedsInfo:
         least, _, greatest = self.band()
         lucky = np.flatnonzero(least > 0)
         if not lucky.size:
-            return f"{knees} No rank has a loss to compare: every run diverged, or ended at 0."
+            return f"{knees} No rank has an error to compare: every run diverged, or ended at 0."
         spread = greatest[lucky] / least[lucky]
         widest = int(np.argmax(spread))
         return (
-            f"{knees} Luck alone moves a final loss by at most {float(spread[widest]):.2f} times, "
+            f"{knees} Luck alone moves a final error by at most {float(spread[widest]):.2f} times, "
             f"at rank {self.ranks[lucky[widest]]}."
         )
 
@@ -144,6 +144,14 @@ class MapInfo:
         with np.errstate(invalid="ignore"):
             least = np.fmin.reduce(self.final, axis=1, keepdims=True)
             return np.asarray(self.final <= (1 + NEAR) * least)
+
+    def nearest(self, rank: int, rate: float) -> tuple[int, int]:
+        """Row and column of the cell nearest to a rank and a rate, by ratio."""
+        row, column = (
+            int(np.argmin(np.abs(np.log(np.array(values) / value))))
+            for values, value in ((self.ranks, rank), (self.rates, rate))
+        )
+        return row, column
 
     def words(self) -> str:
         """Where the ridge lies at the two ends of the ranks and for full fine-tuning, and how broad it is."""

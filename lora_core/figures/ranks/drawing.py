@@ -5,6 +5,8 @@ the order of the ranks. What moves with a rank under the finger (its curve, its 
 the view, not here. A zero lies at the foot of a log axis.
 """
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
@@ -15,14 +17,17 @@ from lora_core.figures.ranks.numbers import Floats, RanksInfo, axis_range, knee_
 from lora_core.formatting import loss_text
 from lora_core.theory import knee
 
+RAMP, RAMP_ENDS = 12, (0.35, 0.65)
+"""Colours in the legend of the curves, and where it begins and ends as shares of their panel."""
+
 
 def draw_ranks(info: RanksInfo, tolerance: float) -> go.Figure:
     """Last losses over rank (x, y) and every learning curve (x2, y2). ``meta`` of a trace is its part."""
     figure, axis = _last_losses(info, tolerance)
     _add_curves(figure, info)
-    _name_ends(figure, info)
+    _add_legend(figure, info)
     return figure.update_layout(
-        xaxis={"domain": [0, 0.47]},
+        margin={**MARGIN, "t": 26}, xaxis={"domain": [0, 0.47]},
         xaxis2={"title": {"text": "Updates"}, "domain": [0.53, 1], "anchor": "y2",
                 "range": [0, info.experiment.epochs]},
         yaxis2={**axis, "title": {"text": ""}, "anchor": "x2"},
@@ -57,12 +62,12 @@ def _add_last_losses(figure: go.Figure, info: RanksInfo, low: float) -> None:
     floors = np.array([max(info.floor(i), low) for i in range(count)])
     line("base", np.full(count, info.base), palette.BASE)
     line("full fine-tuning", np.full(count, info.full_final), palette.FULL)
-    line("full, held-out", np.full(count, info.full_test), palette.FULL, dash=palette.HELD_OUT_DASH)
+    line("full, new data", np.full(count, info.full_test), palette.FULL, dash=palette.HELD_OUT_DASH)
     line("floor", floors, palette.LORA, dash=palette.FLOOR_DASH)
     _add_gap(figure, info, floors)
     line("trained", info.final, palette.LORA, width=2.5)
     figure.data[-1].update(mode="lines+markers", marker={"color": palette.LORA, "size": 5})
-    line("held-out", info.test, palette.LORA, dash=palette.HELD_OUT_DASH)
+    line("new data", info.test, palette.LORA, dash=palette.HELD_OUT_DASH)
     zeros = [i for i in range(count) if info.floor(i) < low]
     if zeros:
         exact = "0" if info.floor(zeros[0]) <= 1e-12 * info.base else loss_text(info.floor(zeros[0]))
@@ -101,16 +106,22 @@ def _add_curves(figure: go.Figure, info: RanksInfo) -> None:
     figure.add_traces([*curves, full])  # at once: one after another takes three times as long
 
 
-def _name_ends(figure: go.Figure, info: RanksInfo) -> None:
-    """Which of the coloured curves is which: the names of the smallest and the largest rank at their ends."""
-    for place, anchor in ((0, "bottom"), (len(info.ranks) - 1, "top")):
-        final = float(info.final[place])
-        if final > 0 and len(info.ranks) > 1:
-            figure.add_annotation(
-                text=f"rank {info.ranks[place]}", xref="x2", x=info.experiment.epochs, xanchor="right",
-                yref="y2", y=float(np.log10(final)), yanchor=anchor, showarrow=False,
-                font={"color": palette.BASE},
-            )  # fmt: skip
+def _add_legend(figure: go.Figure, info: RanksInfo) -> None:
+    """The colours of the curves above them, from the smallest rank to the largest."""
+    if len(info.ranks) < 2:
+        return
+    chosen = np.unique(np.linspace(0, len(info.ranks) - 1, RAMP).round().astype(int))
+    edges = np.linspace(*RAMP_ENDS, len(chosen) + 1)
+    colors = rank_colors(info.ranks)
+    panel: dict[str, Any] = {"xref": "x2 domain", "yref": "y2 domain"}
+    for place, left, right in zip(chosen, edges, edges[1:], strict=False):
+        box = {"x0": left, "x1": right, "y0": 1.03, "y1": 1.05}
+        figure.add_shape(type="rect", **panel, **box, fillcolor=colors[place], line={"width": 0})
+    for rank, x, anchor in ((info.ranks[0], edges[0], "right"), (info.ranks[-1], edges[-1], "left")):
+        figure.add_annotation(
+            text=f"rank {rank}", **panel, x=x, y=1.04, xanchor=anchor, yanchor="middle", showarrow=False,
+            xshift=-6 if anchor == "right" else 6,
+        )  # fmt: skip
 
 
 def rank_colors(ranks: tuple[int, ...]) -> list[str]:
@@ -138,7 +149,7 @@ def ranks_alt(info: RanksInfo, tolerance: float) -> str:
     """The two panels in words."""
     first, last = info.ranks[0], info.ranks[-1]
     return (
-        f"Every rank: last loss over rank, and all learning curves. Rank {first} ends at "
+        f"Every rank: error at the end over rank, and all learning curves. Rank {first} ends at "
         f"{loss_text(info.final[0])}, rank {last} at {loss_text(info.final[-1])}, full fine-tuning at "
         f"{loss_text(info.full_final)}; the base is at {loss_text(info.base)}. {knee_words(info, tolerance)}"
     )

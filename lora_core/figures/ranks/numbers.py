@@ -19,6 +19,11 @@ from lora_core.training.sweep import Sweep
 
 Floats = NDArray[np.float64]
 
+CARRIED = 0.5
+"""Share of the error removed in training that is removed on new data too: with less, most is lost."""
+BETTER = 0.95
+"""A rank does better on new data where it leaves at most this share of the error."""
+
 
 @dataclass(frozen=True, eq=False)
 class RanksInfo:
@@ -26,7 +31,8 @@ class RanksInfo:
 
     ``losses`` (rank, update) and ``final``, ``test``, ``trainable`` (rank,); ``floors`` (0..min(in, out));
     ``full_curve`` (update,), ``full_test``: full fine-tuning. ``base`` is the loss before any training of
-    the layer's weights, with the bias as it is; ``truth`` the rank of the change to be learnt, if it has one.
+    the layer's weights, with the bias as it is, and ``base_test`` that on new data; ``truth`` is the rank of
+    the change to be learnt, if it has one.
     """
 
     experiment: Experiment
@@ -36,6 +42,7 @@ class RanksInfo:
     test: Floats
     floors: Floats
     base: float
+    base_test: float
     full_curve: Floats
     full_test: float
     trainable: tuple[int, ...]
@@ -69,6 +76,7 @@ def ranks_info(sweep: Sweep, problem: Problem) -> RanksInfo:
     return RanksInfo(
         e, ranks, losses, losses[:, -1], sweep.test_loss[trained, 0].copy(), sweep.floors[0],
         float(problem.residual().double().square().mean()),
+        float(problem.residual_test().double().square().mean()),
         sweep.full_loss[0], float(sweep.full_test_losses[0, 0]),
         tuple(lora_cost(*sizes, rank, bias).trainable for rank in ranks),
         full_cost(*sizes, bias).trainable, e.shift_rank,
@@ -78,16 +86,37 @@ def ranks_info(sweep: Sweep, problem: Problem) -> RanksInfo:
 def knee_words(info: RanksInfo, tolerance: float) -> str:
     """The smallest rank within the tolerance, in words, with what it trains."""
     found, base, full = knee(info.floors, tolerance), loss_text(info.floors[0]), loss_text(info.floors[-1])
-    within = f"at most {100 * tolerance:g} % of the base loss above full fine-tuning's {full}"
+    within = (
+        f"at most {100 * tolerance:g} % of the base's error above the {full} in reach of full fine-tuning"
+    )
     if found == 0:
         return f"No rank is needed: the base is at {base}, {within}."
     sizes, bias = (info.experiment.in_features, info.experiment.out_features), info.experiment.train_bias
-    share = lora_cost(*sizes, found, bias).trainable / info.full_trainable
-    more = ", more than full fine-tuning" if share > 1 else ""
+    part = lora_cost(*sizes, found, bias).trainable / info.full_trainable
+    more = ", more than full fine-tuning" if part > 1 else ""
     return (
         f"You need rank {found}: its floor {loss_text(floor_at(info.floors, found))} is {within}. "
-        f"It trains {percent_text(share)} of the numbers{more}."
+        f"It trains {percent_text(part)} of the numbers{more}."
     )
+
+
+def new_data_words(info: RanksInfo, tolerance: float) -> str:
+    """What the rank that is needed comes to on new data, and whether a smaller or larger one does better."""
+    if not np.isfinite(info.test).any():
+        return ""
+    best, base = int(np.nanargmin(info.test)), loss_text(info.base_test)
+    place = info.place(max(1, knee(info.floors, tolerance)))
+    at, least = float(info.test[place]), float(info.test[best])
+    if not np.isfinite(at):
+        return f"That rank diverged. On new data the best, {info.ranks[best]}, has {loss_text(least)}."
+    words = f"On new data rank {info.ranks[place]} ends at {loss_text(at)}, and the base is at {base}"
+    learnt, carried = 1 - float(info.final[place]) / info.base, 1 - at / info.base_test
+    if carried <= 0:
+        words += ": what it learns is of no use there"
+    elif carried < CARRIED * learnt:
+        words += ": most of what it learns does not carry over"
+    better = f" Rank {info.ranks[best]} does best there, {loss_text(least)}." if least < BETTER * at else ""
+    return f"{words}.{better}"
 
 
 def rank_words(info: RanksInfo, place: int, tolerance: float) -> str:

@@ -62,29 +62,36 @@ class RankChart {
       area.setPointerCapture(event.pointerId);
       slider.focus({ preventScroll: true });
       this.held = true;
-      this.follow(event);
+      this.from = this.wanted = this.place;
+      if (event.pointerType !== "touch") this.follow(event); // a touch may be the start of a swipe over the page
     });
     area.addEventListener("pointermove", (event) => this.held && this.follow(event));
-    area.addEventListener("pointerup", () => this.letGo());
-    area.addEventListener("pointercancel", () => this.letGo());
+    area.addEventListener("pointerup", (event) => this.letGo(this.under(event)));
+    area.addEventListener("pointercancel", () => this.letGo(this.from));
     slider.addEventListener("keydown", (event) => this.key(event));
   }
 
   /** @param {PointerEvent} event */
+  under(event) {
+    return this.handle.nearest(event.clientX - this.div.getBoundingClientRect().left);
+  }
+
+  /** @param {PointerEvent} event */
   follow(event) {
-    this.wanted = this.handle.nearest(event.clientX - this.div.getBoundingClientRect().left);
+    this.wanted = this.under(event);
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.show(this.wanted);
     });
   }
 
-  letGo() {
+  /** @param {number} place  at which the handle is left */
+  letGo(place) {
     if (!this.held) return;
     this.held = false;
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    this.show(this.wanted);
+    this.show(place);
     this.commit();
   }
 

@@ -5,7 +5,7 @@
  * 1.67.0, keeps the element of a chart with a key).
  */
 
-import { element } from "../kit/dom.js";
+import { element, stylesheet } from "../kit/dom.js";
 import { mounting } from "../kit/mount.js";
 import { sameBytes, unpack } from "../kit/series.js";
 import { readTheme, themed, themedFigure } from "../kit/theme.js";
@@ -75,4 +75,5 @@ class SteadyChart {
   }
 }
 
-export default mounting((parent, Plotly) => new SteadyChart(parent, Plotly));
+const styled = stylesheet("still_chart.css", import.meta.url);
+export default mounting((parent, Plotly) => new SteadyChart(parent, Plotly), styled);
