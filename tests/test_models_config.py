@@ -86,7 +86,7 @@ def assert_one_sentence(message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "not JSON, line 1 column 1"),
+        ("", "is not JSON: line 1, column 1"),
         ("{'hidden_size': 48}", "not JSON"),
         ('{"model_type": "llama",}', "not JSON"),
         ("[1, 2]", r"config.json: \[1, 2\], expected an object"),

@@ -257,6 +257,8 @@ def test_a_refused_file_takes_its_warning_with_it_and_the_others_are_opened(
 class _Held:
     """A file as the uploader holds it."""
 
+    type = "application/octet-stream"
+
     def __init__(self, file_id: str, name: str, content: bytes) -> None:
         self.file_id, self.name, self.content = file_id, name, content
 

@@ -6,7 +6,6 @@ matches the end of the module's path, ``(.*\\.)?(key)$`` (``peft.utils.other.get
 that matches counts.
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lora_core.adapters.words import listed, named, quoted
+from lora_core.text_file import decoded, parsed_json
 
 _OWN_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
 """Initialisations that change the base layer too, so that the file's change is not the whole change."""
@@ -32,6 +32,8 @@ CARRIED = (
 )  # fmt: skip
 """Keys that go on into the config of a cut adapter, where they are set."""
 
+MOST_BYTES = 20_000_000
+"""Of an adapter_config.json; one with a pattern for each of thousands of modules has some megabytes."""
 _MOST_RANK = 1_000_000
 _MOST_LOOKUPS = 4_000_000
 _PLAIN = re.compile(r"\^?(?:[\w-]|\\\.|\.)+")
@@ -82,10 +84,8 @@ def read_config(content: bytes | str) -> AdapterConfig:
 
     :raises ValueError: not JSON, another method than LoRA, a value outside its range.
     """
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("adapter_config.json is not JSON.") from error
+    text = content if isinstance(content, str) else decoded(content, "adapter_config.json", MOST_BYTES)
+    found = parsed_json(text, "adapter_config.json")
     if not isinstance(found, dict):
         raise ValueError("adapter_config.json must be an object with peft_type, r and lora_alpha.")
     return config_from(found)

@@ -5,11 +5,11 @@ type and its range are known; a wrong one is a ValueError that names the field, 
 and says what would be right. Nothing is downloaded and nothing is executed.
 """
 
-import json
 from collections.abc import Mapping
 from typing import TypeVar
 
 from lora_core.fields import quoted
+from lora_core.text_file import parsed_json
 
 MAX_CHARACTERS = 1_000_000
 Range = tuple[int, int]
@@ -44,16 +44,7 @@ def parse(text: str) -> dict[str, object]:
         raise ValueError(f"config.json: {type(text).__name__}, expected text")
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"config.json: {len(text):,} characters, at most {MAX_CHARACTERS:,}")
-    try:
-        value = json.loads(text.removeprefix("\ufeff"))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"config.json: not JSON, line {error.lineno} column {error.colno}: {error.msg}"
-        ) from None
-    except RecursionError:
-        raise ValueError("config.json: nested too deeply to be a model's configuration") from None
-    except ValueError:  # Python refuses to read integers of more than 4300 digits
-        raise ValueError("config.json: holds a number of thousands of digits") from None
+    value = parsed_json(text, "config.json")
     if not isinstance(value, dict):
         raise ValueError(f"config.json: {quoted(value)}, expected an object of fields")
     return value

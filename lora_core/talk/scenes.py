@@ -7,7 +7,6 @@ numbers: the true value must lie on the slider, one answer must be right, and ev
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,6 +17,7 @@ from lora_core.experiment import LIMITS, Experiment, Task
 from lora_core.fields import quoted
 from lora_core.talk.expressions import Comparison, check_names, check_template, read_comparison
 from lora_core.talk.numbers import BESIDE, NUMBERS, SceneNumbers, Unit
+from lora_core.text_file import parsed_toml
 
 FILE = Path(__file__).with_name("scenes.toml")
 MOST_SCENES, MOST_BYTES = 40, 100_000
@@ -127,12 +127,7 @@ def read_talk(text: str) -> Talk:
     dots = max((line.count(".") for line in text.splitlines()), default=0)
     if dots > MOST_DOTS:
         raise ValueError(f"the talk has a line with {dots:,} dots: at most {MOST_DOTS} are read.")
-    try:
-        tables = tomllib.loads(text)
-    except RecursionError as error:
-        raise ValueError("the talk is no TOML to be read: too many brackets in brackets.") from error
-    except ValueError as error:  # TOMLDecodeError, and a whole number of more digits than Python reads
-        raise ValueError(f"the talk is no TOML: {error}.") from error
+    tables = parsed_toml(text, "the talk")
     if not 1 <= len(tables) <= MOST_SCENES:
         raise ValueError(f"the talk has {len(tables)} scenes: it must have from 1 to {MOST_SCENES}.")
     return Talk(tuple(_scene(name, table) for name, table in tables.items()), text)

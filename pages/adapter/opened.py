@@ -22,6 +22,7 @@ from lora_core.experiment import Experiment
 from lora_core.training.run import Run
 from pages.runtime.callbacks import run_to_completion
 from pages.runtime.queue import QUICK, BusyError
+from pages.runtime.uploads import content
 
 FIRST, TICK, BUDGET = 0.4, 0.25, 0.15
 """Seconds of measuring before the first paint; then from tick to tick, and within each of them."""
@@ -132,8 +133,8 @@ def take_upload() -> None:
         # One of several refused files was removed: the others may be right without it.
         after, fresh = replace(after, trouble="", blamed=frozenset()), before.blamed & ids
     if fresh:
-        chosen = [(file.name, file.getvalue()) for file in files if file.file_id in fresh]
         try:
+            chosen = [(file.name, content(file)) for file in files if file.file_id in fresh]
             after = replace(after, trouble="", blamed=frozenset(), **_taken(chosen, before))
         except ValueError as error:
             after = replace(after, trouble=str(error), blamed=fresh)

@@ -11,10 +11,14 @@ import streamlit as st
 
 from lora_core.models import CATALOGUE, FAMILIES, Head, ModelShape
 from lora_core.models.config import parse
+from lora_core.text_file import decoded
 from pages.runtime.callbacks import run_to_completion
+from pages.runtime.uploads import content
 
 OWN = "your own config.json"
 CONFIG = "model_config"
+MOST_BYTES = 2_000_000
+"""Of an uploaded config.json."""
 MOST_IN_A_LINK = 2_000
 """Characters of a config.json that a link carries; browsers and proxies cut longer addresses."""
 
@@ -107,11 +111,10 @@ def _take_upload() -> None:
     if file is None:
         return
     try:
-        text = file.getvalue().decode()
+        text = decoded(content(file), "config.json", MOST_BYTES)
         parse(text)
     except ValueError as error:
-        no_text = isinstance(error, UnicodeDecodeError)
-        st.session_state[_TROUBLE] = "config.json: not UTF-8 text" if no_text else str(error)
+        st.session_state[_TROUBLE] = str(error)
         return
     st.session_state[CONFIG] = text
     st.session_state["model_name"] = OWN

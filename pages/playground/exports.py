@@ -7,12 +7,16 @@ import streamlit as st
 
 from lora_core.course import Course
 from lora_core.experiment import Experiment
+from lora_core.text_file import decoded, parsed_json
 from lora_core.training.run import Run
 from pages.playground.comparisons import MOST_PINS, keep_pins, pins
 from pages.runtime.callbacks import run_to_completion
+from pages.runtime.uploads import content
 from pages.ui.controls import set_fields
 from pages.ui.text import harmless
 
+MOST_BYTES = 100_000
+"""Of an uploaded experiment."""
 _TROUBLE = "trouble with an upload"
 
 
@@ -64,7 +68,7 @@ def _parsed(text: bytes) -> tuple[Course, list[Experiment]]:
 
     :raises ValueError: it is no JSON, or has a value outside its field's limit.
     """
-    values = json.loads(text)
+    values = parsed_json(decoded(text, "the experiment", MOST_BYTES), "the experiment")
     kept = values.pop("pins", []) if isinstance(values, dict) else []
     if not isinstance(kept, list) or len(kept) > MOST_PINS:
         raise ValueError(f"pins is no list of up to {MOST_PINS} experiments.")
@@ -78,11 +82,9 @@ def _read_upload() -> None:
     if file is None:
         return
     try:
-        course, kept = _parsed(file.getvalue()[:100_000])
-    except (ValueError, RecursionError) as error:
-        no_json = isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError)
-        reason = "it is not JSON." if no_json else harmless(str(error), 300)
-        st.session_state[_TROUBLE] = f"The file was not opened: `{reason}`"
+        course, kept = _parsed(content(file))
+    except ValueError as error:
+        st.session_state[_TROUBLE] = f"The file was not opened: `{harmless(str(error), 300)}`"
         return
     set_fields(course.experiment, course.changes)
     if kept:

@@ -9,10 +9,12 @@ import streamlit as st
 from lora_core.experiment import Experiment
 from lora_core.formatting import plural
 from lora_core.talk.numbers import SceneNumbers
-from lora_core.talk.scenes import Scene, Talk, check, own_talk, read_talk
+from lora_core.talk.scenes import MOST_BYTES, Scene, Talk, check, own_talk, read_talk
+from lora_core.text_file import decoded
 from pages.runtime import sweeps
 from pages.runtime.callbacks import run_to_completion
 from pages.runtime.runs import advance_run, finished_run, is_quick, kept_run
+from pages.runtime.uploads import content
 from pages.stage.acts import open_talk, perform
 from pages.stage.join import draw_address, draw_notes
 from pages.stage.state import HIDEABLE, Stage, current
@@ -132,9 +134,7 @@ def _take_upload() -> None:
     if file is None:
         return
     try:
-        open_talk(checked_talk(file.getvalue().decode()))
-    except UnicodeDecodeError:
-        stage.trouble = "the talk is no UTF-8 text."
+        open_talk(checked_talk(decoded(content(file), "the talk", MOST_BYTES)))
     except ValueError as error:
         stage.trouble = harmless(str(error), 600)
 

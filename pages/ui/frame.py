@@ -11,6 +11,8 @@ from lora_core.experiment import Experiment
 from pages.components.copy_link import copy_link
 from pages.components.navigation import one_entry_a_page
 from pages.runtime.callbacks import run_to_completion
+from pages.runtime.descriptors import raise_descriptor_limit
+from pages.runtime.uploads import bound_uploads
 from pages.ui.beside import forget_beside
 from pages.ui.controls import DEFAULT, draw_controls, set_fields
 from pages.ui.link import Link, address, link_to, read_link, words_of, words_of_controls
@@ -142,6 +144,8 @@ def _draw_complaints_while(shown: object) -> None:
 
 
 def _configure(title: str) -> None:
+    raise_descriptor_limit()
+    bound_uploads()
     st.set_page_config(
         page_title=f"{title} · LoRA playground", page_icon=ICON, layout="wide",
         initial_sidebar_state=236,

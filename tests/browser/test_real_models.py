@@ -18,7 +18,7 @@ LLAMA = CATALOGUE["Llama 3.1 8B"].shape()
 CONFIG = dict(CATALOGUE["Qwen3 4B"].config)
 MARKUP = "<img src=x onerror=alert(1)> **b** $x$ [a](b)"
 NONSENSE = {
-    "{": "config.json: not JSON",
+    "{": "config.json is not JSON",
     '{"a": "' + "x" * 1_000_001 + '"}': "config.json: 1,000,010 characters, at most 1,000,000",
     json.dumps(CONFIG | {"hidden_size": -1}): "hidden_size: -1, expected an integer",
     json.dumps({"model_type": MARKUP}): "model_type: '<img src=x",

@@ -71,6 +71,7 @@ async def room(server: Server, visitors: int = 100, seconds: float = 10, seed: i
         times = await _all(come(each, i * seconds / visitors) for i, each in enumerate(crowd))
         await _all(each.until(lambda v: v.finished > 0) for each in crowd)
         growth, work = server.memory() - before, server.cpu() - work
+        descriptors = server.descriptors() / visitors
         report = await asyncio.to_thread(server.report)
         return [
             Figure("p95 from the link to the trained curve", p95(times), "s", most=1.5),
@@ -78,8 +79,30 @@ async def room(server: Server, visitors: int = 100, seconds: float = 10, seed: i
             Figure("runs trained for it", runs_of(report, **link), "", most=1, least=1),
             Figure("errors", sum(len(each.errors) for each in crowd), "", most=0),
             Figure("memory a visitor", growth / visitors, "MB", most=3),
+            Figure("descriptors a visitor", descriptors, "", most=8),
             Figure("processor time a visitor", 1000 * work / visitors, "ms"),
         ]
+
+
+async def idle(server: Server, visitors: int = 300, moving: int = 2, seconds: float = 10) -> list[Figure]:
+    """A room leaves its pages open and does nothing, while a few move sliders."""
+    await _warm(server)
+    memory, descriptors = server.memory(), server.descriptors()
+    async with AsyncExitStack() as stay:
+        crowd = [Visitor(server.address) for _ in range(visitors)]
+        for each in crowd:
+            await stay.enter_async_context(each)
+        await _all(each.until(lambda v: v.finished > 0) for each in crowd)
+        memory, descriptors = server.memory() - memory, server.descriptors() - descriptors
+        moves = await _move(server, range(800, 800 + moving), 1, seconds)
+        errors = moves.errors + sum(len(each.errors) for each in crowd)
+    return [
+        Figure("open pages", visitors),
+        Figure("descriptors a page", descriptors / visitors, "", most=4.5),
+        Figure("memory a page", memory / visitors, "MB", most=3),
+        Figure("p95 from a moved slider to its curve", p95(moves.times), "s", most=0.8),
+        Figure("errors", errors, "", most=0),
+    ]
 
 
 async def movers(
@@ -315,6 +338,7 @@ async def replicas(server: Server, visitors: int = 12, seconds: float = 12) -> l
 
 SCENARIOS: dict[str, Callable[[Server], Awaitable[list[Figure]]]] = {
     "room": room,
+    "idle": idle,
     "movers": movers,
     "draggers": draggers,
     "networks": networks,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -32,7 +33,9 @@ class Report(NamedTuple):
 class Server:
     """``with Server() as server``: the app at ``server.address``, in a process of its own."""
 
-    def __init__(self, port: int = 0, **environment: str) -> None:
+    def __init__(self, port: int = 0, descriptors: int | None = None, **environment: str) -> None:
+        """``descriptors`` is the soft limit of open files under which the process starts."""
+        self._soft = descriptors
         self.port = port or free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._environment = os.environ | environment
@@ -46,6 +49,9 @@ class Server:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=self._environment, stdout=log, stderr=subprocess.STDOUT
             )
+        if self._soft is not None:
+            _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (self._soft, hard))
         try:
             self._wait()
         except BaseException:
@@ -88,6 +94,10 @@ class Server:
     def threads(self) -> int:
         """Threads of the process as the system counts them, those of libraries included."""
         return int(self._status("Threads"))
+
+    def descriptors(self) -> int:
+        """Files and sockets that the process holds open."""
+        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
 
     def cpu(self) -> float:
         """Seconds of processor time used so far."""

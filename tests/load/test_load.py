@@ -12,6 +12,7 @@ from tests.load.scenarios import (
     SETTINGS,
     Figure,
     draggers,
+    idle,
     movers,
     networks,
     room,
@@ -63,6 +64,11 @@ async def _awaited(figures: Awaitable[list[Figure]]) -> list[Figure]:
 
 def test_a_room_on_one_link_trains_one_run(server: Server) -> None:
     check(lambda number: room(server, visitors=16, seconds=2, seed=700 + number))
+
+
+def test_open_pages_outnumber_the_descriptors_that_the_process_began_with() -> None:
+    with Server(descriptors=160) as small:
+        check(lambda number: idle(small, visitors=40, moving=1, seconds=2))
 
 
 def test_moved_sliders_are_answered(server: Server) -> None:
