@@ -68,3 +68,8 @@ def add_level(
         text=text, xref="paper", yref="y", y=float(np.log10(value)) if log else value, showarrow=False,
         font={"color": line["color"]}, **place,
     )  # fmt: skip
+
+
+def literal(text: str) -> str:
+    """A text of others as plotly.js shows it as it is: it takes tags in any text, links among them."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from lora_core.choices import RANKS
 from lora_core.experiment import Experiment
 from lora_core.figures import palette
 from lora_core.figures.ranks.digits import DigitsInfo
@@ -19,9 +18,8 @@ from lora_core.figures.ranks.shared_axis import SharedAxisInfo, axis_alt, shared
 from pages.components.message import encode
 from pages.components.serving import component
 from pages.runtime.callbacks import run_to_completion
-from pages.runtime.from_browser import sent_number
+from pages.runtime.from_browser import ANY_RANK, sent_number
 
-ANY_RANK = range(1, RANKS[-1] + 1)
 COLORS = {
     "lora": palette.LORA,
     "full": palette.FULL,

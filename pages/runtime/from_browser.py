@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import streamlit as st
 
+from lora_core.choices import RANKS
+
 MOST_ACTS = 64
 """Acts taken from one message of the keyboard; the browser sends those of a second or two."""
 MOST_LETTERS = 100
@@ -19,6 +21,7 @@ MOST_ADDRESS = 1_000
 NO_ADDRESS = "http://localhost:8501"
 """Stands for an address that cannot be read."""
 ANY_COUNT = range(2**31)
+ANY_RANK = range(1, RANKS[-1] + 1)
 
 
 class SentActs(NamedTuple):

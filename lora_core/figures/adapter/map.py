@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from lora_core.adapters.grid import Grid
 from lora_core.adapters.spectra import Spectrum
 from lora_core.figures import palette
-from lora_core.figures.axes import MARGIN, SCALE
+from lora_core.figures.axes import MARGIN, SCALE, literal
 from lora_core.formatting import loss_text, percent_text
 
 MEASURES: dict[str, tuple[Callable[[Spectrum], float], Callable[[float], str]]] = {
@@ -98,7 +98,7 @@ def draw_map(info: MapInfo) -> go.Figure:
     z = [[None if np.isnan(value) else float(value) for value in row] for row in shown]
     figure = go.Figure(layout={"template": {}})
     figure.add_heatmap(
-        z=z, text=info.texts, customdata=[[row] * len(info.columns) for row in info.rows],
+        z=z, text=info.texts, customdata=[[literal(row)] * len(info.columns) for row in info.rows],
         colorscale=SCALE, colorbar=bar, xgap=1, ygap=1, hoverongaps=True,
         hovertemplate=f"%{{customdata}} %{{x}}<br>{info.measure}: %{{text}}<extra></extra>",
         x=list(range(len(info.columns))), y=list(range(len(info.rows))),
@@ -131,4 +131,4 @@ def _apart(names: tuple[str, ...]) -> list[str]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 14 else f"…{name[-13:]}"
+    return literal(name if len(name) <= 14 else f"…{name[-13:]}")
