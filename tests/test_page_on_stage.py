@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
 from pages.stage import page
 from pages.stage.acts import ACTS, perform_from_keys
 from pages.stage.following import MOST_ACTS, fetch_acts, leave_act, publish
-from pages.stage.join import is_local, join, read_address
+from pages.stage.join import is_local, join, network_address, read_address
 from pages.stage.keys import KEYS
 from pages.stage.setup import checked_talk
 from pages.stage.state import Stage, guess_key, middle
@@ -484,6 +485,21 @@ def test_the_code_has_this_machines_address_in_the_room_until_another_is_set(
     checked(app.text_input(key="stage address").set_value("ftp://x").run())
     assert "must be a web address" in app.error[0].value
     assert stage(app).address == "http://10.0.0.5:8501"
+
+
+def test_nobody_outside_is_told_the_address_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.stage.join._own_ip", lambda: "192.168.7.9")
+    assert network_address() == "http://192.168.7.9:8501"
+    for peer, headers in (
+        ("10.0.0.7", {}),
+        (None, {"X-Forwarded-For": "10.0.0.7"}),
+        (None, {"Via": "1.1 proxy"}),
+    ):
+        context = SimpleNamespace(ip_address=peer, headers=headers, url="http://localhost:8501/On_stage")
+        monkeypatch.setattr(st, "context", context)
+        assert network_address() is None
+    monkeypatch.setattr("pages.stage.join.ADDRESS", "http://play.example:8080/demo")
+    assert network_address() == "http://play.example:8080/demo"
 
 
 def test_without_an_address_for_phones_a_plain_word_stands_in_place_of_the_code(

@@ -20,6 +20,7 @@ MOST_ADDRESS = 1_000
 """Letters of the page's address; a link with all fields and pins has some six hundred."""
 NO_ADDRESS = "http://localhost:8501"
 """Stands for an address that cannot be read."""
+_PROXIED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
 ANY_COUNT = range(2**31)
 ANY_RANK = range(1, RANKS[-1] + 1)
 
@@ -66,6 +67,14 @@ def sent_acts(key: str, name: str) -> SentActs | None:
 def page_address() -> SplitResult:
     """The address of this page in its browser: scheme, host, port, path, query."""
     return read_page_address(st.context.url)
+
+
+def from_this_machine() -> bool:
+    """Whether the browser runs on the server's own machine, with no proxy between.
+
+    Behind a proxy on the same machine every connection comes from there.
+    """
+    return st.context.ip_address is None and not any(name in st.context.headers for name in _PROXIED)
 
 
 def read_page_address(text: str | None) -> SplitResult:

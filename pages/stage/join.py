@@ -4,6 +4,7 @@ The code names the scene and little else, so that its squares are large enough f
 reveal a phone can guess; after it, it opens the revealed scene with the rank on the stage.
 """
 
+import os
 import socket
 from functools import lru_cache
 from io import BytesIO
@@ -16,7 +17,7 @@ import streamlit as st
 
 from lora_core.talk.scenes import own_talk
 from pages.runtime.callbacks import run_to_completion
-from pages.runtime.from_browser import page_address
+from pages.runtime.from_browser import from_this_machine, page_address
 from pages.stage.opened_talks import TALK, name_of_talk
 from pages.stage.state import Stage, current
 from pages.ui.text import harmless
@@ -70,9 +71,12 @@ def phones_address(stage: Stage) -> str:
 def network_address() -> str | None:
     """The browser's address with the server's network address in place of localhost.
 
-    None if the server has none, or listens to its own machine only (``server.address``).
+    None if the server has none, listens to its own machine only (``server.address``), or if the browser runs
+    elsewhere: nobody outside is told this address, unless one is set in ``LORA_ADDRESS``.
     """
-    if is_local(f"http://{st.get_option('server.address') or '0.0.0.0'}"):
+    if ADDRESS:
+        return ADDRESS
+    if not from_this_machine() or is_local(f"http://{st.get_option('server.address') or '0.0.0.0'}"):
         return None
     parts = urlsplit(browser_address())
     own = _own_ip()
@@ -141,6 +145,10 @@ def read_address(text: str) -> str:
             f"Address for phones is `{harmless(text)}`: it must be a web address, as in http://192.168.1.20:8501."
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+ADDRESS = read_address(os.environ["LORA_ADDRESS"]) if os.environ.get("LORA_ADDRESS") else ""
+"""Address for phones that the server's environment sets, for every browser that has only a local one."""
 
 
 def is_local(base: str) -> bool:
