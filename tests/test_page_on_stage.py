@@ -16,12 +16,11 @@ from lora_core.findings.verdict import verdict
 from lora_core.talk.scenes import Scene, Talk, own_talk
 from pages.runtime.runs import is_quick
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
-from pages.stage import page
+from pages.stage import page, setup
 from pages.stage.acts import ACTS, perform_from_keys
 from pages.stage.following import MOST_ACTS, fetch_acts, leave_act, publish
 from pages.stage.join import is_local, join, network_address, read_address
 from pages.stage.keys import KEYS
-from pages.stage.setup import checked_talk
 from pages.stage.state import Stage, guess_key, middle
 from pages.ui.text import plain
 from tests.kit.pages import at_link, checked, open_page, shown
@@ -359,7 +358,7 @@ def test_a_talk_of_ones_own_takes_the_stage_and_goes_again() -> None:
     assert on_screen(app).in_features == 8
     press(app, "next")
     # Nothing of it is markup: no picture is fetched, no tag made.
-    assert words(app)[0] == r"## :gray[2/2] \!\[x\]\(http\://x\) \<b\>\*How\*\</b\> \$low\$?"
+    assert words(app)[0] == "## :gray[2/2] " + plain("![x](http://x) <b>*How*</b> $low$?")
     press(app, "reveal")
     back = next(button for button in app.button if button.label == "Back to the playground's talk")
     checked(back.click().run())
@@ -397,9 +396,25 @@ def test_a_bad_file_keeps_the_talk_and_says_why(content: bytes, told: str) -> No
     assert not app.error
 
 
+def test_a_long_talk_is_checked_with_progress_and_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "FIRST", 0.0)  # a scene at a time, the first before the page is drawn
+    monkeypatch.setattr(setup, "BUDGET", 0.0)
+    monkeypatch.setattr(setup, "finished_run", lambda experiment: None)  # as if others were training
+    app = upload(open_page(PAGE, scene="knee"), OWN.encode())
+    assert [each.proto.text for each in app.get("progress")] == ["0 of 2 scenes checked"]
+    assert stage(app).name == "knee"
+    left = checked(app.button(key="leave the check").click().run())
+    assert not left.get("progress")
+    assert (stage(app).talk, stage(app).trouble) == (own_talk(), "")
+    monkeypatch.setattr(setup, "finished_run", finished_run)
+    upload(app, OWN.replace("8,", "7,").encode())
+    assert len(stage(app).talk.scenes) == 2
+    assert not app.get("progress")
+
+
 def test_the_download_is_the_talk_and_opens_again() -> None:
     app = open_page(PAGE)
-    assert checked_talk(own_talk().text) == own_talk()
+    assert setup.sized_talk(own_talk().text) == own_talk()
     assert app.get("download_button")
 
 
@@ -473,6 +488,7 @@ def test_the_code_has_this_machines_address_in_the_room_until_another_is_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pages.stage.join._own_ip", lambda: "192.168.7.9")
+    monkeypatch.setattr("pages.stage.join.from_this_machine", lambda: True)
     app = open_page(PAGE, scene="knee", rank="17")
     way_in = join(stage(app))
     assert way_in.link == "http://192.168.7.9:8501/On_stage?scene=knee"

@@ -12,7 +12,7 @@ from torch import nn
 
 from lora_core import Experiment, run
 from pages.runtime import result_cache
-from pages.runtime.queue import MOST_BEFORE_A_PIECE, QUICK, BusyError, ComputeQueue, setting
+from pages.runtime.queue import MOST_BEFORE_A_PIECE, QUICK, BusyError, ComputeQueue, NoMemoryError, setting
 from pages.runtime.result_cache import MOST_GROWING, ResultCache, size_of
 from pages.runtime.runs import RUNS, advance_run, work
 
@@ -236,6 +236,36 @@ def test_a_training_that_fails_is_begun_anew() -> None:
     found = kitchen.shared.finished(5)
     assert found is not None
     assert found.complete
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 8.00 GiB for an array"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 GB"),
+    ],
+)
+def test_a_training_that_lacks_memory_is_not_tried_at_each_request(
+    error: Exception, is_quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kitchen = Kitchen(is_quick=is_quick)
+
+    def hungry(key: int) -> Iterator[Piece]:
+        kitchen.begun.append(key)
+        raise error
+        yield
+
+    honest, kitchen.shared._train = kitchen.shared._train, hungry
+    for _ in range(20):
+        with pytest.raises(NoMemoryError):
+            kitchen.shared.advance(5, "run")
+    assert kitchen.shared.finished(5) is None
+    assert kitchen.begun == [5]
+    kitchen.shared._train = honest
+    assert kitchen.shared.advance(6, "run").done
+    monkeypatch.setattr(result_cache, "AGAIN", -1.0)  # as if a minute had passed
+    assert kitchen.shared.advance(5, "run").done
 
 
 def test_who_waited_for_a_training_that_failed_begins_anew_and_is_served() -> None:

@@ -49,6 +49,13 @@ class BusyError(Exception):
         self.ahead = ahead
 
 
+class NoMemoryError(BusyError):
+    """The server has not enough memory for a result, and has just tried."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+
 class _Ticket(NamedTuple):
     """A request for a slot; tickets compare by kind, then by ``since``, then by arrival."""
 

@@ -20,7 +20,7 @@ import streamlit as st
 import torch
 from torch import nn
 
-from pages.runtime.queue import PATIENCE, QUICK, SLOW, BusyError, ComputeQueue, setting, wait
+from pages.runtime.queue import PATIENCE, QUICK, SLOW, BusyError, ComputeQueue, NoMemoryError, setting, wait
 
 BUDGET, TICK = 0.15, 0.25
 """Seconds of training in a tick, and seconds between ticks, when a single result grows."""
@@ -30,6 +30,9 @@ KEPT_MEGABYTES = setting("KEPT_MEGABYTES", 400)
 """Memory for the finished results of one cache; the least recently used are evicted."""
 PIECE = 1.0
 """Seconds that a tick waits for a slot; without one it draws the latest state."""
+AGAIN = 60.0
+"""Seconds for which a result is not tried again after the memory was not enough for it."""
+NO_MEMORY = "The server has not enough memory for this: try fewer features or samples, or wait a minute."
 ABSENT, GONE = 6.0, 120.0
 """Seconds without a tick after which a growing result may be dropped for another, and is dropped anyway."""
 
@@ -91,6 +94,7 @@ class ResultCache(Generic[K, V]):
         self._lock = threading.Lock()
         self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._growing: dict[K, _Growing[V]] = {}
+        self._too_large: dict[K, float] = {}
 
     def kept(self, key: K) -> V | None:
         """The finished result, or None."""
@@ -227,6 +231,8 @@ class ResultCache(Generic[K, V]):
         session, left = _register(key, name)
         now = time.monotonic()
         with self._lock:
+            if now - self._too_large.get(key, -AGAIN) < AGAIN:
+                raise NoMemoryError
             if left in self._growing:
                 self._growing[left].visitors.pop(session, None)
                 if not self._growing[left].active(now):
@@ -261,15 +267,23 @@ class ResultCache(Generic[K, V]):
 
     @contextmanager
     def _dropped_on_error(self, key: K, growing: _Growing[V]) -> Iterator[None]:
-        """Drop a training that raised, since its iterator is spent: the next request starts a new one."""
+        """Drop a training that raised, since its iterator is spent: the next request starts a new one.
+
+        Where the memory was not enough no request does so for a while.
+        """
         try:
             yield
         except BusyError:
             raise
-        except Exception:
+        except Exception as error:
             with self._lock:
                 if self._growing.get(key) is growing:
                     del self._growing[key]
+                if lacks_memory(error):
+                    now = time.monotonic()
+                    recent = {other: at for other, at in self._too_large.items() if now - at < AGAIN}
+                    self._too_large = recent | {key: now}
+                    raise NoMemoryError from error
             raise
 
 
@@ -283,8 +297,23 @@ def _register(key: Hashable, name: str) -> tuple[str, Any]:
     return session, before if before != key else None
 
 
+def lacks_memory(error: Exception) -> bool:
+    """Whether an allocation has failed; torch raises ``RuntimeError`` for one on the processor."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error).lower()
+    )
+
+
 def show_busy(busy: BusyError, meanwhile: Callable[[], object] | None = None) -> NoReturn:
-    """Show the notice that the server is busy, draw ``meanwhile``, and schedule reruns of the page."""
+    """Show the notice that the server is busy, draw ``meanwhile``, and schedule reruns of the page.
+
+    If the memory is not enough, say so instead and schedule none.
+    """
+    if isinstance(busy, NoMemoryError):
+        st.error(NO_MEMORY, icon=":material/memory:")
+        if meanwhile is not None:
+            meanwhile()
+        st.stop()
     ahead = "1 run is" if busy.ahead <= 1 else f"{busy.ahead} runs are"
     words = f"The room is busy: {ahead} training before yours, which then starts by itself."
     st.info(words, icon=":material/hourglass_top:")

@@ -4,6 +4,9 @@ A file is opened only if every scene is quick to train and its claims hold again
 not, the current talk stays.
 """
 
+import time
+from dataclasses import dataclass
+
 import streamlit as st
 
 from lora_core.experiment import Experiment
@@ -20,7 +23,9 @@ from pages.stage.join import draw_address, draw_notes
 from pages.stage.state import HIDEABLE, Stage, current
 from pages.ui.text import harmless, plain
 
-_UPLOAD, _HIDDEN = "talk file", "stage hidden"
+_UPLOAD, _HIDDEN, _CHECKING = "talk file", "stage hidden", "talk that is checked"
+FIRST, TICK, BUDGET = 3.0, 0.25, 0.3
+"""Seconds of checking a talk before its page is drawn; then from tick to tick, and within each of them."""
 
 
 def numbers_of(scene: Scene) -> SceneNumbers:
@@ -40,8 +45,8 @@ def kept_numbers(scene: Scene) -> SceneNumbers | None:
     return None if run is None or missing else SceneNumbers(run, beside)
 
 
-def checked_talk(text: str) -> Talk:
-    """Read a talk and check every scene against its computed numbers.
+def sized_talk(text: str) -> Talk:
+    """Read a talk whose scenes all train in a moment.
 
     :raises ValueError: the message names the scene and what is wrong with it.
     """
@@ -50,12 +55,36 @@ def checked_talk(text: str) -> Talk:
         for name, experiment in (("experiment", scene.experiment), ("beside", scene.beside)):
             if experiment is not None:
                 _check_size(scene, name, experiment)
-        run = finished_run(scene.experiment)
-        beside = None if scene.beside is None else finished_run(scene.beside)
-        if run is None or (scene.beside is not None and beside is None):
-            raise ValueError("others are training at this moment: open the file once more.")
-        check(scene, SceneNumbers(run, beside))
     return talk
+
+
+@dataclass(frozen=True)
+class _Checking:
+    """A talk of which so many scenes have been held against their computed numbers."""
+
+    talk: Talk
+    done: int = 0
+
+    def further(self, seconds: float) -> "_Checking":
+        """Check scenes for so long, at least one unless others are training.
+
+        :raises ValueError: the message names the scene and what is wrong with it.
+        """
+        end, done = time.monotonic() + seconds, self.done
+        for scene in self.talk.scenes[self.done :]:
+            run = finished_run(scene.experiment)
+            beside = None if scene.beside is None else finished_run(scene.beside)
+            if run is None or (scene.beside is not None and beside is None):
+                break
+            check(scene, SceneNumbers(run, beside))
+            done += 1
+            if time.monotonic() >= end:
+                break
+        return _Checking(self.talk, done)
+
+    @property
+    def complete(self) -> bool:
+        return self.done == len(self.talk.scenes)
 
 
 def prefetch(stage: Stage) -> None:
@@ -95,7 +124,7 @@ def draw_scenes(stage: Stage) -> None:
 def draw_talk(stage: Stage) -> None:
     """Draw the file, the phones' address and the hidden parts."""
     with st.container(key="stage_setup"):
-        with st.expander("A talk of your own", expanded=bool(stage.trouble)):
+        with st.expander("A talk of your own", expanded=bool(stage.trouble) or _CHECKING in st.session_state):
             _draw_file(stage)
         with st.expander("Phones in the room"):
             draw_address(stage)
@@ -122,21 +151,55 @@ def _draw_file(stage: Stage) -> None:
         if stage.talk is not own_talk():
             st.button("Back to the playground's talk", on_click=_restore, icon=":material/undo:")
     st.file_uploader("Open a talk (TOML)", "toml", key=_UPLOAD, on_change=_take_upload, max_upload_size=1)
+    if _CHECKING in st.session_state:
+        st.fragment(_check_further, run_every=TICK)()
     if stage.trouble:
         st.error(f"The file was not opened: `{stage.trouble}`", icon=":material/error:")
 
 
 @run_to_completion
 def _take_upload() -> None:
-    """Open an uploaded talk, or keep the current one and record the reason."""
-    stage, file = current(), st.session_state.get(_UPLOAD)
-    stage.trouble = ""
+    """Open an uploaded talk, at once or in ticks, or keep the current one and record the reason."""
+    file = st.session_state.get(_UPLOAD)
+    current().trouble = ""
+    st.session_state.pop(_CHECKING, None)
     if file is None:
         return
     try:
-        open_talk(checked_talk(decoded(content(file), "the talk", MOST_BYTES)))
+        _check(_Checking(sized_talk(decoded(content(file), "the talk", MOST_BYTES))), FIRST)
     except ValueError as error:
-        stage.trouble = harmless(str(error), 600)
+        current().trouble = harmless(str(error), 600)
+
+
+def _check(checking: _Checking, seconds: float) -> None:
+    """Check further, and open the talk once it is complete. ValueError as ``_Checking.further``."""
+    checking = checking.further(seconds)
+    if checking.complete:
+        open_talk(checking.talk)
+    else:
+        st.session_state[_CHECKING] = checking
+
+
+def _check_further() -> None:
+    """Show how far the check is, with a way to leave it, and go on; a fragment."""
+    checking: _Checking | None = st.session_state.get(_CHECKING)
+    if checking is None:
+        st.rerun()
+    count = len(checking.talk.scenes)
+    st.progress(checking.done / count, f"{checking.done} of {count} scenes checked")
+    st.button("Leave it", key="leave the check", icon=":material/close:", on_click=_leave_check)
+    del st.session_state[_CHECKING]
+    try:
+        _check(checking, BUDGET)
+    except ValueError as error:
+        current().trouble = harmless(str(error), 600)
+    if _CHECKING not in st.session_state:
+        st.rerun()
+
+
+@run_to_completion
+def _leave_check() -> None:
+    st.session_state.pop(_CHECKING, None)
 
 
 @run_to_completion
