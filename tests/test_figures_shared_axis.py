@@ -71,6 +71,9 @@ def test_digits_flip_from_wrong_to_right_as_the_rank_grows() -> None:
     assert right.shape == (len(info.ranks), 10)
     assert right[3].sum() > right[0].sum()
     assert trained(SMALL).digits is None
+    sent = shared_axis_message(info)["trained"]["digits"]  # flat, as the view reads it: ten to a rank
+    assert sent["guesses"].tolist() == info.digits.guesses.reshape(-1).tolist()
+    assert sent["right"].tolist() == right.reshape(-1).tolist()
 
 
 def test_what_is_sent_is_plain_and_holds_every_rank() -> None:

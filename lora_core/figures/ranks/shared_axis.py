@@ -184,8 +184,8 @@ def shared_axis_message(info: SharedAxisInfo) -> dict[str, Any]:
         }
         if info.digits is not None:
             message["trained"]["digits"] = {
-                "guesses": info.digits.guesses.astype(np.int8),
-                "right": info.digits.right.astype(np.int8),
+                "guesses": info.digits.guesses.astype(np.int8).ravel(),
+                "right": info.digits.right.astype(np.int8).ravel(),
             }
     return message
 
