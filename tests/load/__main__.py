@@ -1,4 +1,4 @@
-"""What does a crowd do to the server? ``python -m tests.load``, about five minutes for all of it.
+"""What does a crowd do to the server? ``python -m tests.load``, five minutes for all but ``soak``.
 
 Simulated visitors speak Streamlit's own websocket protocol with a server on this machine; the figures are
 printed with the limits that the playground sets itself.
@@ -6,6 +6,7 @@ printed with the limits that the playground sets itself.
 
 import argparse
 import asyncio
+import functools
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from tests.load.scenarios import SCENARIOS, SETTINGS, Figure
+from tests.load.scenarios import ALONE, SCENARIOS, SETTINGS, Figure, soak
 from tests.load.server import Server
 
 
@@ -23,12 +24,14 @@ def main() -> int:
     parser.add_argument(
         "scenarios", nargs="*", choices=[[], *SCENARIOS], help="only these; all if none is named"
     )
+    parser.add_argument("--minutes", type=float, default=30, help="how long soak lasts (default: 30)")
     parser.add_argument("--json", type=Path, help="save the figures in this file")
     parser.add_argument("--check", action="store_true", help="end with 1 where a limit is missed")
     options = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, list[Figure]] = {}
-    for name in options.scenarios or SCENARIOS:
+    SCENARIOS["soak"] = functools.wraps(soak)(functools.partial(soak, minutes=options.minutes))
+    for name in options.scenarios or [name for name in SCENARIOS if name not in ALONE]:
         print(f"{name}: {(SCENARIOS[name].__doc__ or '').partition('.')[0].strip()}.", flush=True)
         try:
             with Server(**SETTINGS.get(name, {})) as server:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from lora_core import Experiment, run
 from tests.load.browser import playing
 from tests.load.server import Report, Server
+from tests.load.soak import soaked
 from tests.load.visitor import Visitor
 
 LARGE: dict[str, object] = {"in_features": 1024, "out_features": 1024, "samples": 2000}
@@ -310,6 +311,31 @@ async def vanishing(
     ]
 
 
+async def soak(server: Server, minutes: float = 30, crowd: int = 6) -> list[Figure]:
+    """Visitors of all kinds on all pages come, act and vanish for long: nothing grows in the second half."""
+    await _warm(server)
+    found = await soaked(server, 60 * minutes, crowd)
+    memory, descriptors, threads = (
+        found.halves(lambda each, name=name: getattr(each, name))  # type: ignore[misc]
+        for name in ("memory", "descriptors", "threads")
+    )
+    early, late = p95(found.times(0)), p95(found.times(1))
+    for error in dict.fromkeys(found.errors):
+        print(f"  {error}")
+    return [
+        Figure("visits", found.visits),
+        Figure("memory, second half", memory[1], "MB"),
+        Figure("more than in the first half", memory[1] - memory[0], "MB", most=60),
+        Figure("descriptors, second half", descriptors[1]),
+        Figure("more than in the first half", descriptors[1] - descriptors[0], "", most=40),
+        Figure("threads, second half", threads[1]),
+        Figure("more than in the first half", threads[1] - threads[0], "", most=4),
+        Figure("p95 of a mover, first half", early, "s"),
+        Figure("p95 of a mover, second half", late, "s", most=max(0.8, 1.5 * early)),
+        Figure("errors", len(found.errors), "", most=0),
+    ]
+
+
 async def replicas(server: Server, visitors: int = 12, seconds: float = 12) -> list[Figure]:
     """How many new curves a second one server process gives, and two: a link needs no server of its own."""
     rates, curves = [], set()
@@ -346,7 +372,10 @@ SCENARIOS: dict[str, Callable[[Server], Awaitable[list[Figure]]]] = {
     "streams": streams,
     "vanishing": vanishing,
     "replicas": replicas,
+    "soak": soak,
 }
+ALONE = ("soak",)
+"""Scenarios that take too long to be part of all."""
 
 
 SETTINGS = {"vanishing": {"LORA_KEPT_MEGABYTES": "20", "LORA_MOST_GROWING": "2", "MALLOC_ARENA_MAX": "2"}}

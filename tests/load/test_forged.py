@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from lora_core import Experiment, run
-from pages.ui.frame import PAGES
 from tests.load.forger import forged
 from tests.load.scenarios import RANKS
 from tests.load.server import Server
+from tests.load.soak import NAMES
 from tests.load.visitor import Visitor
 
-NAMES = ["" if script == "app.py" else script.partition("_")[2][:-3] for script, *_ in PAGES]
 MESSAGES = 40
 
 
