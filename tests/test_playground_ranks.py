@@ -1,8 +1,11 @@
 """The axis of ranks without a browser: trained when a hand wants it, once an experiment, and never large."""
 
+import gc
+from weakref import ref
+
 import pytest
 
-from lora_core import Experiment
+from lora_core import Experiment, run
 from lora_core.training import sweep
 from lora_core.training.batched import Trainer
 from pages.playground import ranks
@@ -92,3 +95,15 @@ def test_reset_forgets_pins_and_the_run_before() -> None:
     assert not [button for button in app.button if button.label.startswith("Unpin")]
     assert "pins" not in app.query_params
     assert app.session_state["rank"] == 3
+
+
+def test_the_fragment_of_the_axis_keeps_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[object] = []
+    monkeypatch.setattr(ranks.st, "fragment", lambda _: lambda *given: kept.extend(given))
+    found = run(Experiment(epochs=2))
+    ranks.draw_rank_axis(found)
+    assert kept
+    alive = ref(found)
+    del found
+    gc.collect()
+    assert alive() is None

@@ -6,6 +6,7 @@ default and of the presets are trained after the first page is drawn.
 """
 
 import time
+from weakref import ReferenceType, ref
 
 import numpy as np
 import streamlit as st
@@ -52,10 +53,15 @@ def draw_rank_axis(run: Run) -> None:
     that a hand's arrival redraws nothing else. With changes on the way, or where they are to be, the ranks
     are those of the rest of the run.
     """
-    st.fragment(_axis)(run, from_here())
+    st.fragment(_axis)(ref(run), from_here())
 
 
-def _axis(run: Run, here: bool) -> None:
+def _axis(held: ReferenceType[Run], here: bool) -> None:
+    # A fragment is kept with its session, which Streamlit remembers for two minutes after its visitor has
+    # left: by a reference of its own it would keep the run for as long.
+    run = held()
+    if run is None:
+        st.rerun()
     rerun_on_new_rank(run.experiment)
     if shown_course(run.experiment) != run.course or here != from_here():
         st.rerun()

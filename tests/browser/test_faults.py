@@ -16,6 +16,7 @@ from lora_core.findings.verdict import verdict
 from pages.ui.controls import CONTROLS
 from tests.kit.browser import nothing_follows
 from tests.load.server import Server
+from tests.load.soak import NAMES
 
 CHART = "[data-testid=live-chart]"
 STREAM = re.compile(r"/_stcore/stream")
@@ -210,6 +211,32 @@ def test_a_server_that_dies_and_comes_back_finds_its_visitors_where_they_were(ta
             shows(page, Experiment(rank=6), 40)
             rank(page).press("ArrowRight")
             shows(page, Experiment(rank=7), 40)
+
+
+def test_a_server_that_dies_and_comes_back_finds_every_page_as_it_was(tab: Tab) -> None:
+    with Server() as first:
+        # The small network trains for longer than it is looked at: its headline goes on.
+        pages = {name: tab(f"{first.address}/{name}?rank=5") for name in NAMES}
+        said = {name: _headline(page).inner_text(timeout=40_000) for name, page in pages.items()}
+        first.kill()
+        for page in pages.values():
+            page.locator("[data-testid=stApp]:not([data-test-connection-state=CONNECTED])").wait_for()
+        with Server(first.port):
+            for name, page in pages.items():
+                connected = page.locator("[data-testid=stApp][data-test-connection-state=CONNECTED]")
+                connected.wait_for(timeout=60_000)
+                expect(_headline(page)).to_have_text(
+                    re.compile(r"\w") if name == "A_small_network" else said[name], timeout=60_000
+                )
+                page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(
+                    timeout=60_000
+                )
+                expect(page.get_by_test_id("stException")).to_have_count(0)
+                page.close()
+
+
+def _headline(page: Page):
+    return page.get_by_test_id("stMain").locator("h1, h2, h3").first
 
 
 HOSTILE = (

@@ -378,7 +378,8 @@ ALONE = ("soak",)
 """Scenarios that take too long to be part of all."""
 
 
-SETTINGS = {"vanishing": {"LORA_KEPT_MEGABYTES": "20", "LORA_MOST_GROWING": "2", "MALLOC_ARENA_MAX": "2"}}
+_SMALL = {"LORA_KEPT_MEGABYTES": "20", "LORA_MOST_GROWING": "2", "MALLOC_ARENA_MAX": "2"}
+SETTINGS = {"vanishing": _SMALL, "soak": _SMALL}
 """The environment of a scenario's server: a cache that fills up to its limit is no leak."""
 
 

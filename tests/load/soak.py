@@ -22,8 +22,9 @@ RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24)
 MOVED = ("rank", "alpha", "lr_ratio")
 ALPHAS = ("2", "4", "8", "16", "24", "32")
 RATIOS = ("0.1", "0.25", "0.5", "1", "2", "4", "8", "16")
-WARM = 0.25
-"""Share of the time after which caches and remembered sessions are taken as full."""
+REMEMBERED = 150.0
+"""Seconds after which caches are full, and as many sessions forgotten as leave: Streamlit keeps each for two
+minutes. Of a short soak half of the time."""
 
 
 class Sample(NamedTuple):
@@ -54,7 +55,8 @@ class Soaked(NamedTuple):
 
     def _half(self, at: float) -> int | None:
         end = self.samples[-1].at
-        return None if at < WARM * end else int(at >= (1 + WARM) / 2 * end)
+        warm = min(REMEMBERED, end / 2)
+        return None if at < warm else int(at >= (warm + end) / 2)
 
 
 async def soaked(server: Server, seconds: float, crowd: int, seed: int = 17) -> Soaked:
