@@ -87,7 +87,7 @@ def draw_scene_ranks(info: RanksInfo, *, revealed: bool, guess: float | None) ->
         showlegend=True, hovermode=False, margin={"l": 0, "r": 12, "t": 0, "b": 0},
         legend=legend(),
         xaxis={**rank_axis(info.ranks), **axis},
-        yaxis={**loss_axis(low, high, "Loss (log scale)"), **axis},
+        yaxis={**loss_axis(low, high, "Error (log scale)"), **axis},
     )  # fmt: skip
 
 

@@ -57,7 +57,9 @@ export class Telling {
 
   /** Show everything at once; returns true. */
   finish() {
-    document.querySelector("[data-testid=live-chart]")?.dispatchEvent(new CustomEvent("finish"));
+    for (const chart of document.querySelectorAll("[data-testid=live-chart], [data-testid=scene-view]")) {
+      chart.dispatchEvent(new CustomEvent("finish"));
+    }
     this.end();
     return true;
   }

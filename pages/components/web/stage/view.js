@@ -55,6 +55,7 @@ class Digits {
 
   /** @param {Drawing} drawing */
   draw({ head, labels, pictures, before, after }, moving) {
+    this.late = [];
     this.head.replaceChildren(...head.map((text, place) => element("span", { "data-part": String(place) }, text)));
     const cells = labels.map((label, place) => {
       const reads = element("span", { class: "reads" });
@@ -65,10 +66,18 @@ class Digits {
         reads.textContent = `${read} ${read === label ? "✓" : "✗"}`;
       };
       tell(moving ? before[place] : after[place]);
-      if (moving && before[place] !== after[place]) setTimeout(() => tell(after[place]), 300 + 45 * place);
+      if (moving && before[place] !== after[place]) {
+        this.late.push(() => tell(after[place]));
+        setTimeout(() => tell(after[place]), 300 + 45 * place);
+      }
       return cell;
     });
     this.grid.replaceChildren(...cells);
+  }
+
+  /** Show every reading at once. */
+  finish() {
+    this.late.forEach((tell) => tell());
   }
 }
 
@@ -201,6 +210,7 @@ class SceneView {
   /** @param {HTMLElement} parent */
   constructor(parent) {
     this.root = element("div", { class: "scene-view", "data-testid": "scene-view", role: "img" });
+    this.root.addEventListener("finish", () => this.part?.finish?.());
     parent.appendChild(this.root);
   }
 
