@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from hypothesis import given, settings
+from hypothesis import strategies as st_
 from streamlit.testing.v1 import AppTest
 
 from lora_core import run
@@ -21,7 +23,7 @@ from pages.stage.acts import ACTS, perform_from_keys
 from pages.stage.following import MOST_ACTS, fetch_acts, leave_act, publish
 from pages.stage.join import is_local, join, network_address, read_address
 from pages.stage.keys import KEYS
-from pages.stage.state import Stage, guess_key, middle
+from pages.stage.state import Stage, guess_key, middle, take_scene
 from pages.ui.text import plain
 from tests.kit.pages import at_link, checked, open_page, shown
 from tests.kit.runs import facts
@@ -309,6 +311,35 @@ def test_a_link_opens_a_scene_with_its_guess_and_its_reveal(
     assert (found.name, found.guess, found.is_revealed) == (name, guess, revealed)
     assert on_screen(app) == found.scene.experiment
     assert app.query_params["scene"] == found.link
+
+
+@given(
+    st_.sampled_from(TALK),
+    st_.lists(
+        st_.one_of(
+            st_.sampled_from(
+                ["revealed", "rank4", "rank48", "rank0", "rank99999", "step2", "step9", "step-1"]
+            ),
+            st_.sampled_from(["0.1", "2", "1e400", "nan", "", "<b>", "١"]),
+            st_.text(max_size=12),
+        ),
+        max_size=5,
+    ),
+)
+@settings(derandomize=True, max_examples=200, deadline=None)
+def test_any_words_of_a_scene_leave_a_state_that_its_own_link_tells_again(
+    scene: Scene, parts: list[str]
+) -> None:
+    there = Stage(own_talk(), scene.name)
+    take_scene(there, "~".join([scene.name, *parts]))
+    again = Stage(own_talk(), scene.name)
+    take_scene(again, there.link)
+    for part in ("guesses", "revealed", "ranks", "steps"):
+        assert getattr(again, part) == getattr(there, part)
+    assert there.step < max(1, len(scene.steps))
+    assert scene.asks or not there.revealed
+    assert there.experiment.rank <= 2 * there.experiment.full_rank
+    assert not there.said
 
 
 def test_a_link_with_nonsense_opens_the_first_scene_and_says_so() -> None:

@@ -142,7 +142,7 @@ def arrive(title: str) -> Stage:
         stage.telling = ""
         _take_talk(stage, st.query_params.get(TALK, ""))
         for words in st.query_params.get(SAID, "").split(_BETWEEN):
-            _take_scene(stage, words)
+            take_scene(stage, words)
         _take_link(stage, st.query_params.get("scene", ""))
     elif stage.keyed and stage.guess is not None:
         # The browser sends all widget values with every key press, and they may be older than the act of the
@@ -218,10 +218,10 @@ def _take_link(stage: Stage, link: str) -> None:
         complain(f"`{harmless(name)}` is no scene of this talk: here is scene {stage.place + 1}.")
         return
     stage.name = name
-    _take_scene(stage, link)
+    take_scene(stage, link)
 
 
-def _take_scene(stage: Stage, words: str) -> None:
+def take_scene(stage: Stage, words: str) -> None:
     """Take a scene's state from a link's words; what they do not name the scene has no longer."""
     name, *parts = words.split("~")
     place = stage.talk.place(name)

@@ -135,6 +135,7 @@ class Stage {
     stageTheme.leave();
     document.documentElement.classList.remove("on-stage");
     delete document.documentElement.dataset.stageHides;
+    delete document.documentElement.dataset.stageTold;
   }
 }
 

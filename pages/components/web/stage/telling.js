@@ -76,6 +76,6 @@ export class Telling {
   }
 
   destroy() {
-    this.stop();
+    if (this.on) this.end(); // another stage, drawn anew, does not play it again
   }
 }
