@@ -18,6 +18,7 @@ from lora_core.findings.verdict import verdict
 from lora_core.talk.scenes import Scene, Talk, own_talk
 from pages.runtime.runs import finished_run, is_quick
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
+from pages.runtime.runs import finished_run
 from pages.stage import page, setup
 from pages.stage.acts import ACTS, perform_from_keys
 from pages.stage.following import MOST_ACTS, fetch_acts, leave_act, publish
