@@ -18,7 +18,6 @@ from lora_core.findings.verdict import verdict
 from lora_core.talk.scenes import Scene, Talk, own_talk
 from pages.runtime.runs import finished_run, is_quick
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
-from pages.runtime.runs import finished_run
 from pages.stage import page, setup
 from pages.stage.acts import ACTS, perform_from_keys
 from pages.stage.following import MOST_ACTS, fetch_acts, leave_act, publish
@@ -606,3 +605,30 @@ def test_a_talk_of_ones_own_is_found_again_by_its_link_until_the_server_forgets_
     gone = checked(at_link(PAGE, talk="12345678", scene="two").run())
     assert stage(gone).talk is own_talk()
     assert "is no longer here" in gone.warning[0].value
+
+
+NETWORK_TALK = b"""
+[own]
+title = "My own"
+question = "Rank {rank}: how many numbers does it train?"
+view = "words"
+experiment = { rank = 2, updates = 10, batch = 4 }
+guess = { number = "trained", from = 1, to = 10000 }
+sentence = "It trains {trained}, and ends at {final_loss}."
+claims = ["trained < full_trained"]
+"""
+
+
+def test_a_scene_of_the_small_network_is_opened_and_has_no_rank_to_move() -> None:
+    app = upload(open_page(PAGE), NETWORK_TALK)
+    assert "### It trains 3,456" not in " ".join(words(app))
+    press(app, "reveal")
+    for _ in range(20):
+        if "Training" not in " ".join(words(app)):
+            break
+        app.run()
+    assert any(text.startswith("### It trains 3,456, and ends at 2.") for text in words(app))
+    assert app.button(key="stage up").disabled
+    too_long = NETWORK_TALK.replace(b"updates = 10, batch = 4", b"updates = 400, batch = 64")
+    told = upload(open_page(PAGE), too_long).error[0].value
+    assert "scene own: experiment is too long for a stage, 400 updates of 64" in told

@@ -10,6 +10,10 @@ import pytest
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment
+from lora_core.figures.network.curves import curves_alt
+from lora_core.figures.stage.words import scene_curves, scene_words
+from lora_core.network.data import letter_tables
+from lora_core.network.experiment import NetworkExperiment
 from lora_core.talk import numbers
 from lora_core.talk.expressions import read_comparison
 from lora_core.talk.numbers import NUMBERS, SceneNumbers
@@ -17,6 +21,16 @@ from lora_core.talk.scenes import FILE, MOST_QUESTION, MOST_SENTENCE, Guess, che
 from lora_core.theory import floors, knee
 from tests.kit.runs import facts, trained
 
+NETWORK_SCENE = """
+[one]
+title = "One"
+question = "How many does rank {rank} train?"
+view = "words"
+experiment = { rank = 2 }
+guess = { number = "trained", from = 1, to = 10000 }
+sentence = "It trains {trained}."
+claims = []
+"""
 SCENES = {scene.name: scene for scene in own_talk().scenes}
 every_scene = pytest.mark.parametrize("name", SCENES)
 
@@ -248,7 +262,7 @@ def test_what_is_no_comparison_is_refused(text: str) -> None:
     ],
 )  # fmt: skip
 def test_a_guess_is_read_in_full(number: str, value: float, text: str) -> None:
-    assert Guess(number, 1, 1e9).text(value) == text
+    assert Guess(number, 1, 1e9, NUMBERS[number].unit).text(value) == text
 
 
 def test_the_good_file_is_good() -> None:
@@ -431,3 +445,52 @@ def test_a_drawing_has_steps_and_nothing_to_guess() -> None:
 def test_a_scene_whose_view_and_fields_do_not_match_is_refused(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=re.escape(told)):
         read_talk(text)
+
+
+def test_words_turn() -> None:
+    found = told("words-turn", "of what full fine-tuning gains", "2.02 nats a letter on new names")
+    lora, full = found.run.lora.test_loss, found.run.full.test_loss
+    assert found.value("gained") == pytest.approx(100 * (lora[0] - lora[-1]) / (lora[0] - full[-1]))
+    assert found.run.experiment == NetworkExperiment()
+    assert found.value("pairs_loss") == letter_tables("italian").pairs
+
+
+def test_backwards_and_next_letter() -> None:
+    for name, ours, theirs in (("backwards", "q, k", "up, down"), ("next-letter", "q, k", "up, down")):
+        found, scene = facts(SCENES[name]), SCENES[name]
+        parts = [
+            dict.fromkeys(m[2:] for m in run.experiment.module_ranks()) for run in (found.run, found.beside)
+        ]
+        assert [", ".join(each) for each in parts] == [ours, theirs]
+        assert found.value("right") == 100 * found.run.lora.accuracy[-1]
+        assert found.value("beside.trained") == scene.network_beside.trainable()
+        assert scene.right_answer(found).says == ("q and k" if name == "backwards" else "The MLP")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[]", '["knee > 1"]', "scene one: claims: knee is no number of a run: there are rank, updates"),
+        ("rank = 2", "true_rank = 2", "experiment.true_rank is no field of an experiment: network, language"),
+        ("rank = 2", "rank = 65", "scene one: experiment.rank is 65: it must be a whole number from 1 to 64"),
+        ("rank = 2", "ranks = '0.x:4'", "experiment.ranks is '0.x:4': it must be pairs like"),
+    ],
+)
+def test_a_wrong_scene_of_the_network_is_told(old: str, new: str, words: str) -> None:
+    text = NETWORK_SCENE.replace(old, new)
+    assert read_talk(NETWORK_SCENE).scenes[0].network == NetworkExperiment(rank=2)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        read_talk(text)
+
+
+def test_before_the_reveal_a_network_shows_its_base_alone() -> None:
+    found = facts(SCENES["backwards"])
+    words = scene_words(found.run, found.beside, revealed=False)
+    assert [column.name for column in words.columns] == ["Asked", "Wanted"]
+    hidden = scene_curves(found.run, found.beside, revealed=False)
+    assert [len(curve.values) for curve in hidden.curves] == [1, 1]
+    assert "goes from" not in curves_alt(hidden)
+    shown = scene_curves(found.run, found.beside, revealed=True)
+    assert [curve.label for curve in shown.curves] == ["LoRA in q, k", "LoRA in the MLP"]
+    names = [column.name for column in scene_words(found.run, found.beside, revealed=True).columns]
+    assert names == ["Asked", "LoRA in q, k", "LoRA in the MLP"]

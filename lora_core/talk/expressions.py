@@ -6,9 +6,10 @@ nothing else: a file can reach no attribute, call or format string of Python's.
 
 import operator
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from lora_core.talk.numbers import BESIDE, IN_BRACES, NAME, NUMBERS, SceneNumbers
+from lora_core.talk.numbers import BESIDE, IN_BRACES, NAME, NUMBERS, Number, SceneNumbers
 
 _TERM = rf"(?:(\d+(?:\.\d+)?(?:e-?\d+)?)(?:\s*\*\s*({NAME}))?|({NAME}))"
 _COMPARISON = re.compile(rf"\s*{_TERM}\s*(<=|>=|<|>|=)\s*{_TERM}\s*")
@@ -37,38 +38,38 @@ class Comparison(NamedTuple):
         return bool(_RELATIONS[self.relation](self.left.value(facts), self.right.value(facts)))
 
 
-def read_comparison(text: str, beside: bool) -> Comparison:
+def read_comparison(text: str, beside: bool, known: Mapping[str, Number] = NUMBERS) -> Comparison:
     """Read ``number < number``, where a number is a name, a figure, or ``figure * name``.
 
-    :raises ValueError: anything else, or a name that is none of ``NUMBERS``.
+    :raises ValueError: anything else, or a name that is none of those ``known``.
     """
     found = _COMPARISON.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} must compare two numbers, as in 'final_loss < 1.05 * floor'.")
-    check_names([name for name in (found[2], found[3], found[6], found[7]) if name], beside)
+    check_names([name for name in (found[2], found[3], found[6], found[7]) if name], beside, known)
     left = Term(float(found[1] or 1), found[2] or found[3])
     right = Term(float(found[5] or 1), found[6] or found[7])
     return Comparison(text, left, found[4], right)
 
 
-def check_template(text: str, beside: bool) -> None:
+def check_template(text: str, beside: bool, known: Mapping[str, Number] = NUMBERS) -> None:
     """Check that all braces of a sentence hold a known name.
 
     :raises ValueError: a brace that holds anything else.
     """
-    check_names(IN_BRACES.findall(text), beside)
+    check_names(IN_BRACES.findall(text), beside, known)
     rest = IN_BRACES.sub("", text)
     if "{" in rest or "}" in rest:
         raise ValueError("braces must hold the name of a number, as in {final_loss}.")
 
 
-def check_names(names: list[str], beside: bool) -> None:
-    """Check names of numbers.
+def check_names(names: list[str], beside: bool, known: Mapping[str, Number] = NUMBERS) -> None:
+    """Check that names are among the ``known`` numbers.
 
     :raises ValueError: an unknown name, or ``beside.`` in a scene with nothing beside.
     """
     for name in names:
-        if name.removeprefix(BESIDE) not in NUMBERS:
-            raise ValueError(f"{name} is no number of a run: there are {', '.join(NUMBERS)}.")
+        if name.removeprefix(BESIDE) not in known:
+            raise ValueError(f"{name} is no number of a run: there are {', '.join(known)}.")
         if name.startswith(BESIDE) and not beside:
             raise ValueError(f"{name} needs a run beside the scene's: give it 'beside'.")

@@ -6,10 +6,10 @@ A talk is data that anyone may edit, so it never holds a result: its sentences n
 
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
 from lora_core.formatting import loss_text, percent_text, times_text
@@ -46,7 +46,7 @@ class Number(NamedTuple):
 
     unit: Unit
     says: str
-    of: Callable[["Run"], float]
+    of: Callable[[Any], float]
 
 
 def _floor(run: "Run", more: int = 0) -> float:
@@ -93,7 +93,7 @@ def _percent(curve: object, at: int) -> float:
     return math.nan if curve is None else 100 * float(curve[at])  # type: ignore[index]
 
 
-def _ratio(above: float, below: float) -> float:
+def ratio(above: float, below: float) -> float:
     return above / below if below > 0 else math.inf
 
 
@@ -106,7 +106,7 @@ NUMBERS: dict[str, Number] = {
     "base_loss": Number(Unit.LOSS, "loss of the frozen base", lambda run: float(run.full.loss[0])),
     "start_loss": Number(Unit.LOSS, "loss before the first update", lambda run: float(run.lora.loss[0])),
     "start_over_base": Number(
-        Unit.TIMES, "start over base", lambda run: _ratio(float(run.lora.loss[0]), float(run.full.loss[0]))
+        Unit.TIMES, "start over base", lambda run: ratio(float(run.lora.loss[0]), float(run.full.loss[0]))
     ),
     "final_loss": Number(Unit.LOSS, "loss after the last update", lambda run: float(run.lora.loss[-1])),
     "full_loss": Number(Unit.LOSS, "last loss of full fine-tuning", lambda run: float(run.full.loss[-1])),
@@ -127,7 +127,7 @@ NUMBERS: dict[str, Number] = {
     ),
     "last_rank_gain": Number(
         Unit.TIMES, "what the last rank divides the floor by",
-        lambda run: _ratio(_floor(run, -1), _floor(run)),
+        lambda run: ratio(_floor(run, -1), _floor(run)),
     ),
     "knee": Number(
         Unit.RANK, "the least rank that leaves at most 1 % of the base loss to gain",
@@ -174,20 +174,24 @@ IN_BRACES = re.compile(rf"\{{({NAME})\}}")
 
 @dataclass(frozen=True, eq=False)
 class SceneNumbers:
-    """The numbers of a scene: those of its run, and of the run beside it if it has one."""
+    """The numbers of a scene: those of its run, and of the run beside it if it has one.
 
-    run: "Run"
-    beside: "Run | None" = None
+    ``known`` are the numbers that such runs have, ``NUMBERS`` or those of ``network_numbers``.
+    """
+
+    run: Any
+    beside: Any = None
+    known: Mapping[str, Number] = field(default_factory=lambda: NUMBERS)
 
     def value(self, name: str) -> float:
-        """The number of that name (one of ``NUMBERS``, perhaps after ``beside.``); KeyError otherwise."""
+        """The number of that name (one of ``known``, perhaps after ``beside.``); KeyError otherwise."""
         run = self.beside if name.startswith(BESIDE) else self.run
         if run is None:
             raise KeyError(name)
-        return float(NUMBERS[name.removeprefix(BESIDE)].of(run))
+        return float(self.known[name.removeprefix(BESIDE)].of(run))
 
     def text(self, name: str) -> str:
-        return number_text(self.value(name), NUMBERS[name.removeprefix(BESIDE)].unit)
+        return number_text(self.value(name), self.known[name.removeprefix(BESIDE)].unit)
 
     def filled(self, template: str) -> str:
         """A sentence with its numbers put in."""

@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lora_core.experiment import LIMITS, Experiment, Task
 from lora_core.fields import quoted
+from lora_core.network.experiment import NETWORK_LIMITS, NetworkExperiment
 from lora_core.talk.expressions import Comparison, check_names, check_template, read_comparison
-from lora_core.talk.numbers import BESIDE, NUMBERS, SceneNumbers, Unit
+from lora_core.talk.network_numbers import NETWORK_NUMBERS
+from lora_core.talk.numbers import BESIDE, NUMBERS, Number, SceneNumbers, Unit
 from lora_core.text_file import parsed_toml
 
 FILE = Path(__file__).with_name("scenes.toml")
@@ -28,8 +30,9 @@ MOST_TITLE, MOST_QUESTION, MOST_SENTENCE, MOST_CHOICE, MOST_NOTES = 40, 120, 170
 CHOICES = range(2, 6)
 STEPS = range(1, 9)
 MOST_CLAIMS = 8
-VIEWS = ("loss", "ranks", "share", "digits", "layer", "picture")
-"""What a scene shows: a run, every rank, numbers trained, pictures that are read; drawings grown by key."""
+VIEWS = ("loss", "ranks", "share", "digits", "words", "layer", "picture")
+"""What a scene shows: a run, every rank, numbers trained, pictures that are read, what a small network
+writes; drawings grown by key."""
 DRAWINGS = ("layer", "picture")
 """Views that explain: they grow in ``steps`` and ask nothing."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -39,17 +42,21 @@ _FIELDS = (
 )  # fmt: skip
 
 
+class Known(NamedTuple):
+    """Whether there is a run beside the scene's, and the numbers that both have."""
+
+    beside: bool
+    numbers: Mapping[str, Number]
+
+
 @dataclass(frozen=True)
 class Guess:
-    """A number of ``NUMBERS`` that the room guesses on a slider between two ends."""
+    """A number with its unit that the room guesses on a slider between two ends."""
 
     number: str
     least: float
     greatest: float
-
-    @property
-    def unit(self) -> Unit:
-        return NUMBERS[self.number.removeprefix(BESIDE)].unit
+    unit: Unit
 
     @property
     def options(self) -> tuple[float, ...]:
@@ -73,7 +80,8 @@ class Answer:
 class Scene:
     """A question about an experiment, with a ``guess`` or ``choices``; or a drawing that grows in ``steps``.
 
-    ``view`` says what is shown (``VIEWS``). ``notes`` are for the speaker alone.
+    ``view`` says what is shown (``VIEWS``). ``notes`` are for the speaker alone. The view ``words`` is about
+    ``network``, and ``network_beside``, in place of ``experiment`` and ``beside``.
     """
 
     name: str
@@ -88,6 +96,8 @@ class Scene:
     claims: tuple[Comparison, ...]
     steps: tuple[str, ...] = ()
     notes: str = ""
+    network: NetworkExperiment | None = None
+    network_beside: NetworkExperiment | None = None
 
     @property
     def asks(self) -> bool:
@@ -166,24 +176,30 @@ def _scene(name: str, table: Any) -> Scene:
     for field in table:
         if field not in _FIELDS:
             raise ValueError(f"scene {name}: {field[:40]} is no field: the fields are {', '.join(_FIELDS)}.")
-    experiment = _experiment(name, "experiment", table.get("experiment", {}), Experiment())
-    beside = None if "beside" not in table else _experiment(name, "beside", table["beside"], experiment)
-    together = beside is not None
     view = table.get("view", VIEWS[0])
     if view not in VIEWS:
         raise _refusal(name, "view", _shown(view), f"and it must be one of {', '.join(VIEWS)}")
-    _check_view(name, view, table, experiment)
+    of_network = view == "words"
+    experiment: Any = _experiment(
+        name, "experiment", table.get("experiment", {}), NetworkExperiment() if of_network else Experiment()
+    )
+    beside: Any = None if "beside" not in table else _experiment(name, "beside", table["beside"], experiment)
+    together = Known(beside is not None, NETWORK_NUMBERS if of_network else NUMBERS)
+    own, network = (Experiment(), None), (experiment, beside)
+    if not of_network:
+        own, network = network, (None, None)
+    _check_view(name, view, table, own[0])
     return Scene(
         name,
         _text(name, table, "title", MOST_TITLE),
         _template(name, table, "question", MOST_QUESTION, together),
         "" if view in DRAWINGS else _template(name, table, "sentence", MOST_SENTENCE, together),
-        experiment, beside, view,
+        *own, view,
         _guess(name, table["guess"], together) if "guess" in table else None,
         _choices(name, table["choices"], together) if "choices" in table else (),
         _comparisons(name, "claims", table.get("claims", []), together),
         _steps_of(name, table["steps"], together) if "steps" in table else (),
-        _text(name, table, "notes", MOST_NOTES) if "notes" in table else "",
+        _text(name, table, "notes", MOST_NOTES) if "notes" in table else "", *network,
     )  # fmt: skip
 
 
@@ -207,22 +223,25 @@ def _check_view(name: str, view: str, table: Mapping[str, Any], experiment: Expe
         raise _refusal(name, "view", view, "and it must show a task of digits, without train_bias")
 
 
-def _steps_of(name: str, texts: Any, beside: bool) -> tuple[str, ...]:
+def _steps_of(name: str, texts: Any, known: Known) -> tuple[str, ...]:
     good = isinstance(texts, list) and len(texts) in STEPS
     if not good:
         raise _refusal(
             name, "steps", len(texts) if isinstance(texts, list) else _shown(texts),
             f"and there must be from {STEPS[0]} to {STEPS[-1]} sentences",
         )  # fmt: skip
-    return tuple(_template(name, {"steps": text}, "steps", MOST_SENTENCE, beside) for text in texts)
+    return tuple(_template(name, {"steps": text}, "steps", MOST_SENTENCE, known) for text in texts)
 
 
-def _experiment(name: str, field: str, changes: Any, origin: Experiment) -> Experiment:
+def _experiment(
+    name: str, field: str, changes: Any, origin: Experiment | NetworkExperiment
+) -> Experiment | NetworkExperiment:
+    limits = NETWORK_LIMITS if isinstance(origin, NetworkExperiment) else LIMITS
     if not isinstance(changes, Mapping):
         raise _refusal(name, field, _shown(changes), "and it must be fields, as in { rank = 4 }")
     for each in changes:
-        if each not in LIMITS:
-            known = ", ".join(LIMITS)
+        if each not in limits:
+            known = ", ".join(limits)
             raise ValueError(f"scene {name}: {field}.{each[:40]} is no field of an experiment: {known}.")
     try:
         return replace(origin, **changes)
@@ -237,25 +256,27 @@ def _text(name: str, table: Mapping[str, Any], field: str, most: int) -> str:
     return " ".join(text.split())
 
 
-def _template(name: str, table: Mapping[str, Any], field: str, most: int, beside: bool) -> str:
+def _template(name: str, table: Mapping[str, Any], field: str, most: int, known: Known) -> str:
     text = _text(name, table, field, most)
     try:
-        check_template(text, beside)
+        check_template(text, *known)
     except ValueError as error:
         raise ValueError(f"scene {name}: {field}: {error}") from error
     return text
 
 
-def _guess(name: str, table: Any, beside: bool) -> Guess:
+def _guess(name: str, table: Any, known: Known) -> Guess:
     keys = {"number", "from", "to"}
     if not isinstance(table, Mapping) or set(table) != keys:
         raise _refusal(name, "guess", _shown(table), "and it must have number, from and to")
     number, ends = table["number"], (table["from"], table["to"])
     try:
-        check_names([str(number)], beside)
+        check_names([str(number)], *known)
     except ValueError as error:
         raise ValueError(f"scene {name}: guess.number: {error}") from error
-    guess = Guess(str(number), *(_end(name, key, end) for key, end in zip(("from", "to"), ends, strict=True)))
+    unit = known.numbers[str(number).removeprefix(BESIDE)].unit
+    least, greatest = (_end(name, key, end) for key, end in zip(("from", "to"), ends, strict=True))
+    guess = Guess(str(number), least, greatest, unit)
     lowest = {Unit.LOSS: 1e-9, Unit.TIMES: 1e-9, Unit.RANK: 1}.get(guess.unit, 0)
     if not lowest <= guess.least < guess.greatest <= 1e9:
         raise _refusal(
@@ -272,7 +293,7 @@ def _end(name: str, key: str, value: Any) -> float:
     return float(value)
 
 
-def _choices(name: str, tables: Any, beside: bool) -> tuple[Answer, ...]:
+def _choices(name: str, tables: Any, known: Known) -> tuple[Answer, ...]:
     if not isinstance(tables, list) or len(tables) not in CHOICES:
         count = len(tables) if isinstance(tables, list) else _shown(tables)
         raise _refusal(name, "choices", count, f"and there must be from {CHOICES[0]} to {CHOICES[-1]}")
@@ -283,7 +304,7 @@ def _choices(name: str, tables: Any, beside: bool) -> tuple[Answer, ...]:
         found.append(
             Answer(
                 _text(name, table, "says", MOST_CHOICE),
-                _comparisons(name, "when", table["when"], beside),
+                _comparisons(name, "when", table["when"], known),
             )
         )
     if len({choice.says for choice in found}) < len(found):
@@ -291,13 +312,13 @@ def _choices(name: str, tables: Any, beside: bool) -> tuple[Answer, ...]:
     return tuple(found)
 
 
-def _comparisons(name: str, field: str, texts: Any, beside: bool) -> tuple[Comparison, ...]:
+def _comparisons(name: str, field: str, texts: Any, known: Known) -> tuple[Comparison, ...]:
     texts = [texts] if isinstance(texts, str) else texts
     good = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
     if not good or len(texts) > MOST_CLAIMS or (field == "when" and not texts):
         raise _refusal(name, field, _shown(texts), f"and it must be up to {MOST_CLAIMS} comparisons")
     try:
-        return tuple(read_comparison(text, beside) for text in texts)
+        return tuple(read_comparison(text, *known) for text in texts)
     except ValueError as error:
         raise ValueError(f"scene {name}: {field}: {error}") from error
 

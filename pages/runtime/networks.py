@@ -4,6 +4,8 @@ The ranks of the slider are lanes like any other, trained one after the other: w
 dragged is then what its release shows, to the bit.
 """
 
+import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -19,11 +21,13 @@ from pages.runtime.result_cache import ResultCache, show_busy
 
 FIRST, BUDGET = 0.06, 0.4
 """Seconds of training in the first tick of a lane that grows alone, and in the others: a run takes one."""
+A_LOOK = 0.01
+"""Seconds in which one look is trained, and no more: whoever waits is not kept waiting."""
 MEGABYTES = 100
 BRIEF = 2 * 100 * 32
 """Updates times batch up to which every rank of the slider may be trained because a hand comes near it."""
-_AHEAD: set[str] = set()
-"""Lanes that were trained ahead, once a process: if the cache has made room since, the page asks for them."""
+_AHEAD: set[NetworkExperiment] = set()
+"""What was trained ahead, once a process: if the cache has made room since, the page asks for them."""
 
 LORA: ResultCache[NetworkExperiment, NetworkLane] = ResultCache(
     train_lane, is_quick=lambda _: False, slow_start=lambda _: False, megabytes=MEGABYTES, budget=BUDGET,
@@ -65,19 +69,28 @@ def kept_lora(experiment: NetworkExperiment) -> NetworkLane | None:
     return LORA.kept(experiment.lora_only())
 
 
-def grown_run(experiment: NetworkExperiment, meanwhile: Callable[[], object] | None = None) -> NetworkRun:
+def grown_run(
+    experiment: NetworkExperiment, meanwhile: Callable[[], object] | None = None, name: str = "network"
+) -> NetworkRun:
     """The run after one more tick of training: LoRA first, then full fine-tuning beside it.
 
-    When the server is busy the script ends here: it shows a notice, draws ``meanwhile`` and reruns by itself.
+    A session grows one run per ``name``. When the server is busy the script ends here: it shows a notice,
+    draws ``meanwhile`` and reruns by itself.
     """
     try:
-        lora = LORA.advance(experiment.lora_only(), "network lora")
+        lora = LORA.advance(experiment.lora_only(), f"{name} lora")
         full = kept_full(experiment)
         if full is None:
-            full = FULL.advance(experiment.full_only(), "network full") if lora.complete else None
+            full = FULL.advance(experiment.full_only(), f"{name} full") if lora.complete else None
         return NetworkRun(experiment, lora, full if full is not None else beginning(lora, experiment))
     except BusyError as busy:
         show_busy(busy, meanwhile)
+
+
+def untrained(experiment: NetworkExperiment) -> NetworkRun:
+    """The run before its first update."""
+    lane = next(train_lane(experiment.lora_only()))
+    return NetworkRun(experiment, lane, beginning(lane, experiment))
 
 
 def beginning(lora: NetworkLane, experiment: NetworkExperiment) -> NetworkLane:
@@ -95,17 +108,29 @@ def train_default_ahead() -> None:
     For the end of a page, when everything is drawn; a newer rerun of the session ends it in between.
     """
     default = NetworkExperiment()
-    for cache, key, name in (
-        (LORA, default.lora_only(), "network lora"),
-        (FULL, default.full_only(), "network full"),
-    ):
-        while name not in _AHEAD and not len(QUICK):
-            _ = "visitor" in st.session_state  # ends a script that is out of date: see `queue.wait`
-            try:
-                if cache.advance(key, name).complete:
-                    _AHEAD.add(name)
-            except BusyError:
-                return
+    if default not in _AHEAD and train_ahead(default):
+        _AHEAD.add(default)
+
+
+def train_ahead(experiment: NetworkExperiment, end: float = math.inf) -> bool:
+    """Train both lanes of a run while no session waits for a slot; returns whether they are trained.
+
+    Until ``end``, in seconds of ``time.monotonic``, and for one look at least.
+
+    A newer rerun of the session ends it between two looks.
+    """
+    late = False
+    try:
+        while kept_run(experiment) is None and not len(QUICK):
+            if late:
+                return False
+            _ = "visitor" in st.session_state  # Streamlit ends a script here: see `queue.wait`
+            if LORA.advance(experiment.lora_only(), "ahead lora", A_LOOK).complete:
+                FULL.advance(experiment.full_only(), "ahead full", A_LOOK)
+            late = time.monotonic() >= end
+    except BusyError:
+        return False
+    return kept_run(experiment) is not None
 
 
 def rank_lanes(experiment: NetworkExperiment) -> tuple[NetworkExperiment, ...]:

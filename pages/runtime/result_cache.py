@@ -112,8 +112,10 @@ class ResultCache(Generic[K, V]):
         except BusyError:
             return None
 
-    def advance(self, key: K, name: str) -> V:
+    def advance(self, key: K, name: str, budget: float | None = None) -> V:
         """Train for one tick and return the latest state; a session grows one result per ``name``.
+
+        ``budget``: seconds of training in this tick, if not the cache's.
 
         :raises BusyError: there is no state to show yet, and no slot for it or too many results are growing.
         """
@@ -133,7 +135,7 @@ class ResultCache(Generic[K, V]):
                 return latest  # another session is training it
             try:
                 if self._growing.get(key) is growing:  # if not, it was finished or dropped meanwhile
-                    return self._train_for_a_tick(key, growing)
+                    return self._train_for_a_tick(key, growing, budget)
             finally:
                 growing.lock.release()
 
@@ -195,10 +197,11 @@ class ResultCache(Generic[K, V]):
                     self._finalize(growing.latest)  # in the same slot
                     return growing.latest
 
-    def _train_for_a_tick(self, key: K, growing: _Growing[V]) -> V:
+    def _train_for_a_tick(self, key: K, growing: _Growing[V], budget: float | None) -> V:
         slow = SLOW if self._slow_start(key) else QUICK
         alone = self._first if growing.latest is None else self._budget  # the first state is needed at once
-        end = time.monotonic() + (alone if self.growing() < 2 else BUDGET / 2)
+        usual = alone if self.growing() < 2 else BUDGET / 2
+        end = time.monotonic() + (usual if budget is None else budget)
         try:
             with self._dropped_on_error(key, growing):
                 if growing.latest is None:

@@ -139,6 +139,8 @@ def _move(stage: Stage, by: int) -> None:
 
 
 def _move_rank(stage: Stage, by: int) -> None:
+    if stage.scene.network is not None:
+        return  # whose ranks are not the layer's
     now, own = stage.experiment, stage.scene.experiment.rank
     further = [rank for rank in {*rank_choices(now.full_rank), own} if (rank - now.rank) * by > 0]
     if further:

@@ -20,6 +20,7 @@ from lora_core.training.sweep import Sweep
 from pages.components.live_chart import live_chart, preload
 from pages.components.scene_view import scene_view
 from pages.components.still_chart import steady_chart
+from pages.runtime.networks import LORA
 from pages.runtime.runs import RUNS, advance_run, finished_run, warm_up
 from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
 from pages.stage.acts import perform, remember_guess
@@ -27,6 +28,7 @@ from pages.stage.following import publish, waiting_acts
 from pages.stage.keys import stage_keys
 from pages.stage.setup import draw_scenes, draw_talk, numbers_of, prefetch
 from pages.stage.state import Stage, guess_key, middle, write_link
+from pages.stage.words import draw_words, is_trained
 from pages.ui.link import name_of
 from pages.ui.text import plain
 
@@ -44,7 +46,7 @@ def show(stage: Stage) -> None:
     with st.container(key="stage_question"):
         place = f"{stage.place + 1}/{len(stage.talk.scenes)}"
         st.markdown(f"## :gray[{place}] {plain(facts.filled(scene.question))}")
-    tick = _tick(scene, stage.experiment)
+    tick = _tick(scene, stage.experiment, facts)
     with st.container(key="stage_chart"):
         st.fragment(_picture, run_every=tick)(stage, stage.experiment, tick is not None)
     with st.container(key="stage_below"):
@@ -61,7 +63,8 @@ def show(stage: Stage) -> None:
     _draw_buttons(stage)
     write_link(stage)
     draw_talk(stage)
-    prefetch(stage)
+    if is_trained(facts):
+        prefetch(stage)
 
 
 def _obey(stage: Stage) -> None:
@@ -79,8 +82,10 @@ def _facts_now(stage: Stage) -> SceneNumbers:
     return facts if changed is None else SceneNumbers(changed, facts.beside)
 
 
-def _tick(scene: Scene, experiment: Experiment) -> float | None:
+def _tick(scene: Scene, experiment: Experiment, facts: SceneNumbers) -> float | None:
     """Seconds between redraws of the scene's run or sweep, or None if it is complete."""
+    if scene.network is not None:
+        return None if is_trained(facts) else LORA.tick()
     if scene.view == "ranks":
         return SWEEPS.tick() if grows(ranks_plan(experiment)) else None
     return RUNS.tick() if finished_run(experiment) is None else None
@@ -88,9 +93,14 @@ def _tick(scene: Scene, experiment: Experiment) -> float | None:
 
 def _picture(stage: Stage, experiment: Experiment, growing: bool) -> None:
     """Draw what the scene shows; if it was growing, its completion reruns the page."""
-    draw = {"loss": _draw_loss, "ranks": _draw_ranks}.get(stage.scene.view, _draw_view)
+    draw = {"loss": _draw_loss, "ranks": _draw_ranks, "words": _draw_words}.get(stage.scene.view, _draw_view)
     if draw(stage, experiment) and growing:
         st.rerun()
+
+
+def _draw_words(stage: Stage, _: Experiment) -> bool:
+    """Draw the scene of a small network after another tick of training."""
+    return draw_words(stage, numbers_of(stage.scene), HEIGHT)
 
 
 def _draw_view(stage: Stage, experiment: Experiment) -> bool:
@@ -216,7 +226,10 @@ def _answer(stage: Stage, facts: SceneNumbers) -> str:
     else:
         said = scene.guess.text(guess) if isinstance(guess, float) else None
         truth, mark = facts.text(scene.guess.number), ""
+    mark = mark if is_trained(facts) else ""
     guessed = "No guess" if said is None else f"Our guess: **{plain(str(said))}**{mark}"
+    if not is_trained(facts):
+        return guessed
     if truth is None:
         return f"{guessed} · Now it is rank **{stage.experiment.rank}**"
     it_is = f"At rank {stage.experiment.rank} it is" if changed else "It is"
@@ -238,6 +251,8 @@ def _sentence(stage: Stage, facts: SceneNumbers) -> str:
     In the view of ranks, if the run is not finished, the knee of the sweep.
     """
     scene, experiment = stage.scene, stage.experiment
+    if not is_trained(facts):
+        return "Training …"
     if experiment == scene.experiment:
         return facts.filled(scene.sentence)
     run = finished_run(experiment)
@@ -252,14 +267,15 @@ def _draw_buttons(stage: Stage) -> None:
     """Buttons for the keys' acts, for mouse and touch."""
     scene, revealed, last = stage.scene, stage.is_revealed, len(stage.talk.scenes) - 1
     what = "rank" if revealed or not scene.asks else "guess"
+    still = revealed and scene.network is not None  # its ranks are its modules' own
     reveal = ("reveal", "Hide again" if revealed else "Reveal", ":material/visibility:", False)
     grow = ("reveal", "Go on", ":material/add_circle:", stage.step >= len(scene.steps) - 1)
     buttons = (
         ("previous", "Back", ":material/arrow_back:", stage.place == 0),
         ("next", "Next", ":material/arrow_forward:", stage.place == last),
         reveal if scene.asks else grow,
-        ("down", f"Lower {what}", ":material/remove:", False),
-        ("up", f"Higher {what}", ":material/add:", False),
+        ("down", f"Lower {what}", ":material/remove:", still),
+        ("up", f"Higher {what}", ":material/add:", still),
         ("present", "Show all" if stage.hidden else "Present", ":material/co_present:", False),
     )
     with st.container(key="stage_buttons", horizontal=True, vertical_alignment="center"):

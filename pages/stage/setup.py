@@ -11,10 +11,12 @@ import streamlit as st
 
 from lora_core.experiment import Experiment
 from lora_core.formatting import plural
+from lora_core.network.experiment import NetworkExperiment
+from lora_core.talk.network_numbers import NETWORK_NUMBERS
 from lora_core.talk.numbers import SceneNumbers
 from lora_core.talk.scenes import MOST_BYTES, Scene, Talk, check, own_talk, read_talk
 from lora_core.text_file import decoded
-from pages.runtime import sweeps
+from pages.runtime import networks, sweeps
 from pages.runtime.callbacks import run_to_completion
 from pages.runtime.runs import advance_run, finished_run, is_quick, kept_run
 from pages.runtime.uploads import content
@@ -33,12 +35,29 @@ def numbers_of(scene: Scene) -> SceneNumbers:
 
     When the server is busy the script ends here: it shows a notice and reruns by itself.
     """
+    if scene.network is not None:
+        return _network_numbers(scene.network, scene.network_beside)
     beside = None if scene.beside is None else advance_run(scene.beside)
     return SceneNumbers(advance_run(scene.experiment), beside)
 
 
+def _network_numbers(network: NetworkExperiment, beside: NetworkExperiment | None) -> SceneNumbers:
+    """The numbers of a scene of the small network, whose runs may still be growing: one after the other."""
+    run = networks.grown_run(network)
+    other = None
+    if beside is not None:
+        kept = networks.kept_run(beside)
+        other = kept or (
+            networks.grown_run(beside, name="beside") if run.complete else networks.untrained(beside)
+        )
+    return SceneNumbers(run, other, NETWORK_NUMBERS)
+
+
 def kept_numbers(scene: Scene) -> SceneNumbers | None:
     """The scene's numbers if they are trained already, else None."""
+    if scene.network is not None:
+        kept = [networks.kept_run(each) for each in (scene.network, scene.network_beside) if each is not None]
+        return None if None in kept else SceneNumbers(kept[0], kept[1] if kept[1:] else None, NETWORK_NUMBERS)
     run = kept_run(scene.experiment)
     beside = None if scene.beside is None else kept_run(scene.beside)
     missing = run is None or (scene.beside is not None and beside is None)
@@ -55,7 +74,24 @@ def sized_talk(text: str) -> Talk:
         for name, experiment in (("experiment", scene.experiment), ("beside", scene.beside)):
             if experiment is not None:
                 _check_size(scene, name, experiment)
+        for name, network in (("experiment", scene.network), ("beside", scene.network_beside)):
+            if network is not None and not networks.is_brief(network):
+                raise ValueError(
+                    f"scene {scene.name}: {name} is too long for a stage, {network.updates} updates of "
+                    f"{network.batch}: their product must be at most {networks.BRIEF:,}."
+                )
     return talk
+
+
+def _numbers_until(scene: Scene, end: float) -> SceneNumbers | None:
+    """The numbers of a scene, trained to the end, or None if that was not possible before ``end``."""
+    for network in filter(None, (scene.network, scene.network_beside)):
+        if not networks.train_ahead(network, end):
+            return None
+    for experiment in () if scene.network else filter(None, (scene.experiment, scene.beside)):
+        if finished_run(experiment) is None:
+            return None
+    return kept_numbers(scene)
 
 
 @dataclass(frozen=True)
@@ -72,11 +108,10 @@ class _Checking:
         """
         end, done = time.monotonic() + seconds, self.done
         for scene in self.talk.scenes[self.done :]:
-            run = finished_run(scene.experiment)
-            beside = None if scene.beside is None else finished_run(scene.beside)
-            if run is None or (scene.beside is not None and beside is None):
+            facts = _numbers_until(scene, end)
+            if facts is None:
                 break
-            check(scene, SceneNumbers(run, beside))
+            check(scene, facts)
             done += 1
             if time.monotonic() >= end:
                 break
@@ -103,6 +138,10 @@ def prefetch(stage: Stage) -> None:
         if scene.view == "ranks":
             pause.empty()
             sweeps.SWEEPS.finished(sweeps.ranks_plan(scene.experiment))
+    for scene in scenes:
+        for network in filter(None, (scene.network, scene.network_beside)):
+            pause.empty()
+            networks.train_ahead(network)
 
 
 def draw_scenes(stage: Stage) -> None:

@@ -232,7 +232,7 @@ def take_scene(stage: Stage, words: str) -> None:
         states.pop(name, None)
     (stage.revealed.add if _REVEALED in parts and scene.asks else stage.revealed.discard)(name)
     rank = next((_whole(part, _RANK) for part in parts if part.startswith(_RANK)), None)
-    changeable = name in stage.revealed or scene.view == "layer"
+    changeable = (name in stage.revealed or scene.view == "layer") and scene.network is None
     if changeable and rank in rank_choices(scene.experiment.full_rank) and rank != scene.experiment.rank:
         stage.ranks[name] = rank
     step = next((_whole(part, _STEP) for part in parts if part.startswith(_STEP)), None)

@@ -5,6 +5,9 @@ from functools import cache
 import torch
 
 from lora_core import Experiment, LoRALayer, Run, run
+from lora_core.network.experiment import NetworkExperiment
+from lora_core.network.run import NetworkLane, NetworkRun, run_lane
+from lora_core.talk.network_numbers import NETWORK_NUMBERS
 from lora_core.talk.numbers import SceneNumbers
 from lora_core.talk.scenes import Scene
 from lora_core.training.start import lora_layer
@@ -32,8 +35,23 @@ def trained(experiment: Experiment) -> Run:
     return run(experiment)
 
 
+@cache
+def lane(experiment: NetworkExperiment, full: bool = False) -> NetworkLane:
+    """A lane of a network experiment, trained at the first call."""
+    return run_lane(experiment, full)
+
+
+@cache
+def network_trained(experiment: NetworkExperiment) -> NetworkRun:
+    """The run of a network experiment; full fine-tuning is trained once for all adapters of a task."""
+    return NetworkRun(experiment, lane(experiment), lane(experiment.full_only(), full=True))
+
+
 def facts(scene: Scene) -> SceneNumbers:
     """The numbers of a scene of the talk."""
+    if scene.network is not None:
+        beside = scene.network_beside and network_trained(scene.network_beside)
+        return SceneNumbers(network_trained(scene.network), beside, NETWORK_NUMBERS)
     return SceneNumbers(trained(scene.experiment), scene.beside and trained(scene.beside))
 
 

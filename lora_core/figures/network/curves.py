@@ -101,7 +101,7 @@ def curves_alt(info: CurvesInfo) -> str:
     text = _text(info)
     parts = [f"{info.title}, by updates."]
     for curve in info.curves:
-        if len(curve.values):
+        if len(curve.values) > 1:
             parts.append(f"{curve.label} goes from {text(curve.values[0])} to {text(curve.values[-1])}.")
         if curve.diverged_at is not None:
             parts.append(f"{curve.label} diverged at update {curve.diverged_at}.")
