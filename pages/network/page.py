@@ -131,5 +131,5 @@ def _draw_parts(run: NetworkRun) -> None:
             height=LOWER, on_pick=choose_module,
         )  # fmt: skip
     with right:
-        st.markdown("**Learnt against forgotten** · both lower is better")
+        st.markdown("**Learnt against forgotten** · nats a letter, both lower is better")
         network_plane(parts.plane_info(run), run.experiment.rank, key="network plane", height=LOWER)
