@@ -9,10 +9,13 @@ import pytest
 
 from lora_core import Course, Experiment, run
 from lora_core.experiment import Optimizer
+from lora_core.export import torch_script
+from lora_core.figures.inside.matrices import label, matrices_info
 from lora_core.figures.loss.drawing import loss_drawing
 from lora_core.figures.loss.numbers import loss_info, table
 from lora_core.findings.outcome import outcome_of_run
 from lora_core.findings.verdict import verdict_on
+from pages.adapter.opened import _TRAINED
 from pages.playground.changes import cut_words
 from pages.playground.exports import _parsed, _written, run_table
 from pages.runtime.courses import is_quick, rank_plan, train_plan
@@ -190,3 +193,54 @@ def test_the_live_control_has_every_rank_from_the_shown_update_on() -> None:
         assert sweep.loss[place, 0].tolist() == run(course).lora.loss.tolist()
     assert is_quick(plan)
     assert not is_quick(rank_plan(Course(e, ((40, "rank", 5),)), 30))  # its rank would not be the last
+
+
+WAY = Course(Experiment(epochs=100), ((20, "rank", 6), (40, "alpha", 2.0), (70, "rank", 2)))
+WAY_LINK = {"course": WAY.text(), "epochs": "100"}
+
+
+def test_the_matrices_have_the_rank_in_force() -> None:
+    found = run(WAY)
+    info = matrices_info(found)
+    for place, update in enumerate(info.updates):
+        e, snapshot = WAY.in_force(update), found.lora.snapshots[update]
+        assert snapshot.B is not None
+        delta = e.scaling * snapshot.A @ snapshot.B
+        np.testing.assert_allclose(info.delta[place], delta, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(info.scalings[place] * info.A[place] @ info.B[place], delta, atol=1e-5)
+        assert info.norms["delta"][place] == pytest.approx(float(delta.norm()), rel=1e-9)
+        assert label(info, "A", place)[0] == f"64 × {e.rank}"
+        assert label(info, "B", place)[0] == f"{e.rank} × 64"
+        assert not info.A[place][:, e.rank :].any()
+    assert {20, 70} <= set(info.updates)
+
+
+@pytest.mark.parametrize("update", [10, 20, 50, 100])
+@pytest.mark.parametrize("view", ["Matrices", "One input", "Parts", "Proofs"])
+def test_the_page_inside_looks_at_the_run_of_the_course(view: str, update: int) -> None:
+    app = open_page("pages/2_Inside_the_layer.py", **WAY_LINK, epoch=str(update), view=view)
+    numbers = f"A and B, {WAY.in_force(update).rank * 128:,} numbers"
+    assert any(each.value.startswith(f"After {update} updates {numbers}") for each in app.markdown)
+    assert any(
+        "rank 6 at update 20, alpha 2 at update 40, rank 2 at update 70" in c.value for c in app.caption
+    )
+    if view == "Parts":
+        pills = app.get("button_group")
+        assert max(len(each.options) for each in pills) == WAY.in_force(update).rank
+
+
+def test_the_code_and_the_adapter_are_those_of_the_course() -> None:
+    app = open_page("pages/4_The_code.py", **WAY_LINK)
+    assert torch_script(WAY).strip() in [each.value.strip() for each in app.code]
+    assert any("PEFT cannot change the rank" in each.value for each in app.caption)
+    app = open_page("pages/6_Your_adapter.py", **WAY_LINK)
+    assert trained_rank(app) == 2
+    app = open_page("pages/1_Every_rank.py", **WAY_LINK)
+    assert any("without the changes on the way" in each.value for each in app.caption)
+
+
+def trained_rank(app) -> int:
+    """The rank of the adapter that its page has opened."""
+    (_, opened) = app.session_state[_TRAINED]
+    (module,) = opened.file.modules
+    return module.rank

@@ -18,7 +18,7 @@ from lora_core.adapters.run_adapter import save_peft_adapter
 from lora_core.adapters.source import CONFIG, WEIGHTS, Memory, Parts, uploaded
 from lora_core.adapters.spectra import Spectrum, spectrum_of
 from lora_core.adapters.summary import Summary
-from lora_core.experiment import Experiment
+from lora_core.course import Course
 from lora_core.training.run import Run
 from pages.runtime.callbacks import run_to_completion
 from pages.runtime.queue import QUICK, BusyError
@@ -95,11 +95,11 @@ def trained(run: Run) -> Opened:
 
     :raises ValueError: a run without a finished adapter.
     """
-    known: tuple[Experiment, Opened] | None = st.session_state.get(_TRAINED)
-    if known is None or known[0] != run.experiment:
+    known: tuple[Course, Opened] | None = st.session_state.get(_TRAINED)
+    if known is None or known[0] != run.course:
         files = save_peft_adapter(run)
         parts = Parts(Memory(WEIGHTS, files[WEIGHTS]), files[CONFIG])
-        known = run.experiment, open_parts("playground", parts)
+        known = run.course, open_parts("playground", parts)
         st.session_state[_TRAINED] = known
     return known[1]
 

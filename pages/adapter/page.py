@@ -6,6 +6,7 @@ from streamlit.delta_generator import DeltaGenerator
 from lora_core.adapters.cutting import Cut
 from lora_core.adapters.source import CONFIG, WEIGHTS
 from lora_core.adapters.summary import composition, headline, remarks, scaling_words
+from lora_core.course import Course
 from lora_core.experiment import Experiment
 from lora_core.figures.adapter.map import MEASURES, draw_map, map_alt, map_info
 from lora_core.figures.adapter.spectrum import draw_spectrum, spectrum_info, spectrum_words
@@ -29,6 +30,7 @@ from pages.components.rank_chart import click_chart, click_message
 from pages.components.still_chart import steady_chart
 from pages.runtime.runs import advance_run, warm_up
 from pages.ui.choice import choose_one
+from pages.ui.on_the_way import shown_course
 from pages.ui.text import plain
 
 HEIGHT = 320
@@ -106,16 +108,17 @@ def _draw_opening() -> None:
 
 def _of_the_playground(experiment: Experiment, said: DeltaGenerator) -> Opened | None:
     """The adapter that the experiment trains, tick by tick if that takes long; None if the run diverged."""
-    run = advance_run(experiment)
+    course = shown_course(experiment)
+    run = advance_run(course)
     if not run.complete:
         said.markdown("### The playground's adapter is still being trained.")
-        st.fragment(_wait_for, run_every=TICK)(experiment)
+        st.fragment(_wait_for, run_every=TICK)(course)
         st.stop()
     return None if run.lora.diverged_at is not None else trained(run)
 
 
-def _wait_for(experiment: Experiment) -> None:
-    run = advance_run(experiment)
+def _wait_for(course: Course) -> None:
+    experiment, run = course.experiment, advance_run(course)
     if run.complete:
         st.rerun()
     st.progress(run.updates / experiment.epochs, f"{run.updates:,} of {experiment.epochs:,} updates")

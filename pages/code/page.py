@@ -22,6 +22,7 @@ from pages.code.take_home import draw_take_home
 from pages.code.tries import try_button
 from pages.code.words import LANGUAGES, Words, texts
 from pages.runtime.runs import finished_run, warm_up
+from pages.ui.on_the_way import shown_course
 from pages.ui.text import harmless
 
 AREA, LANG = "code_page", "lang"
@@ -41,11 +42,12 @@ def show(experiment: Experiment) -> None:
         title.header(words("title"), width="content")
         direct(AREA, words.lang)
         st.markdown(words("intro"))
-        run = finished_run(experiment)
+        course = shown_course(experiment)
+        run = finished_run(course)
         home, walk, wrong = st.tabs(_parts(words.lang), key=_part_key(words.lang), bind="query-params")
         if home.open:
             with home:
-                draw_take_home(words, experiment, run)
+                draw_take_home(words, course, run)
         elif walk.open:
             with walk:
                 _draw_layer(words, experiment)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from lora_core.accounting import lora_cost
 from lora_core.adapters.peft_terms import peft_terms
+from lora_core.course import Course
 from lora_core.experiment import Experiment, ScalingRule, Task
 from lora_core.export import adapter_zip, peft_script, torch_script
 from lora_core.training.run import Run
@@ -14,21 +15,23 @@ TICK = 0.5
 """Seconds between two looks at a run that grows."""
 
 
-def draw_take_home(words: Words, experiment: Experiment, run: Run | None) -> None:
+def draw_take_home(words: Words, course: Course, run: Run | None) -> None:
     """The three of them in tabs; ``run`` is None for one that has yet to grow."""
-    e = experiment
+    e = course.experiment
     st.markdown(words("take.text", rank=e.rank, task=e.task, epochs=f"{e.epochs:,}"))
     if e.task is Task.DIGITS:
         st.markdown(words("take.digits"))
     tabs = st.tabs([words(f"words.{name}_tab") for name in ("script", "peft", "adapter")])
     with tabs[0]:
-        _draw_script(words, "torch", torch_script(e), "lora.py", "words.download_script")
+        _draw_script(words, "torch", torch_script(course), "lora.py", "words.download_script")
     with tabs[1]:
         _draw_script(words, "peft", peft_script(e), "lora_peft.py", "words.download_peft")
+        if course.changes:
+            st.caption(words("take.course"))
         _draw_constant(words, e)
     with tabs[2]:
         if run is None:
-            st.fragment(_grow, run_every=TICK)(words.lang, e)
+            st.fragment(_grow, run_every=TICK)(words.lang, course)
         else:
             _draw_adapter(words, run)
 
@@ -49,7 +52,7 @@ def _draw_constant(words: Words, experiment: Experiment) -> None:
 
 
 def _draw_adapter(words: Words, run: Run) -> None:
-    e = run.experiment
+    e = run.last
     if run.lora.diverged_at is not None:
         st.markdown(words("take.diverged"))
         return
@@ -64,8 +67,8 @@ def _draw_adapter(words: Words, run: Run) -> None:
     )  # fmt: skip
 
 
-def _grow(lang: str, experiment: Experiment) -> None:
-    run = advance_run(experiment)
+def _grow(lang: str, course: Course) -> None:
+    experiment, run = course.experiment, advance_run(course)
     if run.complete:
         st.rerun()
     done, epochs = f"{run.updates:,}", f"{experiment.epochs:,}"

@@ -24,6 +24,7 @@ from pages.runtime.runs import warm_up
 from pages.runtime.sweeps import SWEEPS, Plan, grows, problem_of, ranks_plan, trained
 from pages.ui.chosen_rank import rerun_on_new_rank
 from pages.ui.controls import set_field
+from pages.ui.on_the_way import shown_course
 
 TOLERANCES = (0.001, TOLERANCE, 0.05, 0.1)
 HEIGHT = 330
@@ -48,6 +49,8 @@ def show(experiment: Experiment) -> None:
     warm_up()
     st.header("Every rank", anchor=False)
     said = st.container(key="verdict")
+    if shown_course(experiment).changes:
+        st.caption("Here every rank is trained from the start, without the changes on the way.")
     tolerance = _tolerance()
     plan = ranks_plan(experiment)
     if grows(plan):

@@ -14,7 +14,7 @@ from pages.runtime.callbacks import run_to_completion
 
 def draw_pictures(run: Run, at: int) -> None:
     """Columns of W0, of the change and of A as pictures."""
-    snapshot, e = run.lora.snapshots[at], run.experiment
+    snapshot, e = run.lora.snapshots[at], run.course.in_force(at)
     st.subheader("Weights are pictures", anchor=False)
     st.markdown(
         "An input is a picture, so each column of the weight is one too: what the layer looks for when it "
@@ -38,7 +38,8 @@ def draw_pictures(run: Run, at: int) -> None:
 
 def draw_gallery(run: Run, at: int) -> None:
     """The held-out digits that the adapter fixed and broke, each of which can be traced."""
-    info = figure.gallery_info(run.problem, run.lora.snapshots[at], run.experiment.scaling)
+    scaling = run.course.in_force(at).scaling
+    info = figure.gallery_info(run.problem, run.lora.snapshots[at], scaling)
     count = len(info.labels)
     before, after = (percent_text(right / count) for right in (info.right_before, info.right_after))
     st.markdown(

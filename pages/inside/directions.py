@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 import torch
 
+from lora_core.course import Course
 from lora_core.data import SWAPPED_PAIRS
 from lora_core.experiment import LIMITS, Experiment
 from lora_core.fields import IntRange
@@ -32,7 +33,7 @@ def draw_geometry(run: Run, at: int) -> None:
 
 
 def _draw_phi(run: Run, at: int) -> None:
-    e = run.experiment
+    e = run.course.in_force(at)
     st.markdown(
         "A reads some directions of the input, B writes some of the output. φ(i, j) compares the i strongest "
         "of this adapter with the j strongest of another: 1 where one holds the other, 0 where they have "
@@ -110,7 +111,7 @@ def _started_elsewhere(experiment: Experiment, start: int, _run: Run) -> Run:
 
 
 def _draw_angles(run: Run, at: int) -> None:
-    info = _angles(run.experiment, run)
+    info = _angles(run.course, run)
     if info is None:
         st.caption(
             "No change of weights made this task's targets, so there is no true subspace to compare with."
@@ -155,5 +156,5 @@ def _degrees(angle: float) -> str:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _angles(experiment: Experiment, _run: Run) -> directions.AnglesInfo | None:
+def _angles(course: Course, _run: Run) -> directions.AnglesInfo | None:
     return directions.angles_info(_run)

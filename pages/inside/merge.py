@@ -4,6 +4,7 @@ from math import isfinite
 
 import streamlit as st
 
+from lora_core.course import Course
 from lora_core.experiment import Experiment
 from lora_core.figures.inside import merge
 from lora_core.formatting import loss_text, percent_text, plural
@@ -13,7 +14,7 @@ from lora_core.training.run import Run
 def draw_merge(run: Run, at: int) -> None:
     """What merging changes, and what it does not."""
     st.subheader("The merge, proven", anchor=False)
-    info, frozen = _merge(run.experiment, at, run), _frozen(run.experiment, run)
+    info, frozen = _merge(run.course, at, run), _frozen(run.experiment, run)
     saved = percent_text(1 - info.after / info.before)
     st.markdown(
         f"Merged, the layer takes {info.after:,} multiply-adds for an input instead of {info.before:,}, "
@@ -60,8 +61,8 @@ def _same(one: str, other: str) -> str:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _merge(experiment: Experiment, at: int, _run: Run) -> merge.MergeInfo:
-    return merge.merge_info(experiment, _run.problem, _run.lora.snapshots[at])
+def _merge(course: Course, at: int, _run: Run) -> merge.MergeInfo:
+    return merge.merge_info(course.in_force(at), _run.problem, _run.lora.snapshots[at])
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)

@@ -14,7 +14,7 @@ def draw_input(run: Run, at: int) -> None:
     """The way of the input's numbers through base and adapter."""
     digits, snapshot = run.experiment.task is Task.DIGITS, run.lora.snapshots[at]
     index = choose_input(run)
-    info = one_input.flow_info(run.problem, snapshot, run.experiment.scaling, index)
+    info = one_input.flow_info(run.problem, snapshot, run.course.in_force(at).scaling, index)
     name = f"digit {info.followed}" if digits else f"output {info.followed + 1}"
     if digits and run.problem.labels_test is not None:
         picture, words = st.columns([0.2, 0.8], vertical_alignment="center")

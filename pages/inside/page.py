@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from lora_core.course import Course
 from lora_core.experiment import Experiment, Task
 from lora_core.figures.inside.matrices import MatricesInfo, matrices_info, nearest, table
 from lora_core.formatting import loss_text, plural
@@ -27,6 +28,7 @@ from pages.inside.one_input import draw_input
 from pages.inside.parts import draw_parts
 from pages.runtime.runs import RUNS, advance_run, finished_run, warm_up
 from pages.ui.chosen_epoch import EPOCH, choose_epoch, chosen_epoch
+from pages.ui.on_the_way import course_sentence, shown_course
 from pages.ui.text import harmless
 
 SHARE = 0.25
@@ -52,21 +54,24 @@ def show(experiment: Experiment) -> None:
     )
     _take_link()
     warm_up()
-    run = finished_run(experiment)
-    st.fragment(_draw, run_every=RUNS.tick() if run is None else None)(experiment)
+    course = shown_course(experiment)
+    if course.changes:
+        st.caption(course_sentence(course))
+    run = finished_run(course)
+    st.fragment(_draw, run_every=RUNS.tick() if run is None else None)(course)
 
 
-def _draw(experiment: Experiment) -> None:
+def _draw(course: Course) -> None:
     """A fragment, so that what the sidebar and the link had to say stays while epoch or view change."""
     news, said = st.container(), st.container()  # always there, so that the maps keep their place
-    run = finished_run(experiment)
-    room, view = _view(experiment)
+    run = finished_run(course)
+    room, view = _view(course.experiment)
     if run is None:
         with news:
-            growing = _grow(experiment)
+            growing = _grow(course)
         growing, info, _ = _partial_maps(growing)
     else:
-        growing, info = run, _matrices(experiment, run)
+        growing, info = run, _matrices(course, run)
         st.session_state.pop(_PARTIAL, None)
         _keep_link(info)
     at = nearest(info.updates, chosen_epoch())
@@ -103,9 +108,9 @@ def _draw_view(view: str, run: Run, at: int) -> None:
         draw_pictures(run, at)
 
 
-def _grow(experiment: Experiment) -> Run:
+def _grow(course: Course) -> Run:
     """Train a little further, and say how far the run is."""
-    run = advance_run(experiment)
+    experiment, run = course.experiment, advance_run(course)
     if run.complete:
         st.rerun()
     done = f"{run.updates:,} of {plural(experiment.epochs, 'update')}"
@@ -118,7 +123,7 @@ def _partial_maps(run: Run) -> PartialMaps:
     """The maps of a run that grows, a little behind it where they take long to make."""
     maps: PartialMaps | None = st.session_state.get(_PARTIAL)
     start = time.monotonic()
-    if maps is None or maps.run.experiment != run.experiment or start > maps.again:
+    if maps is None or maps.run.course != run.course or start > maps.again:
         info = matrices_info(run)
         seconds = time.monotonic() - start
         maps = st.session_state[_PARTIAL] = PartialMaps(run, info, time.monotonic() + seconds / SHARE)
@@ -146,7 +151,7 @@ def _draw_machine(run: Run, info: MatricesInfo, at: int) -> None:
     if MACHINE not in st.session_state or opened is None or opened[0] != run.fingerprint:
         opened = st.session_state[_OPENED] = (run.fingerprint, at)
     time_machine(
-        _message(run.experiment, run.updates, opened[1], run, info), key=MACHINE,
+        _message(run.course, run.updates, opened[1], run, info), key=MACHINE,
         on_epoch=partial(choose_epoch, last=info.updates[-1]),
     )  # fmt: skip
     st.caption(
@@ -158,7 +163,7 @@ def _draw_machine(run: Run, info: MatricesInfo, at: int) -> None:
 
 
 def _words(run: Run, info: MatricesInfo, index: int) -> str:
-    e, norms, ranks = run.experiment, info.norms, info.ranks
+    e, norms, ranks = run.course.in_force(info.updates[index]), info.norms, info.ranks
     return (
         f"After {plural(info.updates[index], 'update')} A and B, "
         f"{e.rank * (e.in_features + e.out_features):,} numbers, make a change of rank "
@@ -193,13 +198,13 @@ def _keep_link(info: MatricesInfo) -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _matrices(experiment: Experiment, _run: Run) -> MatricesInfo:
+def _matrices(course: Course, _run: Run) -> MatricesInfo:
     return matrices_info(_run)
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _message(experiment: Experiment, updates: int, opens_at: int, _run: Run, _info: MatricesInfo) -> bytes:
+def _message(course: Course, updates: int, opens_at: int, _run: Run, _info: MatricesInfo) -> bytes:
     return pack(
-        _info, run_id=_run.fingerprint, epochs=experiment.epochs, opens_at=opens_at,
-        classes=experiment.task is Task.DIGITS,
+        _info, run_id=_run.fingerprint, epochs=course.experiment.epochs, opens_at=opens_at,
+        classes=course.experiment.task is Task.DIGITS,
     )  # fmt: skip

@@ -21,7 +21,7 @@ VIEWS: dict[str, Callable[..., figure.Parts]] = {
 
 def draw_parts(run: Run, at: int) -> None:
     """The parts of one view with their switches, and what those switched on do."""
-    snapshot, e = run.lora.snapshots[at], run.experiment
+    snapshot, e = run.lora.snapshots[at], run.course.in_force(at)
     raw, svd = (make(*factors(snapshot), e.scaling) for make in VIEWS.values())
     st.markdown(_overlap(raw, svd))
     with st.container(horizontal=True, vertical_alignment="bottom"):

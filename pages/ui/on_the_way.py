@@ -149,6 +149,12 @@ def _show(course: Course, without: Course) -> None:
     st.session_state[SHOWN], st.session_state[BEFORE] = course, without if course != without else None
 
 
+def course_sentence(course: Course) -> str:
+    """What changes on the way, for a page that looks at the run."""
+    words = ", ".join(f"{words_of_change(each)} at update {each.update}" for each in course.changes)
+    return f"This run changes on its way: {words}."
+
+
 def words_of_change(change: Change) -> str:
     """A change as its mark and its button say it: rank 4."""
     value = f"{change.value:g}" if isinstance(change.value, float) else str(change.value)

@@ -132,9 +132,9 @@ def angles_info(run: Run) -> AnglesInfo | None:
     if truth is None:
         return None
     count = truth[1].shape[1]
-    m = min(run.experiment.rank, count)
+    m = min(run.course.highest_rank, count)
     kept = run.lora.snapshots
-    size = 4 * run.experiment.rank**2 * (run.experiment.in_features + run.experiment.out_features)
+    size = 4 * run.course.highest_rank**2 * (run.experiment.in_features + run.experiment.out_features)
     updates = thinned(sorted(kept), max(2, int(_WORK // size)))
     reads, writes = (np.full((len(updates), m if each is not None else 0), np.nan) for each in truth)
     for row, update in enumerate(updates):
@@ -161,7 +161,7 @@ def true_directions(run: Run) -> tuple[Tensor | None, Tensor] | None:
         return None
     if e.shift_rank is None:
         U, _, Vh = torch.linalg.svd(delta, full_matrices=False)
-        count = min(e.rank, e.full_rank)
+        count = min(run.course.highest_rank, e.full_rank)
         return U[:, :count], Vh[:count].T
     # Its rank is known, so that a few random combinations of its columns, and of its rows, span the same.
     probes = torch.randn(max(delta.shape), e.shift_rank, generator=torch.Generator().manual_seed(0)).to(delta)

@@ -36,8 +36,9 @@ class MatricesInfo:
 
     ``updates`` (k,); ``W0`` (rows, columns), ``A`` (k, rows, ranks), ``B`` (k, ranks, columns) and ``delta``
     (k, rows, columns), float32, are means of blocks of ``block`` = (inputs, outputs, ranks) entries.
-    ``norms`` and ``ranks`` (k,) by name are those of the whole matrices, of ``shapes``; ``scaling`` is s,
-    ``loss`` (k,) the training loss and ``scale`` the largest absolute value on any map.
+    ``norms`` and ``ranks`` (k,) by name are those of the whole matrices, of ``shapes``; ``scalings`` (k,)
+    are s, ``loss`` (k,) the training loss and ``scale`` the largest absolute value on any map. Where a course
+    changes the rank, the maps of A and B are as wide as the highest, zero beyond the ``stored`` (k,) ranks.
     """
 
     updates: tuple[int, ...]
@@ -49,7 +50,8 @@ class MatricesInfo:
     norms: dict[str, np.ndarray]
     ranks: dict[str, np.ndarray]
     shapes: dict[str, tuple[int, int]]
-    scaling: float
+    scalings: tuple[float, ...]
+    stored: tuple[int, ...]
     loss: np.ndarray
     scale: float
 
@@ -63,18 +65,20 @@ class MatricesInfo:
 def matrices_info(run: Run) -> MatricesInfo:
     """The numbers of the time machine, for a run with at least one kept adapter."""
     e, weight = run.experiment, run.problem.base.weight.detach().T
-    sizes = (e.in_features, e.out_features, e.rank)
+    sizes = (e.in_features, e.out_features, run.course.highest_rank)
     inputs, outputs, ranks_in_one = block = tuple(block_size(size) for size in sizes)
     rows, columns, strips = (-(-size // each) for size, each in zip(sizes, block, strict=True))
     size = 4 * (rows * columns + (rows + columns) * strips)
     updates = thinned(sorted(run.lora.snapshots), max(2, MOST_BYTES // size))
     pairs = [factors(run.lora.snapshots[update]) for update in updates]
-    norms, ranks = _measured(weight, pairs, e.scaling)
+    scalings = tuple(run.course.in_force(update).scaling for update in updates)
+    norms, ranks = _measured(weight, pairs, scalings)
     W0 = block_mean(weight.numpy(), inputs, outputs).astype(np.float32)
-    A = np.stack([block_mean(A.numpy(), inputs, ranks_in_one) for A, _ in pairs]).astype(np.float32)
-    B = np.stack([block_mean(B.numpy(), ranks_in_one, outputs) for _, B in pairs]).astype(np.float32)
+    in_A = [_widened(block_mean(A.numpy(), inputs, ranks_in_one), strips, 1) for A, _ in pairs]
+    in_B = [_widened(block_mean(B.numpy(), ranks_in_one, outputs), strips, 0) for _, B in pairs]
+    A, B = np.stack(in_A).astype(np.float32), np.stack(in_B).astype(np.float32)
     products = [block_mean(A.numpy(), inputs, 1) @ block_mean(B.numpy(), 1, outputs) for A, B in pairs]
-    delta = (np.stack(products) * e.scaling).astype(np.float32)
+    delta = (np.stack(products) * np.array(scalings)[:, None, None]).astype(np.float32)
     return MatricesInfo(
         updates=tuple(updates),
         W0=W0,
@@ -84,8 +88,9 @@ def matrices_info(run: Run) -> MatricesInfo:
         block=(inputs, outputs, ranks_in_one),
         norms=norms,
         ranks=ranks,
-        shapes=dict.fromkeys(NAMES, sizes[:2]) | {"A": sizes[::2], "B": (e.rank, e.out_features)},
-        scaling=e.scaling,
+        shapes=dict.fromkeys(NAMES, sizes[:2]) | {"A": sizes[::2], "B": sizes[2:0:-1]},
+        scalings=scalings,
+        stored=tuple(A.shape[1] for A, _ in pairs),
         loss=run.lora.loss[updates],
         scale=max(float(np.abs(each).max()) for each in (W0, A, B, delta, W0 + delta)),
     )
@@ -94,6 +99,8 @@ def matrices_info(run: Run) -> MatricesInfo:
 def label(info: MatricesInfo, name: str, index: int) -> list[str]:
     """What is written on a map after ``updates[index]``: shape, norm, rank."""
     rows, columns = info.shapes[name]
+    rows = info.stored[index] if name == "B" else rows
+    columns = info.stored[index] if name == "A" else columns
     return [
         f"{rows} × {columns}",
         f"norm {loss_text(float(info.norms[name][index]))}",
@@ -134,6 +141,12 @@ def block_size(size: int) -> int:
     return -(-size // MOST_CELLS)
 
 
+def _widened(cells: np.ndarray, size: int, axis: int) -> np.ndarray:
+    """Cells with zeros after them along an axis, up to a size."""
+    missing = [(0, size - cells.shape[axis] if each == axis else 0) for each in (0, 1)]
+    return np.pad(cells, missing)
+
+
 def block_mean(matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """The means of blocks of rows x columns entries; the last ones may hold fewer."""
     for axis, size in enumerate((rows, columns)):
@@ -159,18 +172,20 @@ def thinned(updates: Sequence[int], count: int) -> list[int]:
 
 
 def _measured(
-    W0: Tensor, pairs: list[tuple[Tensor, Tensor]], scaling: float
+    W0: Tensor, pairs: list[tuple[Tensor, Tensor]], scalings: Sequence[float]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Norms and ranks of the five matrices after each kept number of updates, by name."""
+    scaled = [(s * A, B) for (A, B), s in zip(pairs, scalings, strict=True)]
     spectra = [
-        (torch.linalg.svdvals(A), torch.linalg.svdvals(B), scaling * product_spectrum(A, B)) for A, B in pairs
+        (torch.linalg.svdvals(A), torch.linalg.svdvals(B), scaling * product_spectrum(A, B))
+        for (A, B), scaling in zip(pairs, scalings, strict=True)
     ]
     own = torch.linalg.svdvals(W0)
     base = float(own.norm())
     norms: dict[str, list[float]] = {name: [] for name in NAMES}
     ranks: dict[str, list[int]] = {name: [] for name in NAMES}
-    tuned_ranks = _tuned_ranks(W0, own, pairs, scaling)
-    for (A, B), found, tuned_rank in zip(pairs, spectra, tuned_ranks, strict=True):
+    tuned_ranks = _tuned_ranks(W0, own, scaled)
+    for (A, B), scaling, found, tuned_rank in zip(pairs, scalings, spectra, tuned_ranks, strict=True):
         change = float(found[2].norm())
         overlap = scaling * float(((A.T @ W0) * B).sum())
         tuned = max(0.0, base**2 + 2 * overlap + change**2) ** 0.5
@@ -191,14 +206,14 @@ def product_spectrum(A: Tensor, B: Tensor) -> Tensor:
     return torch.linalg.svdvals(core_in @ core_out.T)
 
 
-def _tuned_ranks(W0: Tensor, own: Tensor, pairs: list[tuple[Tensor, Tensor]], scaling: float) -> list[int]:
-    """Rank of W0 + scaling A B for each pair, from its singular values where these are quickly found."""
+def _tuned_ranks(W0: Tensor, own: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> list[int]:
+    """Rank of W0 + A B for each pair, A scaled, from its singular values where these are quickly found."""
     if len(pairs) * W0.numel() * min(W0.shape) <= _DIRECT or numerical_rank(own) < min(W0.shape):
-        return [numerical_rank(torch.linalg.svdvals(W0 + scaling * (A @ B))) for A, B in pairs]
+        return [numerical_rank(torch.linalg.svdvals(W0 + A @ B)) for A, B in pairs]
     if W0.shape[0] < W0.shape[1]:
         W0, pairs = W0.T, [(B.T, A.T) for A, B in pairs]
     Q, R = torch.linalg.qr(W0)
-    return [_rank_of_sum(Q, R, scaling * A, B) for A, B in pairs]
+    return [_rank_of_sum(Q, R, A, B) for A, B in pairs]
 
 
 def _rank_of_sum(Q: Tensor, R: Tensor, U: Tensor, V: Tensor) -> int:

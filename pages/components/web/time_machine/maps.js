@@ -56,7 +56,7 @@ export class Maps {
   fit() {
     const width = this.root.getBoundingClientRect().width;
     if (!width || !this.history) return;
-    const { shapes, scalingText } = this.history.payload;
+    const { shapes } = this.history.payload;
     const [inputs, outputs] = shapes.W0;
     const ranks = shapes.A[1];
     const narrow = width < NARROW;
@@ -75,7 +75,6 @@ export class Maps {
     };
     for (const [name, value] of Object.entries(size)) this.root.style.setProperty(name, `${value}px`);
     this.root.classList.toggle("narrow", narrow);
-    this.maps.delta.lines[0].textContent = `s·A·B, s = ${scalingText}`;
   }
 
   /**
@@ -90,6 +89,7 @@ export class Maps {
       map.paint(this.matrices[name], scale, this.table);
       map.write(this.history.payload.labels[name][index]);
     }
+    this.maps.delta.lines[0].textContent = `s·A·B, s = ${this.history.payload.scalingTexts[index]}`;
     if (this.pointed) this.point(...this.pointed);
   }
 

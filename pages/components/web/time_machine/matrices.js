@@ -14,8 +14,8 @@
  * @property {[number, number, number]} block  entries along each that share a cell
  * @property {[string, number]} output  the name of an output, and the number of the first
  * @property {Record<Name, [number, number]>} shapes  of the whole matrices
- * @property {number} scaling
- * @property {string} scalingText
+ * @property {number[]} scalings  by kept number of updates, as the next
+ * @property {string[]} scalingTexts
  * @property {number} scale  largest absolute value on any map
  * @property {Record<Name, string[][]>} labels  shape, norm and rank, by kept number of updates
  * @property {string[]} losses
@@ -49,13 +49,13 @@ export class KeptMatrices {
    * @returns {Matrices} valid until the next call
    */
   at(index) {
-    const { arrays, sizes, scaling } = this.payload;
+    const { arrays, sizes, scalings } = this.payload;
     const [rows, columns, ranks] = sizes;
     const A = part(arrays.A, index, rows * ranks);
     const B = part(arrays.B, index, ranks * columns);
     const delta = arrays.delta
       ? part(arrays.delta, index, rows * columns)
-      : multiply(A, B, sizes, scaling, this.product);
+      : multiply(A, B, sizes, scalings[index], this.product);
     for (let i = 0; i < this.sum.length; i += 1) this.sum[i] = arrays.W0[i] + delta[i];
     return { W0: arrays.W0, A, B, delta, W: this.sum };
   }
