@@ -1,10 +1,11 @@
-"""Real models: what a rank costs on the model one would fine-tune.
+"""Real models: what a rank costs on the model one would fine-tune, and whether it fits on one's card.
 
-The rank, alpha, scaling and bias of the sidebar, put on the matrices of a real architecture: what is trained,
-where it goes, and what must be held in memory. Nothing is loaded or downloaded.
+Rank and alpha of this page's own, put on the matrices of a real architecture: what is trained, where it goes,
+and what must be held in memory. Nothing is loaded or downloaded.
 """
 
+from pages.models.controls import MODEL_CONTROLS
 from pages.models.page import show
-from pages.ui.frame import begin
+from pages.ui.frame import begin_apart
 
-show(begin("Real models"))
+show(begin_apart("Real models", MODEL_CONTROLS))

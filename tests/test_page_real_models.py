@@ -22,7 +22,7 @@ from lora_core.models import (
     target_names,
 )
 from pages.models.config import CONFIG, MOST_IN_A_LINK, OWN
-from pages.models.controls import DEFAULT_MODEL
+from pages.models.controls import DEFAULT_MODEL, DEFAULT_RANK, MODEL_CONTROLS
 from pages.models.published import lines
 from pages.models.words import verdict
 from tests.kit.pages import at_link, checked, open_page, said
@@ -31,6 +31,7 @@ PAGE = "pages/5_Real_models.py"
 
 LLAMA = CATALOGUE[DEFAULT_MODEL].shape()
 BERT = CATALOGUE["BERT base"].shape("classification")
+RANK = int(DEFAULT_RANK)
 QWEN = dict(CATALOGUE["Qwen3 4B"].config)
 HOSTILE = {
     "malformed": '{"model_type": "llama", ',
@@ -44,7 +45,7 @@ HOSTILE = {
     "deep": "[" * 100_000,
     "endless digits": '{"hidden_size": ' + "9" * 5000 + "}",
     "infinite": '{"model_type": "llama", "hidden_size": Infinity}',
-    "unknown": json.dumps({"model_type": "mamba", "hidden_size": 64}),
+    "unknown": json.dumps({"model_type": "mambo", "hidden_size": 64}),
     "experts": json.dumps(QWEN | {"model_type": "mixtral", "num_local_experts": 8}),
     "markdown": json.dumps(
         {"model_type": "`x` **b** <img src=x onerror=alert(1)> :material/face: $1$ [a](b)"}
@@ -59,7 +60,7 @@ HOSTILE = {
     "thirty levels": '{"hidden_size":' * 30 + "1" + "}" * 30,
     "other digits": json.dumps(QWEN | {"hidden_size": "\u0664\u0660\u0669\u0666"}),
     "other digits, bare": '{"model_type": "llama", "hidden_size": \u0664\u0660}',
-    "twice": '{"model_type": "llama", "model_type": "mamba"}',
+    "twice": '{"model_type": "llama", "model_type": "mambo"}',
     "null bytes": '{"model_type": "lla\x00ma"}',
     "surrogates": '{"model_type": "\\ud800"}',
     "architecture": json.dumps(QWEN | {"architectures": ["<script>alert(1)</script>"]}),
@@ -79,17 +80,17 @@ def put(app: AppTest, kind: str, key: str, value: Any) -> AppTest:
     return checked(getattr(app, kind)(key=key).set_value(value).run())
 
 
-def test_the_first_paint_says_what_the_sidebars_rank_costs() -> None:
-    app, adapter = open_page(PAGE), Adapter(3)
+def test_the_first_paint_says_what_a_usual_rank_costs() -> None:
+    app, adapter = open_page(PAGE), Adapter(RANK, alpha=2 * RANK)
     assert said(app) == verdict(DEFAULT_MODEL, LLAMA, adapter, compare_memory(LLAMA, adapter))
-    assert trained(app) == 3 * 32 * (4096 + 4096 + 4096 + 1024)
+    assert trained(app) == RANK * 32 * (4096 + 4096 + 4096 + 1024)
     assert app.metric[1].delta == "of 8,030,261,248"
     assert len(app.metric) == 5
     assert not app.warning
 
 
 def test_every_model_of_the_catalogue_is_counted_on_the_page() -> None:
-    app = open_page(PAGE, rank="8")
+    app = open_page(PAGE, model_rank="8")
     assert len(CATALOGUE) >= 16
     for name, (preset, words) in zip(CATALOGUE, cycle(TARGET_PRESETS.items()), strict=False):
         app.selectbox(key="model_targets").set_value(words)
@@ -100,46 +101,57 @@ def test_every_model_of_the_catalogue_is_counted_on_the_page() -> None:
 
 
 def test_every_control_changes_what_is_counted() -> None:
-    app = open_page(PAGE, rank="4", train_bias="true", alpha="16")
+    app = open_page(PAGE, model_rank="8", model_biases="true", model_alpha="= r")
     put(app, "selectbox", "model_name", "BERT base")
     put(app, "selectbox", "model_head", "classification")
     names = ("query", "intermediate.dense")
-    assert trained(app) == BERT.trainable(4, "qv", bias="lora_only")
+    assert trained(app) == BERT.trainable(8, "qv", bias="lora_only")
     put(app, "multiselect", "model_modules", list(names))
-    assert trained(app) == BERT.trainable(4, names, bias="lora_only")
+    assert trained(app) == BERT.trainable(8, names, bias="lora_only")
     put(app, "number_input", "model_rank_mlp", 32)
     ranks = {"intermediate.dense": 32}
-    assert trained(app) == BERT.trainable(4, names, rank_pattern=ranks, bias="lora_only")
+    assert trained(app) == BERT.trainable(8, names, rank_pattern=ranks, bias="lora_only")
     put(app, "toggle", "model_dora", True)
-    assert trained(app) == BERT.trainable(4, names, rank_pattern=ranks, bias="lora_only", use_dora=True)
+    assert trained(app) == BERT.trainable(8, names, rank_pattern=ranks, bias="lora_only", use_dora=True)
     put(app, "toggle", "model_train_head", True)
     adapter = Adapter(
-        4, names, 16, rank_pattern=tuple(ranks.items()), bias="lora_only", use_dora=True,
+        8, names, 8.0, rank_pattern=tuple(ranks.items()), bias="lora_only", use_dora=True,
         modules_to_save=head_names(BERT.parts),
     )  # fmt: skip
     assert trained(app) == BERT.count(adapter).trainable
     assert code(app) == lora_code(BERT, adapter).strip()
     assert said(app).startswith(
-        "DoRA of ranks 4 to 32 on query, intermediate.dense with biases and a full head"
+        "DoRA of ranks 8 to 32 on query, intermediate.dense with biases and a full head"
     )
 
 
 def test_the_head_is_adapted_by_the_presets_that_ask_for_it() -> None:
-    app = open_page(PAGE, rank="8", model_adapt_head="true", model_targets="all linear")
+    app = open_page(PAGE, model_rank="8", model_adapt_head="true", model_targets="all linear")
     names = target_names(LLAMA.parts, "all-linear", head=True)
     assert trained(app) == LLAMA.trainable(8, names)
     assert '"lm_head"' in code(app)
 
 
-@pytest.mark.parametrize("rule", ["standard", "rslora", "constant"])
-def test_the_code_scales_as_the_sidebar_does(rule: str) -> None:
-    app = open_page(PAGE, rank="8", alpha="32", scaling_rule=rule)
-    alpha = 256 if rule == "constant" else 32
-    assert code(app) == lora_code(LLAMA, Adapter(8, "qv", alpha, rule == "rslora")).strip()
+@pytest.mark.parametrize(("alpha", "times"), [("= r", 1), ("= 2 r", 2)])
+def test_alpha_follows_the_rank(alpha: str, times: int) -> None:
+    app = open_page(PAGE, model_rank="32", model_alpha=alpha, model_rslora="true")
+    assert code(app) == lora_code(LLAMA, Adapter(32, "qv", 32 * times, use_rslora=True)).strip()
+    put(app, "segmented_control", "model_rank", "64")
+    assert code(app) == lora_code(LLAMA, Adapter(64, "qv", 64 * times, use_rslora=True)).strip()
+
+
+def test_nothing_of_the_playground_is_on_the_page() -> None:
+    """Its sliders, its rank and its warnings: a link to it with rank 128 says nothing here."""
+    app = open_page(PAGE, rank="128", in_features="64", alpha="8")
+    assert trained(app) == LLAMA.trainable(RANK)
+    assert not app.warning
+    assert not app.sidebar.select_slider
+    assert not [each.value for each in app.sidebar.caption if "break-even" in each.value]
+    assert "lora_alpha=32" in code(app)
 
 
 def test_precision_and_optimizer_decide_the_memory() -> None:
-    app = open_page(PAGE, rank="8")
+    app = open_page(PAGE, model_rank="8")
     for precision, words in PRECISIONS.items():
         for optimizer, state in OPTIMIZERS.items():
             app.selectbox(key="model_precision").set_value(words)
@@ -153,6 +165,10 @@ def test_precision_and_optimizer_decide_the_memory() -> None:
 
 
 LINK: dict[str, tuple[str, str, Any]] = {
+    "model_rank": ("segmented_control", "64", "64"),
+    "model_alpha": ("segmented_control", "= r", "= r"),
+    "model_rslora": ("toggle", "true", True),
+    "model_biases": ("toggle", "true", True),
     "model_name": ("selectbox", "Phi-2", "Phi-2"),
     "model_head": ("selectbox", "token classification", "token classification"),
     "model_targets": ("selectbox", "MLP", "MLP"),
@@ -178,7 +194,7 @@ def test_a_link_restores_every_control() -> None:
 def test_nonsense_in_a_link_is_told_for_every_control_and_the_default_stands() -> None:
     nonsense = "<script>alert(`1`)</script>" + "x" * 5000
     app = checked(at_link(PAGE, **dict.fromkeys(LINK, nonsense)).run())
-    assert trained(app) == LLAMA.trainable(3)
+    assert trained(app) == LLAMA.trainable(RANK)
     (warning,) = app.warning
     assert warning.value.count(" in the link is `<script>alert(1)") == len(LINK)
     assert len(warning.value) < 200 * len(LINK)
@@ -194,32 +210,65 @@ def test_a_config_that_is_none_gives_one_sentence_and_the_last_picture(kind: str
     assert warning.value.count("`") == 2  # all that came from outside is in one span of code
     assert len(warning.value) < 400
     assert said(app) == before
-    app.select_slider(key="rank").set_value(8).run()
-    assert trained(checked(app)) == CATALOGUE["Phi-2"].shape().trainable(8)
+    put(app, "segmented_control", "model_rank", "8")
+    assert trained(app) == CATALOGUE["Phi-2"].shape().trainable(8)
 
 
 def test_a_pasted_config_becomes_the_model_and_travels_in_the_link() -> None:
     app = put(open_page(PAGE), "text_area", CONFIG, json.dumps(QWEN, indent=2))
     shape = ModelShape.from_config(QWEN)
     assert app.selectbox(key="model_name").value == OWN
-    assert trained(app) == shape.trainable(3)
+    assert trained(app) == shape.trainable(RANK)
     assert "your qwen3 model" in said(app)
     link = app.query_params[CONFIG]
     other = open_page(PAGE, model_name=OWN, **{CONFIG: link})
-    assert trained(other) == shape.trainable(3)
+    assert trained(other) == shape.trainable(RANK)
     put(other, "selectbox", "model_name", "GPT-2")
     assert CONFIG not in other.query_params
 
 
-def test_the_text_model_of_a_larger_one_is_counted_and_said_to_be_alone() -> None:
+def test_the_text_model_of_a_larger_one_is_adapted_alone_or_with_the_rest() -> None:
     text = {"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240}
     config = {"model_type": "gemma3", "text_config": text | {"num_hidden_layers": 34}, "vision_config": {}}
-    app = put(open_page(PAGE, rank="8"), "text_area", CONFIG, json.dumps(config))
-    assert app.metric[1].delta == "of 3,880,263,168"
-    assert "q_proj, v_proj of the text model of your gemma3 trains" in said(app)
-    assert any("Counted is the text model inside gemma3, alone" in each.value for each in app.caption)
+    app = put(open_page(PAGE, model_rank="8"), "text_area", CONFIG, json.dumps(config))
+    shape = ModelShape.from_config(config)
+    assert trained(app) == shape.count(Adapter(8, "qv", text_only=True)).trainable
+    assert r'target_modules=r"model\.language_model\.' in code(app)
+    assert any("are in its text model, which alone is adapted" in each.value for each in app.caption)
+    put(app, "selectbox", "model_scope", "the whole model")
+    assert (
+        trained(app)
+        == shape.count(Adapter(8, "qv")).trainable
+        > shape.count(Adapter(8, "qv", text_only=True)).trainable
+    )
+    assert 'target_modules=["q_proj", "v_proj"]' in code(app)
     put(app, "selectbox", "model_name", DEFAULT_MODEL)
-    assert not any("inside gemma3" in each.value for each in app.caption)
+    assert not any("text model" in each.value for each in app.caption)
+
+
+def test_an_unknown_class_is_told_and_a_head_may_be_chosen_for_it() -> None:
+    config = {**QWEN, "architectures": ["Qwen3ForRewards"], "auto_map": {"AutoModel": "x.Qwen3ForRewards"}}
+    app = put(open_page(PAGE), "text_area", CONFIG, json.dumps(config))
+    (warning,) = app.warning
+    assert "'Qwen3ForRewards', which transformers does not have for qwen3" in warning.value
+    assert "Choose one under Head" in warning.value
+    put(app, "selectbox", "model_head", "classification")
+    assert not app.warning
+    assert trained(app) == ModelShape.from_config(config, "classification").trainable(RANK)
+    captions = " ".join(each.value for each in app.caption)
+    assert "The file brings code of its own (auto_map), which is not run" in captions
+    assert "The head is new and stays random and frozen" in captions
+    put(app, "toggle", "model_train_head", True)
+    assert 'task_type="SEQ_CLS"' in code(app)
+    assert "stays random" not in " ".join(each.value for each in app.caption)
+
+
+def test_a_mixture_of_experts_says_what_is_active_and_what_is_not_reached() -> None:
+    config = {"model_type": "gpt_oss", "architectures": ["GptOssForCausalLM"], "num_hidden_layers": 2}
+    app = put(open_page(PAGE, model_targets="all linear"), "text_area", CONFIG, json.dumps(config))
+    captions = " ".join(each.value for each in app.caption)
+    assert "A mixture of experts: 4 of 128 experts a token" in captions
+    assert "fused tensors (gate_up_proj, down_proj), which target_modules do not reach" in captions
 
 
 def test_a_long_config_is_counted_but_stays_out_of_the_link() -> None:
@@ -227,7 +276,7 @@ def test_a_long_config_is_counted_but_stays_out_of_the_link() -> None:
     config = dict(CATALOGUE["ViT base"].config) | {"id2label": labels}
     config.pop("num_labels", None)
     app = put(open_page(PAGE), "text_area", CONFIG, json.dumps(config))
-    assert trained(app) == ModelShape.from_config(config).trainable(3)
+    assert trained(app) == ModelShape.from_config(config).trainable(RANK)
     assert len(json.dumps(config)) > MOST_IN_A_LINK
     assert CONFIG not in app.query_params
     (remark,) = (each.value for each in app.caption if "The link does not carry" in each.value)
@@ -241,7 +290,7 @@ def test_an_upload_is_read_like_a_paste(content: bytes) -> None:
     app = open_page(PAGE)
     app.file_uploader(key="model_upload").set_value(("config.json", content, "application/json")).run()
     good = content.startswith(b'{"')
-    assert trained(checked(app)) == (ModelShape.from_config(QWEN) if good else LLAMA).trainable(3)
+    assert trained(checked(app)) == (ModelShape.from_config(QWEN) if good else LLAMA).trainable(RANK)
     assert len(app.warning) == (not good)
 
 
@@ -254,14 +303,30 @@ def test_an_adapter_that_cannot_be_leaves_the_last_picture() -> None:
 
 
 def test_a_rank_beyond_the_matrices_and_a_bias_that_is_not_there_are_explained() -> None:
-    app = open_page(PAGE, rank="1024", train_bias="true")
+    app = open_page(PAGE, model_rank_attention="1024", model_biases="true")
     put(app, "selectbox", "model_name", "Qwen2.5 0.5B")
     # q is 896 -> 896 and v is 896 -> 128: (896 * 896 + 896 * 128) / (896 + 896 + 896 + 128) = 325.8.
     notes = " ".join(each.value for each in app.caption)
     assert "From rank 326 on, LoRA trains more numbers than the matrices it adapts hold." in notes
-    assert "Train bias adds nothing" not in notes  # q and v of Qwen 2.5 have biases
+    assert "Train biases adds nothing" not in notes  # q and v of Qwen 2.5 have biases
     put(app, "selectbox", "model_name", "Mistral 7B")
-    assert any("Train bias adds nothing" in each.value for each in app.caption)
+    assert any("Train biases adds nothing" in each.value for each in app.caption)
+
+
+def test_reset_puts_the_defaults_back_and_clears_the_link() -> None:
+    app = open_page(PAGE, model_rank="64", model_name="Phi-2", model_dora="true")
+    next(each for each in app.button if each.label == "Reset").click().run()
+    assert trained(checked(app)) == LLAMA.trainable(RANK)
+    assert "Llama 3.1 8B" in said(app)
+
+
+def test_the_model_is_still_there_after_a_visit_to_another_page() -> None:
+    app = open_page(PAGE, model_rank="64", model_name="Phi-2")
+    checked(app.switch_page("pages/4_The_code.py").run())
+    app = checked(checked(app.switch_page(PAGE).run()).run())
+    assert "Phi-2" in said(app)
+    assert trained(app) == CATALOGUE["Phi-2"].shape().trainable(64)
+    assert MODEL_CONTROLS.words() is not None
 
 
 @pytest.mark.parametrize(
@@ -270,8 +335,8 @@ def test_a_rank_beyond_the_matrices_and_a_bias_that_is_not_there_are_explained()
         (Adapter(1), "Rank 1 on query, value of BERT trains 36.9 k of 109 M numbers (0.0337 %) and needs"),
         (Adapter(8, "all-linear"), "Rank 8 on all linear layers of BERT"),
         (Adapter(8, "attention"), "Rank 8 on attention of BERT"),
-        (Adapter(1024, "all-linear"), "trains 171 M numbers, 1.57 times the 109 M of full fine-tuning and"),
-        (Adapter(1024, "all-linear"), "needs 2.96 GB to train, no less than full fine-tuning's 1.31 GB."),
+        (Adapter(1024, "all-linear"), "trains 172 M numbers, 1.57 times the 109 M of full fine-tuning and"),
+        (Adapter(1024, "all-linear"), "needs 2.97 GB to train, no less than full fine-tuning's 876 MB."),
     ],
 )
 def test_the_verdict_is_right_in_every_corner(adapter: Adapter, words: str) -> None:
@@ -280,7 +345,9 @@ def test_the_verdict_is_right_in_every_corner(adapter: Adapter, words: str) -> N
 
 def test_how_little_the_rank_changes_is_said_with_what_was_measured() -> None:
     (note,) = (
-        each.value for each in open_page(PAGE, rank="8").caption if "which no rank changes" in each.value
+        each.value
+        for each in open_page(PAGE, model_rank="8").caption
+        if "which no rank changes" in each.value
     )
     assert note.startswith("99.7 % of LoRA's 16.1 GB are frozen weights")
     assert note.endswith(
@@ -298,7 +365,7 @@ def test_published_counts_are_reproduced_or_explained() -> None:
 
 
 def test_the_tables_say_what_the_pictures_show() -> None:
-    app = open_page(PAGE, rank="8")
+    app = open_page(PAGE, model_rank="8")
     (modules,) = (each.value for each in app.table)
     assert sum(int(cell.replace(",", "")) for cell in modules["Trained"]) == trained(app)
     checked(app.toggle(key="model_tables").set_value(True).run())

@@ -16,8 +16,7 @@ from lora_core.models.catalogue import (
     Peak,
 )
 from lora_core.models.code import lora_code
-from lora_core.models.families.heads import Head
-from lora_core.models.families.registry import FAMILIES
+from lora_core.models.heads import UnknownClassError
 from lora_core.models.memory import (
     LEFT_OUT,
     OPTIMIZERS,
@@ -41,7 +40,6 @@ from lora_core.models.targets import (
 
 __all__ = [
     "CATALOGUE",
-    "FAMILIES",
     "LEFT_OUT",
     "OPTIMIZERS",
     "PEAKS",
@@ -52,11 +50,11 @@ __all__ = [
     "Adapter",
     "Bias",
     "Family",
-    "Head",
     "Memory",
     "ModelShape",
     "Peak",
     "Row",
+    "UnknownClassError",
     "adapter_file_bytes",
     "adapter_memory",
     "compare_memory",

@@ -1,8 +1,9 @@
 """Real models as data, each with its source, and what papers and libraries have printed about them.
 
-`catalogue.json` holds the fields of each model's config.json that its size depends on. `published.json`
-holds published counts: those that these shapes reproduce to the integer, and those that they do not, with
-the reason; and peaks and sizes of memory. Nothing in them is computed: tests compare them.
+`catalogue.json` holds the fields of each model's config.json that its size depends on, `shapes.json` what
+transformers builds from them (prebuilt.py writes it, a test holds it to transformers). `published.json` holds
+published counts: those that these shapes reproduce to the integer, and those that they do not, with the
+reason; and peaks and sizes of memory.
 """
 
 import json
@@ -12,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from lora_core.models.memory import adapter_file_bytes, adapter_memory, full_memory
+from lora_core.models.prebuilt import prebuilt_shape
 from lora_core.models.shape import ModelShape
 from lora_core.models.targets import Adapter
 
@@ -31,8 +33,8 @@ class Entry:
     published_source: str = ""
 
     def shape(self, head: str | None = None) -> ModelShape:
-        """The model's shape; `head` as in `ModelShape.from_config`."""
-        return ModelShape.from_config(self.config, head)
+        """The model's shape; `head` as in `ModelShape.from_config`, ValueError for one it does not have."""
+        return prebuilt_shape(self.name, head)
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,10 @@ class PublishedSize:
         """Bytes, counted anew; training holds weights, gradients and Adam's moments."""
         shape, training = CATALOGUE[self.model].shape(), self.what.startswith("training")
         if self.rank is None:
-            return full_memory(shape, "bf16", "adamw-bf16").total if training else 2 * shape.total()
+            return full_memory(shape, "bf16", "adamw").total if training else 2 * shape.total()
         adapter = Adapter(self.rank, "qv")
         if training:
-            return adapter_memory(shape, adapter, "bf16", "adamw-bf16", trained="bf16").total
+            return adapter_memory(shape, adapter, "bf16", "adamw", trained="bf16").total
         return adapter_file_bytes(shape, adapter, "bf16")
 
 

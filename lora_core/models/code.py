@@ -1,13 +1,23 @@
 """The configuration as Python: `LoraConfig(...)` that trains exactly what was counted, to copy."""
 
-from lora_core.models.families.heads import Head
-from lora_core.models.families.registry import FAMILIES
-from lora_core.models.parts import Kind, pattern
+from lora_core.models.heads import HEAD_TASKS
+from lora_core.models.parts import Kind, pattern, selects
 from lora_core.models.shape import ModelShape
-from lora_core.models.targets import Adapter, head_names, is_plain, regular_expression, target_names
+from lora_core.models.targets import (
+    Adapter,
+    head_names,
+    is_plain,
+    regular_expression,
+    target_names,
+    within,
+)
 
-# PEFT's classes for these tasks always train the head beside the adapter.
-HEAD_TASKS = {Head.CLASSIFICATION: "SEQ_CLS", Head.TOKENS: "TOKEN_CLS", Head.ANSWERS: "QUESTION_ANS"}
+HEAD_MODULES: dict[str, tuple[str, ...]] = {
+    "SEQ_CLS": ("classifier", "score"),
+    "TOKEN_CLS": ("classifier", "score"),
+}
+HEAD_MODULES["QUESTION_ANS"] = ("qa_outputs",)
+"""What PEFT's classes for these tasks train in full beside the adapter, whether one asks for it or not."""
 
 
 def lora_code(shape: ModelShape, adapter: Adapter) -> str:
@@ -15,15 +25,12 @@ def lora_code(shape: ModelShape, adapter: Adapter) -> str:
 
     Names with a `*` become one regular expression. Raises ValueError as `shape.count(adapter)` does.
     """
-    names = adapter.targets
-    names = target_names(shape.parts, names) if isinstance(names, str) else names
     hit = [row.part for row in shape.rows(adapter) if row.rank]
-    plain = all(is_plain(name) for name in names)
     arguments = {
         "r": repr(adapter.rank),
         "lora_alpha": repr(int(adapter.alpha) if adapter.alpha == int(adapter.alpha) else adapter.alpha),
         "use_rslora": repr(True) if adapter.use_rslora else "",
-        "target_modules": _list(names) if plain else f'r"{regular_expression(names)}"',
+        "target_modules": _targets(shape, adapter),
         "rank_pattern": _dict(adapter.rank_pattern),
         "use_dora": repr(True) if adapter.use_dora else "",
         "bias": "" if adapter.bias == "none" else f'"{adapter.bias}"',
@@ -35,12 +42,32 @@ def lora_code(shape: ModelShape, adapter: Adapter) -> str:
     return "\n".join(["from peft import LoraConfig", "", "config = LoraConfig(", *lines, ")", ""])
 
 
+def _targets(shape: ModelShape, adapter: Adapter) -> str:
+    """PEFT's word for all linear layers, a list of names, or an expression where names would say too much."""
+    where = within(shape, adapter)
+    if adapter.targets == "all-linear" and not where:
+        return '"all-linear"'
+    names = adapter.targets
+    names = target_names(shape.parts, names, within=where) if isinstance(names, str) else names
+    if not where:
+        return _list(names) if all(map(is_plain, names)) else f'r"{regular_expression(names)}"'
+    apart = [part for part in shape.parts if not part.path.startswith(where + ".")]
+    inner = [part for part in shape.parts if part.path.startswith(where + ".")]
+    inside = [name for name in names if any(selects(name, part.path) for part in inner)]
+    heads = set(head_names(shape.parts))
+    outside = [
+        name for name in names
+        if any(selects(name, part.path) and part.path.split(".")[0] in heads for part in apart)
+    ]  # fmt: skip
+    return f'r"{regular_expression(inside, where, outside)}"'
+
+
 def _task(shape: ModelShape, adapter: Adapter) -> str:
-    architecture = FAMILIES[shape.model_type]
-    task = architecture.lm_task if shape.head is Head.LM else ""
-    if shape.head in HEAD_TASKS and not architecture.pictures:
-        trained = set(head_names(shape.parts)) <= set(adapter.modules_to_save)
-        task = HEAD_TASKS[shape.head] if trained else ""
+    task = shape.task
+    if task in HEAD_TASKS:
+        heads = set(head_names(shape.parts))
+        trained = heads and heads <= set(adapter.modules_to_save) & set(HEAD_MODULES[task])
+        task = task if trained else ""
     return f'"{task}"' if task else ""
 
 

@@ -2,36 +2,31 @@
 
 What is pasted into a page may be malformed, huge, nested or hostile. A value is used only after its
 type and its range are known; a wrong one is a ValueError that names the field, shows the value (cut short)
-and says what would be right. Nothing is downloaded and nothing is executed.
+and says what would be right. Nothing is downloaded and nothing is executed; transformers builds what passes.
 """
 
+import re
 from collections.abc import Mapping
-from typing import TypeVar
 
 from lora_core.fields import quoted
 from lora_core.text_file import parsed_json
 
 MAX_CHARACTERS = 1_000_000
-Range = tuple[int, int]
-Value = TypeVar("Value", bool, str)
+MOST_LEVELS = 12
+LARGEST = 2**53
 
-WIDTH: Range = (1, 2**20)
-HIDDEN_WIDTH: Range = (1, 2**22)
-HEADS: Range = (1, 2**14)
-LAYERS: Range = (1, 10_000)
-VOCABULARY: Range = (1, 2**24)
-POSITIONS: Range = (1, 2**24)
-TYPES: Range = (0, 4096)
-LABELS: Range = (1, 1_000_000)
-
-# Where mixtures of experts say how many experts they have; one expert, or none, is a dense model.
-EXPERT_FIELDS = (
-    "num_local_experts",
-    "num_experts",
-    "n_routed_experts",
-    "moe_num_experts",
-    "num_routed_experts",
-    "num_experts_per_tok",
+# What a field of this name may be, first match first: more would take minutes to build, or is no size.
+COUNTS: tuple[tuple[str, tuple[int, int]], ...] = (
+    (r"^(num_hidden_layers|n_layers?|num_layers|(en|de)coder_layers|num_decoder_layers|depth)$", (0, 1_000)),
+    (r"^(num_|n_|moe_num_)(local_|routed_)?experts$", (0, 1_024)),
+    (r"^(hidden_size|d_model|n_embd|dim)$", (1, 2**20)),
+    (r"^(intermediate_size|moe_intermediate_size|d_ff|ffn_dim|(en|de)coder_ffn_dim|hidden_dim)$", (1, 2**22)),
+    (r"^(num_attention_heads|n_heads?|num_heads|(en|de)coder_attention_heads)$", (1, 2**14)),
+    (r"^num_key_value_heads$", (1, 2**14)),
+    (r"^vocab_size$", (1, 2**24)),
+    (r"^(max_position_embeddings|n_positions)$", (0, 2**27)),
+    (r"^type_vocab_size$", (0, 4_096)),
+    (r"^num_labels$", (1, 1_000_000)),
 )
 
 
@@ -50,95 +45,49 @@ def parse(text: str) -> dict[str, object]:
     return value
 
 
-class Fields:
-    """The fields of one config, read by type and range. A missing field takes the default given."""
+def check(config: object) -> None:
+    """Refuse what would take long to build, or cannot be a size, before anything is built.
 
-    def __init__(self, config: Mapping[str, object]) -> None:
-        if not isinstance(config, Mapping):
-            raise ValueError(f"config: {quoted(config)}, expected an object of fields")
-        self._config = config
+    Raises ValueError naming the field, the value and the range.
+    """
+    if not isinstance(config, Mapping):
+        raise ValueError(f"config: {quoted(config)}, expected an object of fields")
+    _check_fields(config, "", 1)
 
-    def get(self, name: str) -> object:
-        return self._config.get(name)
 
-    def over(self, defaults: Mapping[str, object]) -> "Fields":
-        """The same fields with a class's defaults under those that are missing."""
-        return Fields(
-            {**defaults, **{name: value for name, value in self._config.items() if value is not None}}
-        )
+def _check_fields(fields: Mapping[object, object], where: str, depth: int) -> None:
+    if depth > MOST_LEVELS:
+        raise ValueError(f"{where[:60]}: nested deeper than the {MOST_LEVELS} levels of any model's config")
+    for key, value in fields.items():
+        name = where + "".join(letter for letter in str(key)[:60] if letter.isprintable())
+        _check_value(name, str(key), value)
+        items = value if isinstance(value, list) else [value]
+        for item in items:
+            if isinstance(item, Mapping):
+                _check_fields(item, f"{name}.", depth + 1)
+            elif isinstance(item, list) and depth + 1 > MOST_LEVELS - 2:
+                raise ValueError(f"{name[:60]}: nested deeper than any model's config")
+            elif isinstance(item, list):
+                _check_fields(dict(enumerate(item)), f"{name}.", depth + 1)
 
-    def with_(self, name: str, value: object) -> "Fields":
-        """The same fields with one of them set, unless the value is None."""
-        return self if value is None else Fields({**self._config, name: value})
 
-    def integer(self, names: str | tuple[str, ...], limits: Range, default: int | None = None) -> int:
-        """The first of `names` that is present (older models spell fields otherwise)."""
-        names = (names,) if isinstance(names, str) else names
-        name = next((one for one in names if self._config.get(one) is not None), None)
+def _check_value(name: str, key: str, value: object) -> None:
+    """A count must be a whole number of its range; any other number one that a machine can hold."""
+    limits = next((limits for ends, limits in COUNTS if re.search(ends, key)), None)
+    if limits and value is not None and not isinstance(value, list | str | Mapping):
         low, high = limits
-        if name is None:
-            if default is None:
-                raise ValueError(f"{names[0]}: missing, expected an integer from {low} to {high}")
-            return default
-        value = self._config[name]
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        whole = isinstance(value, int) or (low == 0 and isinstance(value, float) and value.is_integer())
+        if isinstance(value, bool) or not whole or not low <= value <= high:  # type: ignore[operator]
             raise ValueError(f"{name}: {quoted(value)}, expected an integer from {low} to {high}")
-        return value
-
-    def flag(self, name: str, default: bool) -> bool:
-        return self._read(name, default, "true or false")
-
-    def text(self, name: str, default: str) -> str:
-        return self._read(name, default, "a word")
-
-    def refuse(self, name: str, what: str) -> None:
-        """ValueError where a flag is set, for `what` it adds cannot be counted here."""
-        if self.flag(name, False):
-            raise ValueError(f"{name}: true, expected false: {what} not counted here")
-
-    def divided(self, hidden: int, heads: str | tuple[str, ...] = "num_attention_heads") -> int:
-        """The number of heads; ValueError where they do not divide the hidden size."""
-        count = self.integer(heads, HEADS)
-        if hidden % count:
-            name = heads if isinstance(heads, str) else heads[0]
-            raise ValueError(f"{name}: {count}, expected a divisor of the hidden size {hidden}")
-        return count
-
-    def _read(self, name: str, default: Value, expected: str) -> Value:
-        value = self._config.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, type(default)):
-            raise ValueError(f"{name}: {quoted(value)}, expected {expected}")
-        return value
-
-    def words(self, name: str) -> tuple[str, ...]:
-        """A list of words, or one string of words apart by `|` as DeBERTa writes them."""
-        value = self._config.get(name)
-        if value is None:
-            return ()
-        if isinstance(value, str):
-            return tuple(word.strip() for word in value.lower().split("|"))
-        if isinstance(value, list) and len(value) <= 64 and all(isinstance(word, str) for word in value):
-            return tuple(value)
-        raise ValueError(f"{name}: {quoted(value)}, expected a list of at most 64 words")
-
-    def labels(self) -> int:
-        """How many classes a classification head has: `num_labels`, or the entries of `id2label`."""
-        names = self._config.get("id2label")
-        if self._config.get("num_labels") is None and names is not None:
-            if not isinstance(names, Mapping) or not 1 <= len(names) <= LABELS[1]:
-                raise ValueError(f"id2label: {quoted(names)}, expected from 1 to {LABELS[1]} labels")
-            return len(names)
-        return self.integer("num_labels", LABELS, 2)
-
-    def experts(self) -> tuple[str, object] | None:
-        """The field that makes this model a mixture of experts, with its value, or None."""
-        nested = self._config.get("ffn_config")  # DBRX's place for them
-        places = {"": self._config} | ({"ffn_config.": nested} if isinstance(nested, Mapping) else {})
-        for where, place in places.items():
-            for name in EXPERT_FIELDS:
-                value = place.get(name)
-                if isinstance(value, list) or (isinstance(value, int) and value > 1):
-                    return where + name, value
-        return None
+    elif limits and isinstance(value, str):
+        raise ValueError(f"{name}: {quoted(value)}, expected an integer from {limits[0]} to {limits[1]}")
+    numbers = value if isinstance(value, list) else [value]
+    for number in numbers:
+        if isinstance(number, int) and abs(number) > LARGEST:
+            raise ValueError(f"{name}: {quoted(number)}, expected a number of at most {LARGEST:,}")
+        if isinstance(number, float) and limits and not number.is_integer():
+            raise ValueError(f"{name}: {quoted(number)}, expected an integer")
+    if isinstance(value, str) and len(value) > 10_000:
+        raise ValueError(f"{name}: {len(value):,} characters, at most 10,000")
+    if isinstance(value, list) and len(value) > 20_000:
+        raise ValueError(f"{name}: {len(value):,} entries, at most 20,000")

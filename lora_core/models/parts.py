@@ -7,7 +7,7 @@ path or by the end of it (peft.tuners.tuners_utils.check_target_module_exists).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -29,6 +29,9 @@ class Family(StrEnum):
 
     ATTENTION = "attention"
     MLP = "mlp"
+    ROUTER = "router"  # chooses the experts of a token
+    SHARED = "shared experts"  # those that every token passes
+    EXPERTS = "routed experts"  # of which a token passes some
     OTHER = "other"  # poolers, transforms before a head, projections of embeddings
     HEAD = "head"
     EMBEDDING = "embedding"
@@ -56,13 +59,18 @@ class Part:
     count: int = 1
     bias: int = 0  # entries of one module's bias
     role: str = ""  # q, k, v, or qkv where they are one matrix
-    tied: bool = False  # the weight is the input embedding's: it adds nothing to the total
+    tied: bool = False  # the weight is another module's: it adds nothing to the total
     name: str = ""
+    kernel: int = 1  # entries of a convolution's kernel; experts in a fused tensor
+    groups: int = 1  # of a convolution
+    output: bool = False  # the output layer of a language model, which PEFT's "all-linear" leaves out
+    barred: bool = False  # PEFT refuses to adapt it here
+    bias_in_name: bool = False  # PEFT's bias="all" trains the weight too: "bias" stands in its path
 
     @property
     def weight(self) -> int:
         """Entries of one module's weight."""
-        return self.in_features * self.out_features
+        return self.in_features * self.out_features * self.kernel // self.groups
 
     @property
     def size(self) -> int:
@@ -80,8 +88,19 @@ class Part:
 
     @property
     def adaptable(self) -> bool:
-        """Whether `r * (in + out)` is what LoRA adds here."""
-        return self.linear or self.kind is Kind.EMBEDDING
+        """Whether PEFT's `target_modules` can put an adapter here."""
+        return not self.barred and (self.linear or self.kind in (Kind.EMBEDDING, Kind.CONVOLUTION))
+
+    @property
+    def fused(self) -> bool:
+        """Whether this is a tensor of all experts, which PEFT reaches by `target_parameters` alone."""
+        return self.kind is Kind.PARAMETER and self.family is Family.EXPERTS and self.kernel > 1
+
+    def adapter(self, rank: int) -> int:
+        """Numbers of A and B beside one module: r * (in + out), of a convolution with its kernel in A."""
+        if self.fused:
+            return rank * self.kernel * (self.in_features + self.out_features)
+        return rank * self.in_features * self.kernel + rank * self.out_features // self.groups
 
 
 def selects(target: str, path: str) -> bool:
@@ -89,62 +108,52 @@ def selects(target: str, path: str) -> bool:
     return path == target or path.endswith("." + target)
 
 
-def saved_by(target: str, path: str) -> bool:
-    """Whether `modules_to_save=[target]` copies the module at `path`, or one that holds it.
+def saved_by(target: str, part: Part) -> bool:
+    """Whether `modules_to_save=[target]` copies the module of `part`, or one that holds it.
 
     PEFT compares ends of paths without asking for a dot (peft.utils.other._set_trainable), so
     `classifier` also saves DistilBERT's `pre_classifier`.
     """
-    pieces = path.split(".")
+    pieces = part.path.split(".")
+    if part.kind is Kind.PARAMETER:  # a tensor of the module above it
+        pieces = pieces[:-1]
     return any(".".join(pieces[:end]).endswith(target) for end in range(1, len(pieces) + 1))
 
 
 def named(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """Give each part the shortest end of its path that selects only parts of its family and shape.
+    """Give each part the shortest end of its path that selects only parts of its family, kind and role.
 
     T5's three kinds of attention share the name `q`; GPT-2's two `c_proj` become `attn.c_proj` and
     `mlp.c_proj`; BERT's `layer.*.output.dense` needs its layer, as `output.dense` alone also selects
     `attention.output.dense`.
     """
     parts = tuple(parts)
-    return tuple(replace(part, name=_shortest(part, parts)) for part in parts)
+    alike: dict[str, dict[tuple[object, ...], None]] = {}  # by the last piece of a path
+    for part in parts:
+        alike.setdefault(part.path.rpartition(".")[2], {})[part.path, *_sort(part)] = None
+    names: dict[tuple[object, ...], str] = {}
+    for part in parts:
+        key = (part.path, *_sort(part))
+        if key not in names:
+            names[key] = _shortest(part, alike[part.path.rpartition(".")[2]])
+    return tuple(replace(part, name=names[part.path, *_sort(part)]) for part in parts)
 
 
-def _shortest(part: Part, parts: Sequence[Part]) -> str:
+def _shortest(part: Part, rivals: Iterable[tuple[object, ...]]) -> str:
     pieces = part.path.split(".")
     for length in range(1, len(pieces)):
         name = ".".join(pieces[-length:])
         if name[0] == "*":
             continue
-        if all(_alike(part, other) for other in parts if selects(name, other.path)):
+        if all(tuple(sort) == _sort(part) for path, *sort in rivals if selects(name, str(path))):
             return name
     return part.path
 
 
-def _alike(part: Part, other: Part) -> bool:
-    mine = (part.family, part.kind, part.in_features, part.out_features)
-    return mine == (other.family, other.kind, other.in_features, other.out_features)
+def _sort(part: Part) -> tuple[object, ...]:
+    return part.family, part.kind, part.role, part.output
 
 
 def pattern(name: str) -> str:
     """A regular expression for a name or path, `*` standing for the number of a layer."""
     return r"\d+".join(re.escape(piece) for piece in name.split("*"))
-
-
-def linear(
-    path: str, in_features: int, out_features: int, count: int, family: Family, *, bias: bool, role: str = ""
-) -> Part:
-    """A part of `torch.nn.Linear` layers."""
-    return Part(
-        path, Kind.LINEAR, family, in_features, out_features, count, out_features if bias else 0, role=role
-    )
-
-
-def norm(path: str, size: int, count: int = 1, *, bias: bool = False) -> Part:
-    """A part of norms with `size` weights (and biases)."""
-    return Part(path, Kind.NORM, Family.NORM, 1, size, count, size if bias else 0)
-
-
-def embedding(path: str, rows: int, columns: int) -> Part:
-    """A part of `torch.nn.Embedding` tables."""
-    return Part(path, Kind.EMBEDDING, Family.EMBEDDING, rows, columns)

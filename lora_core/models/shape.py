@@ -2,18 +2,16 @@
 
     trainable = sum over the targeted matrices of r * (in + out)        share = trainable / total
 
-The layers follow from a dozen integers in the model's config.json (Hu et al. 2021, arXiv 2106.09685, section
-4.2, does this sum for GPT-3). Counts equal those of transformers and PEFT to the integer.
+transformers builds the model from its config.json on the meta device (build.py), once; ranks, targets and
+bytes are arithmetic on what was found (Hu et al. 2021, arXiv 2106.09685, section 4.2, does this sum for
+GPT-3). Counts equal those of transformers and PEFT to the integer.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lora_core.models.config import Fields
-from lora_core.models.families.heads import Head, read_head
-from lora_core.models.families.registry import FAMILIES, text_model
-from lora_core.models.parts import Module, Part, named
+from lora_core.models.parts import Family, Module, Part
 from lora_core.models.targets import Adapter, Row, rows
 
 
@@ -32,35 +30,45 @@ class Count:
 
 
 @dataclass(frozen=True)
-class ModelShape:
-    """The parts of one model with one head. Hashable: equal shapes count alike.
+class Experts:
+    """Routed experts of a layer, and how many of them a token passes (0 where the config does not say)."""
 
-    `inside` is the family of the larger model whose text model this is, "" where it stands alone.
-    """
+    all: int
+    picked: int
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The parts of one model with one head. Hashable: equal shapes count alike."""
 
     model_type: str
-    head: Head
+    head: str
     parts: tuple[Part, ...]
-    inside: str = ""
+    class_name: str = ""
+    heads: tuple[str, ...] = ()  # that the type offers
+    task: str = ""  # PEFT's task type of the head
+    text: str = ""  # the path of the text model inside, "" where the model stands alone
+    others: tuple[str, ...] = ()  # modules PEFT cannot adapt that a plain name would also mean
+    experts: Experts | None = None
+    converted: str = ""  # the rule by which PEFT converts names of experts (converted.py)
+    refused: str = ""  # why PEFT adapts nothing of this class
+    kept_whole: tuple[str, ...] = ()  # modules that quantisation leaves as they are
+    facts: tuple[tuple[str, int], ...] = ()  # widths of the text model that the peak needs (peak.py)
+    remarks: tuple[str, ...] = ()  # what a reader of the config.json should know, a sentence each
 
     @classmethod
     def from_config(cls, config: Mapping[str, object], head: str | None = None) -> "ModelShape":
         """The shape that a Hugging Face `config.json`, as a dictionary, describes.
 
-        `head` is `lm`, `classification`, `token-classification`, `question-answering` or `none`; without it
-        the class named in `architectures` decides. Of a model that also sees or hears, with a `text_config`,
-        the text model is counted, alone.
+        `head` is one of the heads that transformers has for the model's type: `lm`, `classification`,
+        `token-classification`, `question-answering`, `none` and others (`shape.heads`); without it the class
+        named in `architectures` decides. transformers builds the model in a process of its own (reading.py).
 
-        Raises ValueError, one sentence naming the field, the value and the range: a family that is not
-        counted here, a mixture of experts, a missing, hostile or impossible field.
+        Raises ValueError, one sentence naming the field, the value and the range.
         """
-        found = text_model(Fields(config))
-        architecture = FAMILIES[found.model_type]
-        try:
-            kind = read_head(found.fields, head, architecture.heads)
-            return cls(found.model_type, kind, named(architecture.build(found.fields, kind)), found.inside)
-        except ValueError as error:
-            raise ValueError(f"{found.where}.{error}" if found.where else str(error)) from None
+        from lora_core.models.reading import read_shape
+
+        return read_shape(config, head)
 
     def modules(self) -> list[Module]:
         """The linear layers as (name, in, out, count): names as PEFT takes them, the head last."""
@@ -78,6 +86,22 @@ class ModelShape:
     @cached_property
     def _total(self) -> int:
         return sum(part.own for part in self.parts)
+
+    def text_total(self) -> int:
+        """Parameters of the text model inside and of the head on it; of the whole where it stands alone."""
+        if not self.text:
+            return self.total()
+        inner = [
+            part for part in self.parts if part.path.startswith(self.text + ".") or part.family is Family.HEAD
+        ]
+        return sum(part.own for part in inner)
+
+    def active(self) -> int:
+        """Parameters that a token meets: all but the routed experts that it does not pass."""
+        if self.experts is None or not 0 < self.experts.picked <= self.experts.all:
+            return self.total()
+        routed = sum(part.own for part in self.parts if part.family is Family.EXPERTS)
+        return self.total() - routed * (self.experts.all - self.experts.picked) // self.experts.all
 
     def trainable(
         self,
@@ -106,7 +130,7 @@ class ModelShape:
 
     def rows(self, adapter: Adapter) -> tuple[Row, ...]:
         """What each part contributes under an adapter, in the model's order."""
-        return rows(self.parts, adapter)
+        return rows(self, adapter)
 
     def count(self, adapter: Adapter) -> Count:
         """Trainable and total numbers under an adapter, as PEFT counts them."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from lora_core.models import CATALOGUE, FAMILIES, Head, ModelShape
+from lora_core.models import CATALOGUE, ModelShape
 from lora_core.models.config import parse
 from lora_core.text_file import decoded
 from pages.runtime.callbacks import run_to_completion
@@ -38,8 +38,8 @@ class Model(NamedTuple):
     remark: str = ""
 
 
-def read_model(name: str) -> Model:
-    """The model of that name, with its usual head; `OWN` is the pasted one.
+def read_model(name: str, head: str | None = None) -> Model:
+    """The model of that name with a head, its usual one for None; `OWN` is the pasted one.
 
     :raises ValueError: what is wrong with a pasted or uploaded config.json.
     """
@@ -49,19 +49,25 @@ def read_model(name: str) -> Model:
     if name != OWN:
         entry = CATALOGUE[name]
         source = f"[{entry.repository}]({entry.source})" if entry.repository else entry.source
-        return Model(name, source, entry.config, entry.shape())
+        return Model(name, source, entry.config, entry.shape(head))
     text = st.session_state.get(CONFIG) or ""
     if not text.strip():
         raise ValueError("config.json: nothing is pasted yet under Any config.json")
     config = parse(text)
-    shape = ModelShape.from_config(config)
-    name = f"the text model of your {shape.inside}" if shape.inside else f"your {shape.model_type} model"
-    return Model(name, OWN, config, shape)
+    shape = ModelShape.from_config(config, head)
+    return Model(f"your {shape.model_type} model", OWN, config, shape)
 
 
-def offered_heads(model: Model) -> tuple[Head, ...]:
-    """The heads that the model's family has classes for, the usual one first."""
-    return FAMILIES[model.shape.model_type].heads
+def with_head(model: Model, head: str | None) -> Model:
+    """The same model with a head; without a config of its own it is the pasted one, read anew.
+
+    :raises ValueError: the head that the model does not have.
+    """
+    if model.source != OWN:
+        return model._replace(shape=CATALOGUE[model.name].shape(head))
+    if not model.config:
+        return read_model(OWN, head)
+    return model._replace(shape=ModelShape.from_config(model.config, head))
 
 
 def draw_config() -> None:
@@ -71,7 +77,7 @@ def draw_config() -> None:
             "Paste a config.json", st.query_params.get(CONFIG, ""), key=CONFIG, height=180,
             on_change=_take_paste, persist_state="session",
             placeholder='{"model_type": "llama", "hidden_size": 4096, ...}',
-            help="Of any dense transformer on the Hugging Face hub. It is read here; nothing is downloaded.",
+            help="Of any model that transformers knows. Nothing is downloaded, and no code of it is run.",
         )  # fmt: skip
         st.file_uploader(
             "Or upload one", "json", key="model_upload", on_change=_take_upload, max_upload_size=2

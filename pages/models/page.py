@@ -1,12 +1,10 @@
 """The picture of the page of real models: verdict, five numbers, shares, memory, code, table, sources."""
 
-from dataclasses import replace
 from functools import lru_cache
 
 import pandas as pd
 import streamlit as st
 
-from lora_core.experiment import Experiment, ScalingRule
 from lora_core.figures.models import drawing, numbers
 from lora_core.formatting import bytes_text, count_text, percent_text
 from lora_core.models import (
@@ -19,11 +17,10 @@ from lora_core.models import (
     compare_memory,
     lora_code,
 )
-from lora_core.models.targets import ALPHA_LIMITS
 from pages.components.still_chart import steady_chart
-from pages.models.controls import Chosen, choose, complaints, pick
+from pages.models.controls import Chosen, Scale, choose, complaints, pick
 from pages.models.published import draw_published
-from pages.models.words import code_notes, frozen_note, measured_note, module_table, notes, verdict
+from pages.models.words import frozen_note, measured_note, module_table, notes, verdict
 
 HEIGHT = 360
 PRECISION_NAMES = {words: name for name, words in PRECISIONS.items()}
@@ -36,11 +33,11 @@ _share, _ranks, _memory = (
 _rank_info = lru_cache(maxsize=128)(numbers.rank_info)
 
 
-def show(experiment: Experiment) -> None:
-    """Draw what this experiment's adapter costs on a real model."""
+def show(scale: Scale) -> None:
+    """Draw what an adapter of this rank costs on a real model."""
     said = st.container()
     top = st.container(key="verdict")
-    choice = choose(experiment)
+    choice = choose(scale)
     shape, adapter = choice.model.shape, choice.adapter
     remarks, metrics = st.container(), st.container(horizontal=True)
     left, right = st.columns([0.55, 0.45])
@@ -53,7 +50,7 @@ def show(experiment: Experiment) -> None:
     with left:
         memories = _draw_memory(shape, adapter)
     with right:
-        _draw_code(shape, adapter, experiment)
+        _draw_code(shape, adapter)
     st.caption(f"By module, sizes from {choice.model.source}:")
     _draw_table(shape, adapter, info, memories)
     draw_published()
@@ -113,17 +110,9 @@ def _draw_memory(shape: ModelShape, adapter: Adapter) -> tuple[Memory, Memory, M
     return memories
 
 
-def _draw_code(shape: ModelShape, adapter: Adapter, experiment: Experiment) -> None:
+def _draw_code(shape: ModelShape, adapter: Adapter) -> None:
     st.caption("The same adapter for PEFT, to copy:")
-    if experiment.scaling_rule is ScalingRule.CONSTANT:
-        alpha = experiment.alpha * adapter.rank
-        if alpha > ALPHA_LIMITS[1]:
-            st.caption(f"lora_alpha would be {alpha:,.0f}: at most {ALPHA_LIMITS[1]:,.0f} is written.")
-            return
-        adapter = replace(adapter, alpha=alpha)
     st.code(lora_code(shape, adapter), "python", wrap_lines=True)
-    for note in code_notes(experiment, adapter):
-        st.caption(note)
 
 
 def _draw_table(

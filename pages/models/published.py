@@ -105,7 +105,7 @@ def _draw_sizes() -> None:
 def _counted(peak: Peak) -> int:
     """The same setting as the measurement's: weights, gradients and moments all in bf16."""
     shape, adapter = CATALOGUE[peak.model].shape(), Adapter(peak.rank, peak.targets)
-    return adapter_memory(shape, adapter, "bf16", "adamw-bf16", trained="bf16").total
+    return adapter_memory(shape, adapter, "bf16", "adamw", trained="bf16").total
 
 
 def _targets(targets: str | tuple[str, ...]) -> str:

@@ -7,9 +7,20 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lora_core.experiment import Experiment, ScalingRule
 from lora_core.formatting import bytes_text, count_text, percent_text, times_text
-from lora_core.models import LEFT_OUT, PEAKS, TARGET_PRESETS, Adapter, Bias, Memory, ModelShape, Peak, Row
+from lora_core.models import (
+    LEFT_OUT,
+    PEAKS,
+    TARGET_PRESETS,
+    Adapter,
+    Bias,
+    Family,
+    Memory,
+    ModelShape,
+    Peak,
+    Row,
+)
+from lora_core.models.heads import HEAD_TASKS
 
 
 def verdict(name: str, shape: ModelShape, adapter: Adapter, memories: Sequence[Memory]) -> str:
@@ -33,29 +44,64 @@ def notes(shape: ModelShape, adapter: Adapter, break_even: float) -> list[str]:
 
     `break_even` is the rank from which LoRA trains more numbers than the matrices it adapts hold.
     """
-    found, rows = [], shape.rows(adapter)
-    if shape.inside:
+    rows = shape.rows(adapter)
+    found: list[str] = []
+    found += shape.remarks
+    if shape.text:
+        inner, whole = count_text(shape.text_total()), count_text(shape.total())
+        inner = f"{inner} of its {whole} numbers are in its text model"
         found.append(
-            f"Counted is the text model inside {shape.inside}, alone: what sees or hears is left out. "
-            "The code is for that text model; the same names may stand in the other parts too."
-        )
+            f"{inner}, which alone is adapted; the code names it." if adapter.text_only
+            else f"{inner}; the same names are adapted in the parts that see or hear."
+        )  # fmt: skip
+    found += expert_notes(shape, rows)
+    found += head_notes(shape, rows)
     if _ranks(rows)[-1] > break_even:
         found.append(
             f"From rank {math.floor(break_even) + 1:,} on, LoRA trains more numbers than the matrices it "
             "adapts hold."
         )
     if adapter.bias != Bias.NONE and not any(row.biases for row in rows):
-        found.append("Train bias adds nothing here: the adapted matrices have no biases.")
+        found.append("Train biases adds nothing here: the adapted matrices have no biases.")
     return found
 
 
-def code_notes(experiment: Experiment, adapter: Adapter) -> list[str]:
-    """Where the code to copy has to say something otherwise than the sidebar."""
+def expert_notes(shape: ModelShape, rows: Sequence[Row]) -> list[str]:
+    """How much of a mixture of experts a token meets, and what an adapter does not reach."""
+    if shape.experts is None:
+        return []
     found = []
-    if experiment.scaling_rule is ScalingRule.CONSTANT:
+    if shape.active() < shape.total():
         found.append(
-            f"PEFT has no constant scaling: lora_alpha = alpha × rank gives the factor {experiment.alpha:g} "
-            "at the sidebar's rank" + (", and another one at other ranks." if adapter.rank_pattern else ".")
+            f"A mixture of experts: {shape.experts.picked} of {shape.experts.all} experts a token, "
+            f"{count_text(shape.active())} active of {count_text(shape.total())} numbers."
+        )
+    fused = [row for row in rows if row.part.fused]
+    missed = sum(row.part.own for row in fused if not row.rank)
+    if missed:
+        names = ", ".join(dict.fromkeys(row.part.path.rpartition(".")[2] for row in fused if not row.rank))
+        found.append(
+            f"{count_text(missed)} numbers of its experts are fused tensors ({names}), which target_modules "
+            "do not reach: PEFT adapts them by target_parameters, which is not counted here."
+        )
+    elif fused and any(row.rank for row in fused):
+        found.append(
+            "PEFT turns these names of experts into target_parameters: the fused tensors are adapted."
+        )
+    return found
+
+
+def head_notes(shape: ModelShape, rows: Sequence[Row]) -> list[str]:
+    """A new head that nothing trains, and an output layer that shares its weight with the embedding."""
+    heads = [row for row in rows if row.part.family is Family.HEAD and row.part.linear]
+    new = shape.task in HEAD_TASKS or (shape.head.endswith("classification") and not shape.task)
+    found = []
+    if new and heads and not any(row.trainable for row in heads):
+        found.append("The head is new and stays random and frozen: train it, or no answer can be learnt.")
+    if any(row.part.tied and (row.rank or row.saved) for row in heads):
+        found.append(
+            "The output layer shares its weight with the input embedding: adapted or saved, it is one of its "
+            "own, and PEFT cannot merge it back into the shared one."
         )
     return found
 

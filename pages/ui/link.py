@@ -3,6 +3,7 @@
 An invalid value in a link gives a warning and is replaced by the default.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -98,8 +99,8 @@ def link_to(experiment: Experiment, **more: str) -> str:
     return address(differences(experiment) | {name: value for name, value in more.items() if value})
 
 
-def address(words: dict[str, str]) -> str:
-    """Link to this page with these query parameters."""
-    query = urlencode(words)
+def address(words: Mapping[str, str | list[str]]) -> str:
+    """Link to this page with these query parameters; a list is a parameter that stands several times."""
+    query = urlencode(words, doseq=True)
     base = page_address()._replace(query="", fragment="").geturl()
     return f"{base}?{query}" if query else base

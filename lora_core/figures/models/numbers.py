@@ -5,6 +5,7 @@ Everything follows from a `ModelShape` and an `Adapter` by r * (in + out) a matr
 2106.09685, section 4.2). Counts are integers, shares per cent of full fine-tuning, GB 1e9 bytes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,13 +71,13 @@ def table_rows(shape: ModelShape, adapter: Adapter) -> list[dict[str, Any]]:
 
     `weights` are the model's own numbers, `trained` the adapter's; `of_trained` and `of_weights` per cent.
     """
-    merged: dict[str, dict[str, Any]] = {}
+    merged: dict[tuple[str, int, int], dict[str, Any]] = {}
     for row in shape.rows(adapter):
         part = row.part
         if not part.linear and not row.trainable:
             continue
         line = merged.setdefault(
-            part.name,
+            (part.name, part.in_features, part.out_features),
             {
                 "module": part.name,
                 "family": str(part.family),
@@ -128,12 +129,20 @@ def rank_info(shape: ModelShape, adapter: Adapter) -> RankInfo:
     straight line in the rank, so two counts give all of them, to the integer.
     """
     full = shape.total()
+    step = math.lcm(*(row.part.groups for row in shape.rows(adapter) if row.rank), 1)
 
     def shares(one: Adapter) -> tuple[float, ...]:
-        first, second = (shape.count(replace(one, rank=rank)).trainable for rank in (1, 2))
-        return tuple(100 * ((first + (rank - 1) * (second - first)) / full) for rank in CHARTED_RANKS)
+        first, second = (shape.count(replace(one, rank=rank * step)).trainable for rank in (1, 2))
+        return tuple(
+            100 * ((first + (rank - step) * (second - first) / step) / full) for rank in CHARTED_RANKS
+        )
 
-    curves = [RankCurve(words, shares(Adapter(targets=name))) for name, words in TARGET_PRESETS.items()]
+    curves = []
+    for name, words in TARGET_PRESETS.items():
+        try:
+            curves.append(RankCurve(words, shares(Adapter(targets=name, text_only=adapter.text_only))))
+        except ValueError:  # a preset that this model has no modules for
+            continue
     curves.append(RankCurve("this configuration", shares(adapter), current=True))
     hit = [row.part for row in shape.rows(adapter) if row.rank]
     weights = sum(part.count * part.weight for part in hit)
