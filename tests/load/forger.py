@@ -69,6 +69,17 @@ def forged(visitor: Visitor, chance: random.Random, *, kinds: bool = True) -> Ba
     return message
 
 
+def forged_components(visitor: Visitor, chance: random.Random) -> BackMsg:
+    """One message in which every component of the page reports something."""
+    message = BackMsg()
+    state = message.rerun_script
+    state.query_string, state.page_name = urlencode(visitor.link), visitor.page
+    for each, (kind, _) in sorted(visitor.widgets.items()):
+        if kind == "bidi_component":
+            _forge_component(state.widget_states.widgets, each, chance)
+    return message
+
+
 def _forge_widget(state: WidgetState, field: str, chance: random.Random) -> None:
     for value in chance.sample(list(_values(chance)), 12):
         holder = getattr(state, field)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from lora_core import Experiment, run
-from tests.load.forger import forged
+from tests.load.forger import forged, forged_components
 from tests.load.scenarios import RANKS
 from tests.load.server import Server
 from tests.load.soak import NAMES
 from tests.load.visitor import Visitor
 
-MESSAGES = 40
+MESSAGES = 12
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ async def forger(server: Server, page: str, kinds: bool) -> Visitor:
     chance = random.Random(f"{page} {kinds}")
     async with Visitor(server.address, page) as visitor:
         await visitor.until(lambda v: v.finished > 0)
-        for _ in range(MESSAGES if kinds else 5):
+        for _ in range(4 if kinds else 0):
+            await visitor.forge(forged_components(visitor, chance))
+        for _ in range(MESSAGES if kinds else 3):
             await visitor.forge(forged(visitor, chance, kinds=kinds))
         return visitor
 
