@@ -32,7 +32,7 @@ async def bystander(server: Server, end: asyncio.Event) -> Visitor:
             await visitor.move(rank=rank)
             await visitor.curve(run(Experiment(seed=4242, rank=rank)).fingerprint)
             step += 1
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.6)
         return visitor
 
 
