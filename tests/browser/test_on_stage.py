@@ -142,6 +142,7 @@ def go(page: Page, place: int) -> None:
     for _ in range(place):
         page.keyboard.press("n")
     at_scene(page, place)
+    at_rest(page)  # the question comes before what is below it
 
 
 def overlay(page: Page, name: str) -> Locator:
