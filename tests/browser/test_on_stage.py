@@ -24,12 +24,14 @@ from tests.kit.runs import facts
 
 TALK = own_talk().scenes
 CHART = ":is([data-testid=live-chart], [data-testid=steady-chart], [data-testid=scene-view])[data-run]"
+SHOWN = f"{CHART}:visible"  # that of the scene before may stay, unseen, while the other scenes are trained
 PRESENTER = "hide=sidebar,buttons"
 
 # From a key to the frame in which another chart stands there.
 WATCH = """chart => {
   window.answers = [];
-  const shown = () => document.querySelector(chart)?.dataset.run;
+  const inSight = (node) => node.checkVisibility();
+  const shown = () => [...document.querySelectorAll(chart)].find(inSight)?.dataset.run;
   let since, before;
   const look = () => {
     const now = since === undefined ? before : shown();
@@ -94,7 +96,7 @@ def tab(stage, open_shared_page) -> Page:
 
 def listening(page: Page) -> Page:
     expect(page.locator("[data-testid=stage][data-done]")).to_be_attached()
-    expect(page.locator(CHART)).to_be_visible()
+    expect(page.locator(SHOWN)).to_be_visible()
     return page
 
 
@@ -112,25 +114,26 @@ def at_scene(page: Page, place: int) -> None:
 def revealed(page: Page, scene: Scene) -> None:
     """The scene's sentence is there, and its run in the chart."""
     expect(page.locator(".st-key-verdict")).to_have_text(facts(scene).filled(scene.sentence))
-    if scene.view == "loss":
-        expect(page.locator(CHART)).to_have_attribute("data-run", run(scene.experiment).fingerprint)
+    if scene.view in ("loss", "words"):
+        expect(page.locator(SHOWN)).to_have_attribute("data-run", facts(scene).run.fingerprint)
     elif scene.view == "ranks":
-        expect(page.locator(CHART).get_by_text("LoRA, trained")).to_be_visible()
+        expect(page.locator(SHOWN).get_by_text("LoRA, trained")).to_be_visible()
 
 
 def asked(page: Page, scene: Scene) -> None:
     """The scene's chart is there, and nothing of its run is in it."""
-    chart = page.locator(CHART)
+    chart = page.locator(SHOWN)
     expect(chart).to_have_count(1)
-    if scene.view == "loss":
-        expect(chart).to_have_attribute("data-run", f"before-{run(scene.experiment).fingerprint}")
+    if scene.view in ("loss", "words"):
+        expect(chart).to_have_attribute("data-run", f"before-{facts(scene).run.fingerprint}")
     elif scene.view == "ranks":
         expect(chart.get_by_text("Base", exact=True)).to_be_visible()
     else:
         expect(chart).to_have_attribute("data-kind", scene.view)
         expect(chart).not_to_contain_text(f"LoRA, rank {scene.experiment.rank}: ")
         return
-    expect(chart.locator(".scatterlayer .trace")).to_have_count(int(scene.view == "ranks"))
+    if scene.view != "words":  # whose base is drawn as curves
+        expect(chart.locator(".scatterlayer .trace")).to_have_count(int(scene.view == "ranks"))
 
 
 def go(page: Page, place: int) -> None:
@@ -336,21 +339,21 @@ def test_the_code_opens_the_same_scene_on_a_phone(app, on_stage, open_page) -> N
     page.keyboard.press("q")
     at_address(page, "http://10.0.0.5:8501")
     read_code(page, "http://10.0.0.5:8501/On_stage?scene=one-short")
-    secret = page.locator(CHART).get_attribute("data-run")
+    secret = page.locator(SHOWN).get_attribute("data-run")
     assert secret == f"before-{run(Experiment()).fingerprint}"
     phone = open_page(f"{app}/On_stage?scene=one-short", viewport={"width": 400, "height": 800})
-    expect(phone.locator(CHART)).to_have_attribute("data-run", secret or "")
+    expect(phone.locator(SHOWN)).to_have_attribute("data-run", secret or "")
     expect(phone.get_by_role("slider", name="Our guess")).to_be_visible()
     assert phone.evaluate("document.documentElement.scrollWidth") <= 400
     phone.get_by_role("button", name="Reveal").click()
-    expect(phone.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
+    expect(phone.locator(SHOWN)).to_have_attribute("data-run", run(Experiment()).fingerprint)
     page.keyboard.press("Enter")
-    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment()).fingerprint)
+    expect(page.locator(SHOWN)).to_have_attribute("data-run", run(Experiment()).fingerprint)
     page.keyboard.press("ArrowUp")  # not the scene's own experiment, but the one on the screen
-    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
+    expect(page.locator(SHOWN)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
     read_code(page, "http://10.0.0.5:8501/On_stage?scene=one-short~revealed~rank4")
     phone.goto(f"{app}/On_stage?scene=one-short~revealed~rank4")
-    expect(phone.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
+    expect(phone.locator(SHOWN)).to_have_attribute("data-run", run(Experiment(rank=4)).fingerprint)
 
 
 def test_a_question_of_three_lines_stands_clear_of_the_chart_on_a_phone(on_stage) -> None:
@@ -553,7 +556,7 @@ def test_presses_in_quick_succession_all_count(tab: Page) -> None:
     ):
         page.keyboard.press(key)
     at_scene(page, 3)
-    expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
+    expect(page.locator(SHOWN)).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
     guess = TALK[3].guess
     assert guess is not None
     third = guess.text(guess.options[len(guess.options) // 2 + 3])
@@ -673,7 +676,7 @@ def test_a_reload_a_visit_elsewhere_and_back_keep_the_place(on_stage) -> None:
     assert guessed is not None
     assert guessed.startswith("Our guess: ")
     page.get_by_role("link", name="Playground").click()
-    expect(page.locator(CHART).first).to_have_attribute("data-run", run(Experiment(rank=17)).fingerprint)
+    expect(page.locator(SHOWN).first).to_have_attribute("data-run", run(Experiment(rank=17)).fingerprint)
     assert page.evaluate("document.documentElement.className") == ""
     page.go_back()
     revealed(page, TALK[3])

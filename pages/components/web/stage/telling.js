@@ -12,6 +12,16 @@ const KEPT = /^(Base|Our guess)/; // labels of lines that stand while the curve 
 
 let told = ""; // the last reveal played, by all stages
 
+/**
+ * The chart in sight; that of the scene before may stay in the page for a moment.
+ * @param {string} name
+ * @returns {HTMLElement|undefined}
+ */
+function shown(name) {
+  const charts = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(`[data-testid=${name}]`));
+  return [...charts].find((chart) => chart.checkVisibility());
+}
+
 /** @param {HTMLElement} chart  whose lines and labels the stylesheet hides, except those marked here */
 function keepLines(chart) {
   chart.querySelectorAll(".annotation").forEach((label) => {
@@ -40,8 +50,8 @@ export class Telling {
 
   /** Wait for the end of the curve. */
   look() {
-    const chart = /** @type {HTMLElement|null} */ (document.querySelector("[data-testid=live-chart]"));
-    const steady = /** @type {HTMLElement|null} */ (document.querySelector("[data-testid=steady-chart]"));
+    const chart = shown("live-chart");
+    const steady = shown("steady-chart");
     const passed = performance.now() - this.since;
     const { run = "before", state, epoch, epochs } = chart?.dataset ?? {};
     const ended = chart ? !run.startsWith("before") && state === "paused" && epoch === epochs : passed > STILL;
