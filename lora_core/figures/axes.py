@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from lora_core.figures import palette
+
 SCALE = "Cividis"
 """The order of the ranks, and losses on maps: it rises in lightness for every eye."""
 LOG_RANKS = 12
@@ -66,7 +68,7 @@ def add_level(
     figure.add_shape(type="line", xref="paper", x0=0, x1=1, yref="y", y0=value, y1=value, line=line)
     figure.add_annotation(
         text=text, xref="paper", yref="y", y=float(np.log10(value)) if log else value, showarrow=False,
-        font={"color": line["color"]}, **place,
+        font={"color": palette.as_text(line["color"])}, **place,
     )  # fmt: skip
 
 

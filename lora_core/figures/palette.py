@@ -14,7 +14,7 @@ LORA: Final = "#0072B2"
 """The adapter and everything it trains (blue)."""
 FULL: Final = "#D55E00"
 """Full fine-tuning (vermillion)."""
-BASE: Final = "#777777"
+BASE: Final = "#757575"
 """The frozen base layer (grey)."""
 GHOST: Final = "#7C98AD"
 """The run before this one: LoRA's hue with the life taken out."""
@@ -30,6 +30,8 @@ PAGE: Final = "#FFFFFF"
 CLEAR: Final = "rgba(0,0,0,0)"
 FULL_TEXT: Final = "#B34E00"
 """Full fine-tuning's name, which as text needs a contrast of 4.5:1."""
+GHOST_TEXT: Final = "#4F6B7F"
+"""The name of the run before this one, for the same reason."""
 FAINT: Final = "rgba(128,128,128,0.12)"
 """The lower end of a scale: a cell that holds nothing is still seen, in both themes."""
 GAP: Final = "rgba(0,114,178,0.18)"
@@ -49,6 +51,7 @@ DARK: Final[dict[str, str]] = {
     PINS[1]: "#E3B5F5",
     PINS[2]: "#FFF2A8",
     FULL_TEXT: "#F2854A",
+    GHOST_TEXT: "#8FA6B8",
     PAGE: "#0E1117",
     INK: "#FAFAFA",
     NEGATIVE: "#C79BD2",
@@ -59,6 +62,11 @@ DARK: Final[dict[str, str]] = {
 HELD_OUT_DASH: Final = "dot"
 FLOOR_DASH: Final = "dash"
 PIN_DASHES: Final = ("dashdot", "longdash", "longdashdot")
+
+
+def as_text(color: str) -> str:
+    """The colour in which a line's name is written: its own, or a darker one that reads as text."""
+    return {FULL: FULL_TEXT, GHOST: GHOST_TEXT}.get(color, color)
 
 
 def pin(index: int) -> tuple[str, str]:

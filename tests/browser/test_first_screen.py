@@ -16,6 +16,7 @@ from lora_core.choices import rank_choices
 from lora_core.figures.ranks.shared_axis import SharedAxisInfo, trained_axis_info
 from lora_core.findings.verdict import verdict
 from tests.kit.browser import at_rest, frames, p95
+from tests.kit.texts import faint_texts
 
 CHART = "[data-testid=live-chart]"
 AXIS = "[data-testid=rank-axis]"
@@ -68,43 +69,6 @@ PLACES = """() => Object.fromEntries([
   const { x, y, width, height } = document.querySelector(selector).getBoundingClientRect();
   return [name, [x, y, width, height].map(Math.round)];
 }))"""
-
-CONTRAST = """() => {
-  const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
-  const over = (color, under) => {
-    context.fillStyle = under;
-    context.fillRect(0, 0, 1, 1);
-    context.fillStyle = color;
-    context.fillRect(0, 0, 1, 1);
-    return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const light = (channels) => channels
-    .map((c) => c / 255)
-    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = (node) => {
-    for (let each = node; each; each = each.parentElement) {
-      const color = getComputedStyle(each).backgroundColor;
-      if (!/, 0\\)$|transparent/.test(color)) return color;
-    }
-    return getComputedStyle(document.querySelector("[data-testid=stApp]")).backgroundColor;
-  };
-  const found = [];
-  const top = document.querySelector(".st-key-first_screen");
-  const walker = document.createTreeWalker(top, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const node = walker.currentNode.parentElement;
-    if (!walker.currentNode.nodeValue.trim() || !node.checkVisibility({ visibilityProperty: true })) continue;
-    if (node.closest("button:disabled, .tip, [role=status], select")) continue;
-    const style = getComputedStyle(node);
-    const page = ground(node);
-    const ink = node instanceof SVGElement ? style.fill : style.color;
-    const [a, b] = [light(over(ink, page)), light(over(page, page))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) found.push([walker.currentNode.nodeValue.trim(), ratio.toFixed(2)]);
-  }
-  return found;
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -343,7 +307,7 @@ def test_on_a_phone_chart_axis_and_control_share_one_screen(app, open_page) -> N
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_has_a_contrast_of_four_and_a_half(app, open_page, scheme: str) -> None:
     page = trained(opened(open_page(app, color_scheme=scheme)))
-    found = page.evaluate(CONTRAST)
+    found = faint_texts(page, ".st-key-first_screen")
     print(f"\n{scheme}: {len(found)} texts below 4.5 : 1")
     assert found == []
 

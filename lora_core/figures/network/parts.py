@@ -82,7 +82,7 @@ def words_info(run: NetworkRun) -> WordsInfo:
 def words_drawing(info: WordsInfo) -> dict[str, Any]:
     """The words as the browser takes them."""
     columns = [
-        {"name": each.name, "color": each.color, "words": each.words, "scored": each.scored}
+        {"name": each.name, "color": palette.as_text(each.color), "words": each.words, "scored": each.scored}
         for each in info.columns
     ]
     return {"columns": columns, "right": info.right}

@@ -27,9 +27,9 @@ export function layout(payload, theme, kind, zoom, { width, height }) {
   const short = payload.rank != null && !figure.layout.meta.named; // a line with a name of its own is no floor
   const floors = placedFloors(payload, kind, short ? "floor " : width < NARROW ? "" : null);
   const side = short ? textWidth("floor 0.00000", theme) + 16 : labelRoom(floors, theme);
-  const margin = { l: size * (short ? 4 : 4.6), r: side, t: size * 2.2, b: size * 3.4 };
   const range = zoom.y ?? (kind === "log" ? home.range.map(Math.log10) : home.range);
   const decades = range[1] - range[0];
+  const margin = { l: size * (short && decades > 1.2 ? 4 : 5), r: side, t: size * 2.2, b: size * 3.4 };
   const room = height - margin.t - margin.b;
   return {
     ...look,
