@@ -4,7 +4,7 @@ import math
 
 
 def loss_text(value: float, digits: int = 3) -> str:
-    """`value` to that many significant digits: 0.171, 244, 9.81e-5; a dash where there is none."""
+    """`value` to that many significant digits: 0.171, 1,490, 9.81e-5; a dash where there is none."""
     if not math.isfinite(value):
         return "–"
     if value == 0:
@@ -12,13 +12,13 @@ def loss_text(value: float, digits: int = 3) -> str:
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     power = int(exponent)
     if -4 <= power <= 5:
-        return f"{value:.{max(0, digits - 1 - power)}f}"
+        return f"{value:,.{max(0, digits - 1 - power)}f}"
     return f"{mantissa}e{power}"
 
 
 def count_text(count: float) -> str:
-    """A count to three digits, with B as models are named: 946, 4,096, 65.5 k, 4.19 M, 175 B."""
-    return f"{count:,.0f}" if count < 10_000 else _scaled(count, ("k", "M", "B", "T"))
+    """A count in full below a million, else to three digits: 65,536, 4.19 M; B as models are named: 175 B."""
+    return f"{count:,.0f}" if count < 999_500 else _scaled(count, ("k", "M", "B", "T"))
 
 
 def bytes_text(count: float) -> str:

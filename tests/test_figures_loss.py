@@ -91,7 +91,7 @@ def test_floors_that_are_not_known_yet_are_not_shown():
         (0.999951, "1.000"),
         (243.70667, "243.7"),
         (12.0, "12.00"),
-        (123456.7, "123457"),
+        (123456.7, "123,457"),
         (1234567.0, "1.235e6"),
         (1e-4, "0.0001000"),
         (9.8124e-5, "9.812e-5"),
@@ -122,7 +122,7 @@ def test_table_keeps_curves_of_the_same_name():
 def test_alt_text_says_where_everything_ends(info):
     words = alt_text(info)
     assert words.startswith("Live loss chart: mean squared error over 3 updates.")
-    assert "LoRA, rank 2 goes from 1.000 to 0.1250, held-out 0.2500." in words
+    assert "LoRA, rank 2 goes from 1.000 to 0.1250, on new data 0.2500." in words
     assert words.endswith("Floor, rank 2: 0.2500. Floor, full: 0.1250.")
 
 
@@ -173,7 +173,7 @@ def test_drawing_keeps_the_numbers_and_gives_each_meaning_its_look(info):
     assert figure.data[-1].name == "LoRA, rank 2"  # on top
     looks = {name: (trace.line.color, trace.line.dash) for name, trace in traces.items()}
     assert looks["LoRA, rank 2"] == (palette.LORA, None)
-    assert looks["LoRA, rank 2, held-out"] == (palette.LORA, "dot")
+    assert looks["LoRA, rank 2, new data"] == (palette.LORA, "dot")
     assert looks["Full fine-tuning"] == (palette.FULL, None)
     assert looks["Before"] == (palette.GHOST, None)
     assert looks["Pinned"] == palette.pin(0)

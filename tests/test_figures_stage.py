@@ -53,9 +53,9 @@ def test_after_it_the_curves_are_there_and_the_guess_still_is(info: LossInfo) ->
     names = {trace.name for trace in figure.data}
     assert names == {
         "LoRA, rank 2",
-        "LoRA, rank 2, held-out",
+        "LoRA, rank 2, new data",
         "Full fine-tuning",
-        "Full fine-tuning, held-out",
+        "Full fine-tuning, new data",
     }
     assert labels(figure)[-2:] == ["Base: 1.50", "Our guess: 0.25"]
     assert len(figure.layout.shapes) == len(figure.layout.meta["floors"]) == 4

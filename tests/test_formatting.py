@@ -26,9 +26,9 @@ def test_a_share_is_a_percentage_with_three_significant_digits(share: float, tex
 
 
 def test_counts_bytes_factors_and_plurals() -> None:
-    assert [count_text(n) for n in (946, 4096, 65536, 1048576)] == ["946", "4,096", "65.5 k", "1.05 M"]
+    assert [count_text(n) for n in (946, 4096, 65536, 1048576)] == ["946", "4,096", "65,536", "1.05 M"]
     assert [count_text(n) for n in (999_999, 4.19e9, 1.75e12)] == ["1 M", "4.19 B", "1.75 T"]
-    assert [count_text(n) for n in (306, 9999, 12_345, 999_499)] == ["306", "9,999", "12.3 k", "999 k"]
+    assert [count_text(n) for n in (306, 9999, 12_345, 999_499)] == ["306", "9,999", "12,345", "999,499"]
     assert [count_text(n) for n in (999_500, 174_604_259_328)] == ["1 M", "175 B"]
     assert [bytes_text(n) for n in (0, 13_476_831_232, 10**12)] == ["0 bytes", "13.5 GB", "1 TB"]
     assert [bytes_text(n) for n in (592, 1536, 8388608)] == ["592 bytes", "1.54 kB", "8.39 MB"]

@@ -58,7 +58,7 @@ def test_every_number_arrives_to_the_bit():
     sent = {trace["name"]: trace["y"] for trace in figure["data"]}
     for curve in info.curves:
         np.testing.assert_array_equal(sent[curve.label], curve.loss)
-    np.testing.assert_array_equal(sent["LoRA, rank 3, held-out"], info.curves[0].test_loss)
+    np.testing.assert_array_equal(sent["LoRA, rank 3, new data"], info.curves[0].test_loss)
 
 
 def test_header_survives_beside_arrays_of_odd_size():

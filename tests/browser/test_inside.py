@@ -123,7 +123,7 @@ def test_labels_and_colours_are_the_matrices(tab, found):
         expect(machine(tab)).to_have_attribute("data-epoch", str(epoch))
         for name in ("W0", "A", "B", "delta", "W"):
             assert lines(tab, name) == label(info, name, index)
-        words = f"after {epoch} of 200 updates, loss {loss_text(found.lora.loss[epoch])}"
+        words = f"after {epoch} of 200 updates, error {loss_text(found.lora.loss[epoch])}"
         expect(machine(tab).locator(".count")).to_have_text(words)
         drawn = tab.evaluate(PIXELS, "delta")
         assert (drawn["height"], drawn["width"]) == (64, 64)

@@ -113,7 +113,7 @@ def _traces(curve: LossCurve, place: int, line: dict[str, Any]) -> list[dict[str
     if curve.test_loss is not None:
         test = np.asarray(curve.test_loss, dtype=np.float64)
         dotted = {**line, "dash": palette.HELD_OUT_DASH, "width": 2}
-        traces.append(_line(f"{curve.label}, held-out", test, dotted, {"kind": "test", **meta}))
+        traces.append(_line(f"{curve.label}, new data", test, dotted, {"kind": "test", **meta}))
     jumps = {"jumps": [list(jump) for jump in curve.jumps]} if curve.jumps else {}
     traces.append(_line(curve.label, loss, line, {"kind": "loss", **meta, **jumps}))
     return traces

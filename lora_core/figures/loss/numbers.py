@@ -193,7 +193,7 @@ def alt_text(info: LossInfo) -> str:
             continue
         words = f"{curve.label} goes from {format_loss(finite[0])} to {format_loss(finite[-1])}"
         if curve.test_loss is not None and np.isfinite(curve.test_loss[-1]):
-            words += f", held-out {format_loss(float(curve.test_loss[-1]))}"
+            words += f", on new data {format_loss(float(curve.test_loss[-1]))}"
         if curve.diverged_at is not None:
             words += f", and diverged at update {curve.diverged_at}"
         parts.append(words + ".")
@@ -233,7 +233,7 @@ def columns(info: LossInfo) -> Iterator[tuple[str, Series]]:
         label = curve.label if met[curve.label] == 1 else f"{curve.label} ({met[curve.label]})"
         yield label, curve.loss
         if curve.test_loss is not None:
-            yield f"{label}, held-out", curve.test_loss
+            yield f"{label}, new data", curve.test_loss
 
 
 def first_loss(info: LossInfo) -> float:

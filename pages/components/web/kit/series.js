@@ -73,7 +73,10 @@ export function significant(value, digits) {
   if (value === 0) return "0";
   const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
   const power = Number(exponent);
-  if (power >= -4 && power <= 5) return value.toFixed(Math.max(0, digits - 1 - power));
+  if (power >= -4 && power <= 5) {
+    const decimals = Math.max(0, digits - 1 - power);
+    return value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  }
   return `${mantissa}e${power}`;
 }
 

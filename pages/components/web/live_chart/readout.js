@@ -27,7 +27,6 @@ export class Readout {
     this.diverged = new Set(traces.filter(({ meta }) => meta.kind === "mark").map(({ meta }) => meta.curve));
     const present = curves.filter(({ meta }) => meta.play);
     const others = curves.filter(({ meta }) => !meta.play);
-    this.digits = String(places?.at(-1) ?? epochs).length;
     this.cells = [];
     this.names = [];
     this.root.replaceChildren(this.table(this.caption, present, tests));
@@ -89,7 +88,7 @@ export class Readout {
   /** @param {number} epoch */
   show(epoch) {
     const updates = this.places?.[epoch] ?? epoch;
-    this.caption.textContent = `after ${String(updates).padStart(this.digits, "\u2007")} updates`;
+    this.caption.textContent = `after ${updates} ${updates === 1 ? "update" : "updates"}`;
     for (const { cell, values, ended } of this.cells) {
       cell.textContent = Number.isFinite(values[epoch]) ? significant(values[epoch], 4) : ended;
     }

@@ -115,8 +115,8 @@ class TimeMachine {
     const { updates, epochs, losses } = this.payload;
     const epoch = updates[this.shown];
     this.paint();
-    const words = `after ${epoch} of ${epochs} updates`;
-    this.transport.show(this.shown, playing, `${words}, loss ${losses[this.shown]}`, words);
+    const words = `after ${epoch} of ${epochs} ${epochs === 1 ? "update" : "updates"}`;
+    this.transport.show(this.shown, playing, `${words}, error ${losses[this.shown]}`, words);
     Object.assign(this.root.dataset, { epoch: String(epoch), state: playing ? "playing" : "paused" });
   }
 
