@@ -138,10 +138,22 @@ def prefetch(stage: Stage) -> None:
         if scene.view == "ranks":
             pause.empty()
             sweeps.SWEEPS.finished(sweeps.ranks_plan(scene.experiment))
-    for scene in scenes:
-        for network in filter(None, (scene.network, scene.network_beside)):
-            pause.empty()
-            networks.train_ahead(network)
+    if any(networks.kept_run(network) is None for network in _networks(stage.talk)):
+        # From tick to tick: what a script draws no longer stays on the page until the script ends.
+        st.fragment(_train_networks, run_every=2 * TICK)(stage.talk)
+
+
+def _networks(talk: Talk) -> list[NetworkExperiment]:
+    pairs = ((scene.network, scene.network_beside) for scene in talk.scenes)
+    return [network for pair in pairs for network in pair if network is not None]
+
+
+def _train_networks(talk: Talk) -> None:
+    """Train the networks of a talk for a moment."""
+    end = time.monotonic() + BUDGET
+    for network in _networks(talk):
+        if not networks.train_ahead(network, end):
+            return
 
 
 def draw_scenes(stage: Stage) -> None:

@@ -113,9 +113,10 @@ def at_scene(page: Page, place: int) -> None:
 
 def revealed(page: Page, scene: Scene) -> None:
     """The scene's sentence is there, and its run in the chart."""
-    expect(page.locator(".st-key-verdict")).to_have_text(facts(scene).filled(scene.sentence))
+    found, long = facts(scene), 60_000  # a network may still be trained
+    expect(page.locator(".st-key-verdict")).to_have_text(found.filled(scene.sentence), timeout=long)
     if scene.view in ("loss", "words"):
-        expect(page.locator(SHOWN)).to_have_attribute("data-run", facts(scene).run.fingerprint)
+        expect(page.locator(SHOWN)).to_have_attribute("data-run", found.run.fingerprint, timeout=long)
     elif scene.view == "ranks":
         expect(page.locator(SHOWN).get_by_text("LoRA, trained")).to_be_visible()
 
@@ -125,14 +126,18 @@ def asked(page: Page, scene: Scene) -> None:
     chart = page.locator(SHOWN)
     expect(chart).to_have_count(1)
     if scene.view in ("loss", "words"):
-        expect(chart).to_have_attribute("data-run", f"before-{facts(scene).run.fingerprint}")
+        named = f"before-{facts(scene).run.fingerprint}"
+        expect(chart).to_have_attribute("data-run", named, timeout=60_000)
     elif scene.view == "ranks":
         expect(chart.get_by_text("Base", exact=True)).to_be_visible()
     else:
         expect(chart).to_have_attribute("data-kind", scene.view)
         expect(chart).not_to_contain_text(f"LoRA, rank {scene.experiment.rank}: ")
         return
-    if scene.view != "words":  # whose base is drawn as curves
+    if scene.view == "words":  # whose base is drawn as curves
+        expect(chart).to_have_attribute("data-epochs", "0")
+        expect(page.locator(".network-words")).not_to_contain_text("LoRA")
+    else:
         expect(chart.locator(".scatterlayer .trace")).to_have_count(int(scene.view == "ranks"))
 
 
