@@ -6,13 +6,18 @@ from dataclasses import replace
 import pytest
 
 from lora_core.figures import palette
-from lora_core.figures.models.drawing import draw_memory, draw_ranks, draw_share
+from lora_core.figures.models.drawing import draw_lengths, draw_memory, draw_ranks, draw_share
 from lora_core.figures.models.numbers import (
     CHARTED_RANKS,
+    MemoryBar,
+    MemoryInfo,
     RankCurve,
     RankInfo,
     ShareBar,
     ShareInfo,
+    length_info,
+    length_text,
+    memory_info,
     memory_text,
     rank_info,
     rank_text,
@@ -21,7 +26,7 @@ from lora_core.figures.models.numbers import (
     table_rows,
 )
 from lora_core.formatting import bytes_text
-from lora_core.models import CATALOGUE, TARGET_PRESETS, Adapter, Memory, compare_memory
+from lora_core.models import CARDS, CATALOGUE, TARGET_PRESETS, Adapter, Training, compare_memory, predict
 
 LLAMA = CATALOGUE["Llama 2 7B"].shape()
 WIDE = Adapter(16, "all-linear", use_dora=True, bias="all", modules_to_save=("lm_head",))
@@ -119,21 +124,61 @@ def test_ranks_are_drawn_on_log_axes_with_labels_where_their_lines_are() -> None
     assert figure.layout.xaxis.range[0] < 0 < 2 < figure.layout.xaxis.range[1]
 
 
-def test_memory_bars_stack_to_the_total() -> None:
-    memories = compare_memory(LLAMA, Adapter(8, "qv"))
-    figure = draw_memory(memories)
-    for place, memory in enumerate(memories):
-        assert sum(trace.x[place] for trace in figure.data) == pytest.approx(memory.total / 1e9)
-        assert figure.layout.annotations[place].text == bytes_text(memory.total)
-    colours = {trace.name: trace.marker.color for trace in figure.data}
+def test_memory_bars_stack_to_the_peak_and_cards_are_lines() -> None:
+    info = memory_info(LLAMA, Adapter(8, "qv"), Training(), 24)
+    assert info.predicted
+    figure = draw_memory(info)
+    bars = [trace for trace in figure.data if trace.type == "bar"]
+    for place, bar in enumerate(info.bars):
+        assert sum(trace.x[place] for trace in bars) == pytest.approx(bar.total / 1e9)
+        assert figure.layout.annotations[place].text == bytes_text(bar.total)
+    colours = {trace.name: trace.marker.color for trace in bars}
     assert colours["frozen weights"] == (palette.BASE,) * 3
-    assert colours["gradients"] == (palette.FULL, palette.LORA, palette.LORA)
-    assert len({trace.marker.pattern.shape for trace in figure.data if trace.name != "frozen weights"}) == 3
+    assert colours["activations kept"] == (palette.FULL, palette.LORA, palette.LORA)
+    assert len({trace.marker.pattern.shape for trace in bars}) == len(bars) - 1  # two kinds of weights
     assert figure.layout.barmode == "stack"
+    widest = figure.layout.xaxis.range[1]
+    assert [shape.x0 for shape in figure.layout.shapes] == [card for card in CARDS if card <= widest]
+    (margin,) = (trace for trace in figure.data if trace.type == "scatter")
+    assert margin.fillpattern.shape == "/"
+    assert (min(margin.x), max(margin.x)) == (pytest.approx(23.4 / 1.1), pytest.approx(23.4))
+
+
+def test_a_peak_is_the_sum_of_its_bar() -> None:
+    adapter = Adapter(8, "qv")
+    peak = predict(LLAMA, adapter, Training(4, 1024))
+    assert peak is not None
+    bar = memory_info(LLAMA, adapter, Training(4, 1024), 24).bars[1]
+    assert (bar.total, bar.moment, bar.gradients) == (peak.total, peak.moment, 0)
+
+
+def test_a_kind_that_is_not_predicted_is_drawn_without_activations_and_cards() -> None:
+    info = memory_info(CATALOGUE["BERT base"].shape(), Adapter(8, "qv"), Training(), 24)
+    assert not info.predicted
+    figure = draw_memory(info)
+    assert figure.layout.xaxis.title.text == "GB, without activations"
+    assert not figure.layout.shapes
+    static = compare_memory(CATALOGUE["BERT base"].shape(), Adapter(8, "qv"))
+    assert [bar.total for bar in info.bars] == [memory.total for memory in static]
 
 
 def test_memory_of_nothing_is_an_empty_chart() -> None:
-    assert sum(len(trace.x) for trace in draw_memory([]).data) == 0
+    assert sum(len(trace.x) for trace in draw_memory(MemoryInfo((), 24)).data) == 0
+
+
+def test_the_rank_hardly_moves_the_longest_sequence_and_the_loss_does() -> None:
+    shape = CATALOGUE["Llama 3.1 8B"].shape()
+    info = length_info(shape, Adapter(16, "qv"), Training(), 24)
+    assert info is not None
+    lines = dict(info.lines)
+    assert list(lines) == ["as set", "without checkpointing", "batch 2", "loss in chunks"]
+    assert all(list(tokens) == sorted(tokens, reverse=True) for tokens in lines.values())
+    assert lines["as set"][0] < 1.5 * lines["as set"][3]  # rank 1 and rank 64
+    assert lines["loss in chunks"][0] > 2 * lines["as set"][0]
+    figure = draw_lengths(info)
+    assert [trace.name for trace in figure.data] == list(lines)
+    assert length_text(info).startswith("Longest sequence on 24 GB, rank 1 to 256: as set ")
+    assert length_info(CATALOGUE["BERT base"].shape(), Adapter(), Training(), 24) is None
 
 
 def test_every_picture_has_words() -> None:
@@ -146,8 +191,10 @@ def test_every_picture_has_words() -> None:
         "Trainable share over ranks: 0.00778 % at rank 1, 0.0622 % at rank 8, 7.97 % at rank 1024; "
         "from rank 2,048 more than the matrices themselves hold."
     )
-    text = memory_text([Memory("LoRA", 10**9, 2 * 10**6, 2 * 10**6, 4 * 10**6)])
-    assert text == (
+    bar = MemoryBar("LoRA", 10**9, 2 * 10**6, 2 * 10**6, 4 * 10**6)
+    assert memory_text(MemoryInfo((bar,), 24)) == (
         "Memory to train: LoRA 1.01 GB (frozen weights 1 GB, trained weights 2 MB, gradients 2 MB, "
         "optimizer state 4 MB); activations, temporary buffers and fragmentation are not counted."
     )
+    bar = MemoryBar("LoRA", 10**9, 2 * 10**6, 0, 4 * 10**6, 10**9, 10**9, "the loss")
+    assert "activations kept 1 GB, at the peak 1 GB)." in memory_text(MemoryInfo((bar,), 24))

@@ -13,7 +13,7 @@ from lora_core.models.catalogue import (
     PEAKS,
     PUBLISHED,
     SIZES,
-    Peak,
+    MeasuredPeak,
 )
 from lora_core.models.code import lora_code
 from lora_core.models.heads import UnknownClassError
@@ -27,6 +27,7 @@ from lora_core.models.memory import (
     compare_memory,
 )
 from lora_core.models.parts import Family
+from lora_core.models.peak import CARDS, Peak, Training, fits, longest, predict
 from lora_core.models.shape import ModelShape
 from lora_core.models.targets import (
     TARGET_PRESETS,
@@ -39,6 +40,7 @@ from lora_core.models.targets import (
 )
 
 __all__ = [
+    "CARDS",
     "CATALOGUE",
     "LEFT_OUT",
     "OPTIMIZERS",
@@ -50,16 +52,21 @@ __all__ = [
     "Adapter",
     "Bias",
     "Family",
+    "MeasuredPeak",
     "Memory",
     "ModelShape",
     "Peak",
     "Row",
+    "Training",
     "UnknownClassError",
     "adapter_file_bytes",
     "adapter_memory",
     "compare_memory",
     "family_ranks",
+    "fits",
     "head_names",
+    "longest",
     "lora_code",
+    "predict",
     "target_names",
 ]

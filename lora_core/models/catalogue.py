@@ -73,7 +73,7 @@ class PublishedCount:
 
 
 @dataclass(frozen=True)
-class Peak:
+class MeasuredPeak:
     """A measured peak of training memory, activations and all, in units of 1e9 bytes as printed."""
 
     model: str
@@ -132,5 +132,5 @@ def _read(name: str) -> Any:
 CATALOGUE: Final = MappingProxyType({raw["name"]: _entry(raw) for raw in _read("catalogue.json")})
 _PUBLISHED = _read("published.json")
 PUBLISHED: Final = tuple(PublishedCount(**_tuples(raw)) for raw in _PUBLISHED["counts"])
-PEAKS: Final = tuple(Peak(**_tuples(raw)) for raw in _PUBLISHED["peaks"])
+PEAKS: Final = tuple(MeasuredPeak(**_tuples(raw)) for raw in _PUBLISHED["peaks"])
 SIZES: Final = tuple(PublishedSize(**raw) for raw in _PUBLISHED["sizes"])

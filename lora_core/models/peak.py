@@ -335,14 +335,15 @@ def fits(peak: float, card: float) -> str:
 
 def longest(shape: ModelShape, adapter: Adapter | None, training: Training, card: float) -> int | None:
     """The longest sequence, in tokens, that fits with a margin on a card of `card` GB; 0 where none does."""
-    if predict(shape, adapter, training) is None:
+    found = sizes(shape)
+    if found is None or training.precision == "fp32":
         return None
+    step = _Step(shape, found, adapter, training, _static(shape, adapter, training))
     low, high = 0, LENGTHS[1]
     while low < high:
         middle = (low + high + 1) // 2
-        found = predict(shape, adapter, replace(training, length=middle))
-        assert found is not None
-        if fits(found.total, card) == "fits":
+        step.training = replace(training, length=middle)
+        if fits(step.peak().total, card) == "fits":
             low = middle
         else:
             high = middle - 1

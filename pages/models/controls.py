@@ -167,7 +167,9 @@ def _check_link(
     key: str, label: str, allowed: Container[str], default: str, rule: str = "one of the choices below"
 ) -> None:
     """Tell what a link says wrongly about a control that is about to be drawn for the first time."""
-    _DEFAULTS.setdefault(key, {"false": False, "empty": None, "left out": []}.get(default, default))
+    _DEFAULTS.setdefault(
+        key, {"false": False, "true": True, "empty": None, "left out": []}.get(default, default)
+    )
     if key in st.session_state:
         return
     for raw in st.query_params.get_all(key):
@@ -310,19 +312,20 @@ def _choose_ranks(
 def _draw_switches(head: bool, by_name: bool) -> tuple[bool, bool, bool, bool]:
     """Train the head in full, adapt it, DoRA, biases; where one cannot apply it is disabled and says why."""
     reason = "" if head else "This model has no head. "
-    train = _toggle("Train the head", "model_train_head", "The head itself, in full.", reason)
+    train = toggle("Train the head", "model_train_head", "The head itself, in full.", reason=reason)
     if train:
         reason = "The head is trained in full. "
     elif by_name:
         reason = "Modules are chosen by name. "
-    adapt = _toggle("Adapt the head", "model_adapt_head", "The head gets an adapter too.", reason)
+    adapt = toggle("Adapt the head", "model_adapt_head", "The head gets an adapter too.", reason=reason)
     words = "Trains a magnitude for each output as well (Liu et al., 2024)."
-    dora = _toggle("DoRA", "model_dora", words)
-    biases = _toggle("Train biases", "model_biases", "Biases of the adapted matrices, where they have any.")
+    dora = toggle("DoRA", "model_dora", words)
+    biases = toggle("Train biases", "model_biases", "Biases of the adapted matrices, where they have any.")
     return train, adapt, dora, biases
 
 
-def _toggle(label: str, key: str, words: str, reason: str = "") -> bool:
-    _check_link(key, label, ("true", "false"), "false", "true or false")
-    on = st.toggle(label, key=key, bind="query-params", help=reason + words, disabled=bool(reason))
-    return on and not reason
+def toggle(label: str, key: str, words: str, on: bool = False, reason: str = "") -> bool:
+    """A switch bound to the link; with a `reason` it is disabled, off, and says why."""
+    _check_link(key, label, ("true", "false"), str(on).lower(), "true or false")
+    found = st.toggle(label, on, key=key, bind="query-params", help=reason + words, disabled=bool(reason))
+    return found and not reason

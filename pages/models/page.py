@@ -7,30 +7,32 @@ import streamlit as st
 
 from lora_core.figures.models import drawing, numbers
 from lora_core.formatting import bytes_text, count_text, percent_text
-from lora_core.models import (
-    OPTIMIZERS,
-    PRECISIONS,
-    Adapter,
-    Memory,
-    ModelShape,
-    adapter_file_bytes,
-    compare_memory,
-    lora_code,
-)
+from lora_core.models import Adapter, ModelShape, Training, adapter_file_bytes, longest, lora_code
 from pages.components.still_chart import steady_chart
-from pages.models.controls import Chosen, Scale, choose, complaints, pick
+from pages.models.beside import draw_beside
+from pages.models.controls import Chosen, Scale, choose, complaints
 from pages.models.published import draw_published
-from pages.models.words import frozen_note, measured_note, module_table, notes, verdict
+from pages.models.training import choose_training
+from pages.models.words import (
+    PEOPLE_USE,
+    UNCERTAIN,
+    fit_sentence,
+    frozen_note,
+    measured_note,
+    module_table,
+    notes,
+    verdict,
+)
 
 HEIGHT = 360
-PRECISION_NAMES = {words: name for name, words in PRECISIONS.items()}
-OPTIMIZER_NAMES = {words: name for name, words in OPTIMIZERS.items()}
 
 # Drawn once for equal numbers: Plotly checks every property it is given, which takes longer than counting.
-_share, _ranks, _memory = (
-    lru_cache(maxsize=128)(draw) for draw in (drawing.draw_share, drawing.draw_ranks, drawing.draw_memory)
+_share, _ranks, _memory, _lengths = (
+    lru_cache(maxsize=128)(draw)
+    for draw in (drawing.draw_share, drawing.draw_ranks, drawing.draw_memory, drawing.draw_lengths)
 )
 _rank_info = lru_cache(maxsize=128)(numbers.rank_info)
+_length_info = lru_cache(maxsize=128)(numbers.length_info)
 
 
 def show(scale: Scale) -> None:
@@ -48,15 +50,20 @@ def show(scale: Scale) -> None:
         _draw_ranks(info)
     left, right = st.columns([0.55, 0.45])
     with left:
-        memories = _draw_memory(shape, adapter)
+        training, card = choose_training()
+        memory = _draw_memory(shape, adapter, training, card)
     with right:
+        lengths = _draw_lengths(shape, adapter, training, card)
         _draw_code(shape, adapter)
+    draw_beside(shape, adapter, training, card)
+    st.caption(PEOPLE_USE)
     st.caption(f"By module, sizes from {choice.model.source}:")
-    _draw_table(shape, adapter, info, memories)
+    _draw_table(shape, adapter, info, memory)
     draw_published()
-    top.markdown(f"### {verdict(choice.model.name, shape, adapter, memories)}")
+    most = longest(shape, adapter, training, card) if lengths else None
+    top.markdown(f"### {verdict(choice.model.name, shape, adapter, memory)}\n\n{fit_sentence(memory, most)}")
     with metrics:
-        _draw_numbers(choice, memories)
+        _draw_numbers(choice, memory)
     with said:
         wrong = complaints()
         if wrong:
@@ -66,9 +73,9 @@ def show(scale: Scale) -> None:
             st.caption(note)
 
 
-def _draw_numbers(choice: Chosen, memories: tuple[Memory, Memory, Memory]) -> None:
+def _draw_numbers(choice: Chosen, memory: numbers.MemoryInfo) -> None:
     shape, adapter = choice.model.shape, choice.adapter
-    count, (full, lora, qlora) = shape.count(adapter), memories
+    count, (full, lora, qlora) = shape.count(adapter), memory.bars
     file, weights = adapter_file_bytes(shape, adapter), 2 * shape.total()
     for label, value, note in (
         ("Trained numbers", count_text(count.trainable), f"{count.trainable:,}"),
@@ -93,21 +100,26 @@ def _draw_ranks(info: numbers.RankInfo) -> None:
     steady_chart(_ranks(info), key="model_ranks_picture", alt=words, height=HEIGHT)
 
 
-def _draw_memory(shape: ModelShape, adapter: Adapter) -> tuple[Memory, Memory, Memory]:
-    with st.container(horizontal=True):
-        precision = pick(
-            "Frozen weights in", tuple(PRECISION_NAMES), PRECISIONS["bf16"], "model_precision",
-            width=190, help="What LoRA freezes; full fine-tuning trains no quantised weights and takes bf16.",
-        )  # fmt: skip
-        optimizer = pick(
-            "Optimizer of the model", tuple(OPTIMIZER_NAMES), OPTIMIZERS["adamw"], "model_optimizer",
-            width=230, help="The state it keeps for every trained number.",
-        )  # fmt: skip
-    memories = compare_memory(shape, adapter, PRECISION_NAMES[precision], OPTIMIZER_NAMES[optimizer])
-    words = numbers.memory_text(memories)
-    steady_chart(_memory(memories), key="model_memory_picture", alt=words, height=300)
-    st.caption(f"{frozen_note(memories[1])} {measured_note()}")
-    return memories
+def _draw_memory(shape: ModelShape, adapter: Adapter, training: Training, card: int) -> numbers.MemoryInfo:
+    info = numbers.memory_info(shape, adapter, training, card)
+    steady_chart(_memory(info), key="model_memory_picture", alt=numbers.memory_text(info), height=300)
+    st.caption(f"{frozen_note(info)} {measured_note()}")
+    if info.predicted:
+        st.caption(UNCERTAIN)
+    return info
+
+
+def _draw_lengths(shape: ModelShape, adapter: Adapter, training: Training, card: int) -> bool:
+    """The longest sequence over ranks; whether there is anything to say of it."""
+    info = _length_info(shape, adapter, training, card)
+    if info is None:
+        return False
+    if not any(length for _, tokens in info.lines for length in tokens):
+        st.caption(f"No sequence is short enough for {card} GB.")
+        return True
+    st.caption("How long a sequence may be: the rank hardly matters.")
+    steady_chart(_lengths(info), key="model_length_picture", alt=numbers.length_text(info), height=260)
+    return True
 
 
 def _draw_code(shape: ModelShape, adapter: Adapter) -> None:
@@ -116,7 +128,7 @@ def _draw_code(shape: ModelShape, adapter: Adapter) -> None:
 
 
 def _draw_table(
-    shape: ModelShape, adapter: Adapter, info: numbers.RankInfo, memories: tuple[Memory, ...]
+    shape: ModelShape, adapter: Adapter, info: numbers.RankInfo, memory: numbers.MemoryInfo
 ) -> None:
     """What the bars of the share show, in numbers; and, asked for, the two other pictures."""
     table = pd.DataFrame(module_table(numbers.table_rows(shape, adapter)))
@@ -125,9 +137,9 @@ def _draw_table(
         shares = {curve.label: [f"{share:.3g} %" for share in curve.share] for curve in info.curves}
         st.table(pd.DataFrame({"Rank": info.ranks, **shares}), border="horizontal", hide_index=True)
         bars = [
-            {"": memory.name}
-            | {words: bytes_text(getattr(memory, name)) for name, (words, _) in numbers.SEGMENTS.items()}
-            | {"sum": bytes_text(memory.total)}
-            for memory in memories
+            {"": bar.name}
+            | {words: bytes_text(getattr(bar, name)) for name, (words, _) in numbers.SEGMENTS.items()}
+            | {"sum": bytes_text(bar.total)}
+            for bar in memory.bars
         ]
         st.table(pd.DataFrame(bars), border="horizontal", hide_index=True)

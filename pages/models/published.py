@@ -6,7 +6,16 @@ import pandas as pd
 import streamlit as st
 
 from lora_core.formatting import bytes_text
-from lora_core.models import CATALOGUE, PEAKS, PUBLISHED, SIZES, TARGET_PRESETS, Adapter, Peak, adapter_memory
+from lora_core.models import (
+    CATALOGUE,
+    PEAKS,
+    PUBLISHED,
+    SIZES,
+    TARGET_PRESETS,
+    Adapter,
+    MeasuredPeak,
+    adapter_memory,
+)
 from pages.models.words import peak_words
 
 
@@ -102,7 +111,7 @@ def _draw_sizes() -> None:
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
 
 
-def _counted(peak: Peak) -> int:
+def _counted(peak: MeasuredPeak) -> int:
     """The same setting as the measurement's: weights, gradients and moments all in bf16."""
     shape, adapter = CATALOGUE[peak.model].shape(), Adapter(peak.rank, peak.targets)
     return adapter_memory(shape, adapter, "bf16", "adamw", trained="bf16").total

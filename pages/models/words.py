@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lora_core.figures.models.numbers import MemoryInfo
 from lora_core.formatting import bytes_text, count_text, percent_text, times_text
 from lora_core.models import (
     LEFT_OUT,
@@ -15,17 +16,17 @@ from lora_core.models import (
     Adapter,
     Bias,
     Family,
-    Memory,
+    MeasuredPeak,
     ModelShape,
-    Peak,
     Row,
+    fits,
 )
 from lora_core.models.heads import HEAD_TASKS
 
 
-def verdict(name: str, shape: ModelShape, adapter: Adapter, memories: Sequence[Memory]) -> str:
-    """The page in one sentence; `memories` as `compare_memory` gives them."""
-    count, (full, lora, _) = shape.count(adapter), memories
+def verdict(name: str, shape: ModelShape, adapter: Adapter, info: MemoryInfo) -> str:
+    """The page in one sentence; `info` holds full fine-tuning, LoRA and QLoRA."""
+    count, (full, lora, _) = shape.count(adapter), info.bars
     trains, all_of_it = count_text(count.trainable), count_text(count.full)
     if count.share <= 1:
         trained = f"trains {trains} of {all_of_it} numbers ({percent_text(count.share)})"
@@ -37,6 +38,31 @@ def verdict(name: str, shape: ModelShape, adapter: Adapter, memories: Sequence[M
         else f"needs {needs} to train, no less than full fine-tuning's {instead}"
     )  # fmt: skip
     return f"{_adapter_words(shape, adapter)} of {name} {trained} and {memory}."
+
+
+def fit_sentence(info: MemoryInfo, most: int | None) -> str:
+    """Whether LoRA and QLoRA go on the card, and how long a sequence may be there."""
+    if not info.predicted:
+        return "Not predicted for this kind of model: activations, and so whether it fits on a card."
+    words = {"fits": "fits", "tight": "is tight", "no": "does not fit"}
+    _, lora, qlora = ((bar, words[fits(bar.total, info.card)]) for bar in info.bars)
+    longest = f"longest sequence there: {most:,} tokens" if most else "no sequence is short enough there"
+    return (
+        f"It {lora[1]} on {info.card} GB ({longest}); as QLoRA it needs {bytes_text(qlora[0].total)} and "
+        f"{qlora[1]}."
+    )
+
+
+PEOPLE_USE = (
+    "What people use: r = 8 on q and v (Hu et al., 2021, where r = 1 comes near it); r = 64, alpha 16 on all "
+    "linear layers (QLoRA, Dettmers et al., 2023, appendix B); r = 8, alpha = 8 where nothing is said "
+    "(PEFT's LoraConfig)."
+)
+UNCERTAIN = (
+    "The peak is what torch allocates (torch.cuda.max_memory_allocated); nvidia-smi shows more. It is that "
+    "of transformers 5.23 with PEFT 0.21; Unsloth, Liger, compile, offloading and several GPUs give other "
+    "numbers; evaluation and generation are not counted. Tight: it fits with less than a tenth to spare."
+)
 
 
 def notes(shape: ModelShape, adapter: Adapter, break_even: float) -> list[str]:
@@ -106,12 +132,15 @@ def head_notes(shape: ModelShape, rows: Sequence[Row]) -> list[str]:
     return found
 
 
-def frozen_note(memory: Memory) -> str:
-    """How much of LoRA's memory is not decided by the rank at all."""
-    return (
-        f"{percent_text(memory.frozen / memory.total)} of LoRA's {bytes_text(memory.total)} are frozen "
-        f"weights, which no rank changes; {LEFT_OUT}."
-    )
+def frozen_note(info: MemoryInfo) -> str:
+    """How much of LoRA's memory is not decided by the rank at all, and the moment of each peak."""
+    lora = info.bars[1]
+    share = percent_text(lora.frozen / lora.total)
+    words = f"{share} of LoRA's {bytes_text(lora.total)} are frozen weights, which no rank changes"
+    if not info.predicted:
+        return f"{words}; {LEFT_OUT}."
+    moments = "; ".join(f"{bar.name} at {bar.moment}" for bar in info.bars)
+    return f"{words}. The peaks fall: {moments}."
 
 
 def measured_note() -> str:
@@ -123,7 +152,7 @@ def measured_note() -> str:
     )
 
 
-def peak_words(peak: Peak) -> str:
+def peak_words(peak: MeasuredPeak) -> str:
     """Rank and targets of a measured peak."""
     return f"{'q, v' if len(peak.targets) == 2 else 'all linear layers and the head'} at rank {peak.rank}"
 

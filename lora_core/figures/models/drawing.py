@@ -5,15 +5,21 @@ line carries its name and bars of memory are hatched, so that colour never speak
 """
 
 import math
-from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from lora_core.figures import palette
 from lora_core.figures.axes import add_level
-from lora_core.figures.models.numbers import SEGMENTS, RankInfo, ShareInfo
+from lora_core.figures.models.numbers import (
+    SEGMENTS,
+    LengthInfo,
+    MemoryBar,
+    MemoryInfo,
+    RankInfo,
+    ShareInfo,
+)
 from lora_core.formatting import bytes_text
-from lora_core.models import Memory
+from lora_core.models.peak import MARGIN, RESERVE
 
 
 def draw_share(info: ShareInfo) -> go.Figure:
@@ -71,17 +77,20 @@ def _add_line(figure: go.Figure, value: float, text: str, dash: str) -> None:
     add_level(figure, value, text, line, log=True, x=0, xanchor="left", yanchor=side)
 
 
-def draw_memory(memories: Sequence[Memory]) -> go.Figure:
-    """Draw one bar for each way of training, its parts stacked, the sum at its end."""
+def draw_memory(info: MemoryInfo) -> go.Figure:
+    """Draw one bar for each way of training, its parts stacked, the sum at its end; cards are lines."""
     figure = go.Figure(layout={"template": {}})
     for field, (words, hatching) in SEGMENTS.items():
+        sizes = [getattr(bar, field) / 1e9 for bar in info.bars]
+        if not any(sizes):
+            continue
         figure.add_bar(
-            y=[memory.name for memory in memories],
-            x=[getattr(memory, field) / 1e9 for memory in memories],
+            y=[bar.name for bar in info.bars],
+            x=sizes,
             name=words,
             orientation="h",
             marker={
-                "color": [palette.BASE if field == "frozen" else _hue(memory) for memory in memories],
+                "color": [palette.BASE if field == "frozen" else _hue(bar) for bar in info.bars],
                 "pattern": {
                     "shape": hatching,
                     "fillmode": "overlay",
@@ -91,16 +100,64 @@ def draw_memory(memories: Sequence[Memory]) -> go.Figure:
             },
             hovertemplate="%{y}, " + words + ": %{x:.3g} GB<extra></extra>",
         )
-    for memory in memories:
-        end = {"x": memory.total / 1e9, "xanchor": "left", "xshift": 6}
-        figure.add_annotation(y=memory.name, text=bytes_text(memory.total), showarrow=False, **end)
-    widest = max((memory.total for memory in memories), default=1) / 1e9
-    figure.update_xaxes(title="GB, without activations", range=[0, 1.3 * widest])
+    for bar in info.bars:
+        end = {"x": bar.total / 1e9, "xanchor": "left", "xshift": 6}
+        figure.add_annotation(y=bar.name, text=bytes_text(bar.total), showarrow=False, **end)
+    widest = max((bar.total for bar in info.bars), default=1) / 1e9
+    title = "GB at the peak" if info.predicted else "GB, without activations"
+    figure.update_xaxes(title=title, range=[0, 1.3 * widest])
     figure.update_yaxes(autorange="reversed")
-    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}
+    if info.predicted:
+        _add_cards(figure, info, 1.3 * widest)
+    legend = {"orientation": "h", "y": 1.1, "yanchor": "bottom", "traceorder": "normal"}
     return figure.update_layout(barmode="stack", legend=legend, margin={"l": 110, "r": 8, "t": 8, "b": 52})
 
 
-def _hue(memory: Memory) -> str:
+def _add_cards(figure: go.Figure, info: MemoryInfo, widest: float) -> None:
+    """A line for each card in sight; beside the one asked about the margin in which a run is tight."""
+    for card in info.cards:
+        if card > widest:
+            continue
+        chosen = card == info.card
+        line = {"color": palette.INK if chosen else palette.BASE, "width": 2 if chosen else 1, "dash": "dot"}
+        figure.add_shape(type="line", x0=card, x1=card, y0=0, y1=1, yref="paper", line=line, layer="below")
+        if chosen or card > widest / 12:
+            figure.add_annotation(
+                x=card, y=1, yref="paper", yanchor="bottom", text=f"{card} GB" if chosen else f"{card}",
+                showarrow=False,
+            )  # fmt: skip
+    high = info.card - RESERVE / 1e9
+    low = high / MARGIN
+    if low < widest:
+        figure.add_scatter(
+            x=[low, high, high, low], y=[0, 0, 1, 1], yaxis="y2", fill="toself", mode="lines",
+            line={"width": 0}, fillcolor=palette.CLEAR,
+            fillpattern={"shape": "/", "fgcolor": palette.INK, "size": 6, "solidity": 0.15},
+            name="tight", hoverinfo="skip",
+        )  # fmt: skip
+        figure.update_layout(
+            yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
+        )
+
+
+def _hue(bar: MemoryBar) -> str:
     """Full fine-tuning freezes nothing."""
-    return palette.LORA if memory.frozen else palette.FULL
+    return palette.LORA if bar.frozen else palette.FULL
+
+
+def draw_lengths(info: LengthInfo) -> go.Figure:
+    """Draw the longest sequence over ranks, both axes logarithmic: nearly level lines, far apart."""
+    figure = go.Figure(layout={"template": {}})
+    for place, (name, tokens) in enumerate(info.lines):
+        line = {"color": palette.LORA if place == 0 else palette.BASE, "width": 3 if place == 0 else 1.5}
+        line["dash"] = ("solid", "dash", "dot", "dashdot")[place % 4]
+        shown = [length or None for length in tokens]
+        figure.add_scatter(x=info.ranks, y=shown, name=name, mode="lines+markers", line=line)
+    figure.update_xaxes(type="log", title="Rank", tickvals=info.ranks)
+    figure.update_yaxes(
+        type="log", title=f"Longest sequence on {info.card} GB, tokens", hoverformat=",d", dtick=1
+    )
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+    return figure.update_layout(
+        hovermode="x unified", legend=legend, margin={"l": 64, "r": 24, "t": 8, "b": 52}
+    )

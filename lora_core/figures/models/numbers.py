@@ -6,12 +6,24 @@ Everything follows from a `ModelShape` and an `Adapter` by r * (in + out) a matr
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lora_core.formatting import bytes_text, count_text
-from lora_core.models import LEFT_OUT, TARGET_PRESETS, Adapter, Memory, ModelShape, Row
+from lora_core.models import (
+    CARDS,
+    LEFT_OUT,
+    TARGET_PRESETS,
+    Adapter,
+    Memory,
+    ModelShape,
+    Peak,
+    Row,
+    Training,
+    compare_memory,
+    longest,
+    predict,
+)
 
 CHARTED_RANKS = tuple(2**power for power in range(11))  # 1 .. 1024
 SEGMENTS = {  # field of Memory -> words, hatching
@@ -19,7 +31,10 @@ SEGMENTS = {  # field of Memory -> words, hatching
     "trained": ("trained weights", ""),
     "gradients": ("gradients", "/"),
     "optimizer": ("optimizer state", "x"),
+    "kept": ("activations kept", "."),
+    "above": ("at the peak", "\\"),
 }
+LENGTH_RANKS = (1, 4, 16, 64, 256)
 
 
 @dataclass(frozen=True)
@@ -167,12 +182,110 @@ def rank_text(info: RankInfo) -> str:
     )
 
 
-def memory_text(memories: Sequence[Memory]) -> str:
+@dataclass(frozen=True)
+class MemoryBar:
+    """One way of training, in bytes; what is above the static part at the peak, and the moment it falls in.
+
+    Without a prediction `moment` is "", `kept` and `above` are 0, and gradients are counted apart.
+    """
+
+    name: str
+    frozen: int
+    trained: int
+    gradients: int
+    optimizer: int
+    kept: int = 0
+    above: int = 0
+    moment: str = ""
+
+    @property
+    def total(self) -> int:
+        return self.frozen + self.trained + self.gradients + self.optimizer + self.kept + self.above
+
+
+@dataclass(frozen=True)
+class MemoryInfo:
+    """Full fine-tuning, LoRA and QLoRA beside the cards; `card` is the one that is asked about, in GB."""
+
+    bars: tuple[MemoryBar, ...]
+    card: int
+    cards: tuple[int, ...] = CARDS
+
+    @property
+    def predicted(self) -> bool:
+        return bool(self.bars) and all(bar.moment for bar in self.bars)
+
+
+@dataclass(frozen=True)
+class LengthInfo:
+    """The longest sequence that fits on a card, in tokens, over ranks: a line for each way of training."""
+
+    ranks: tuple[int, ...]
+    lines: tuple[tuple[str, tuple[int, ...]], ...]
+    card: int
+
+
+def memory_info(shape: ModelShape, adapter: Adapter, training: Training, card: int) -> MemoryInfo:
+    """The three bars: with their peaks where the kind of model is predicted, else what is held throughout."""
+    ways = (
+        (None, replace(training, precision=training.precision if training.precision == "bf16" else "bf16")),
+        (adapter, training),
+        (adapter, replace(training, precision="nf4")),
+    )
+    names = ("Full fine-tuning", "LoRA", "QLoRA")
+    peaks = [predict(shape, each, way) for each, way in ways]
+    static = compare_memory(shape, adapter, training.precision, training.optimizer)
+    found = [
+        _bar(name, memory, peak if all(peaks) else None)
+        for name, memory, peak in zip(names, static, peaks, strict=True)
+    ]
+    return MemoryInfo(tuple(found), card)
+
+
+def _bar(name: str, memory: Memory, peak: Peak | None) -> MemoryBar:
+    if peak is None:
+        return MemoryBar(name, memory.frozen, memory.trained, memory.gradients, memory.optimizer)
+    held = peak.static
+    return MemoryBar(name, held.frozen, held.trained, 0, held.optimizer, peak.kept, peak.above, peak.moment)
+
+
+def length_info(shape: ModelShape, adapter: Adapter, training: Training, card: int) -> LengthInfo | None:
+    """How long a sequence may be on a card, over ranks; None where the kind of model is not predicted."""
+    other = replace(training, checkpointing=not training.checkpointing)
+    ways = {
+        "as set": training,
+        "without checkpointing" if training.checkpointing else "with checkpointing": other,
+        f"batch {2 * training.batch}": replace(training, batch=min(512, 2 * training.batch)),
+        "loss in chunks" if training.loss != "chunked" else "loss as transformers": replace(
+            training, loss="whole" if training.loss == "chunked" else "chunked"
+        ),
+    }
+    lines = []
+    for name, way in ways.items():
+        found = [longest(shape, replace(adapter, rank=rank), way, card) for rank in LENGTH_RANKS]
+        if None in found:
+            return None
+        lines.append((name, tuple(length or 0 for length in found)))
+    return LengthInfo(LENGTH_RANKS, tuple(lines), card)
+
+
+def memory_text(info: MemoryInfo) -> str:
     """The bars in words."""
     bars = "; ".join(
-        f"{m.name} {bytes_text(m.total)} ("
-        + ", ".join(f"{words} {bytes_text(getattr(m, field))}" for field, (words, _) in SEGMENTS.items())
+        f"{bar.name} {bytes_text(bar.total)} ("
+        + ", ".join(
+            f"{words} {bytes_text(getattr(bar, field))}"
+            for field, (words, _) in SEGMENTS.items()
+            if getattr(bar, field)
+        )
         + ")"
-        for m in memories
+        for bar in info.bars
     )
-    return f"Memory to train: {bars}; {LEFT_OUT}."
+    return f"Memory to train: {bars}" + ("." if info.predicted else f"; {LEFT_OUT}.")
+
+
+def length_text(info: LengthInfo) -> str:
+    """The lines in words."""
+    lines = "; ".join(f"{name} {ends[0]:,} to {ends[-1]:,} tokens" for name, ends in info.lines)
+    ranks = f"rank {info.ranks[0]} to {info.ranks[-1]}"
+    return f"Longest sequence on {info.card} GB, {ranks}: {lines}."
