@@ -16,7 +16,7 @@ from lora_core.models import (
     longest,
     predict,
 )
-from pages.models.controls import RANKS, TARGETS, choose_one, pick
+from pages.models.controls import RANKS, TARGETS, choose_segment, pick
 
 FITS = {"fits": "fits", "tight": "tight", "no": "does not fit"}
 
@@ -25,7 +25,7 @@ def draw_beside(shape: ModelShape, adapter: Adapter, training: Training, card: i
     """Controls of the second configuration, and a table of both."""
     st.markdown("#### Two configurations side by side")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        rank = choose_one("Its rank", RANKS, "64", "model_beside_rank", "Alpha as above.")
+        rank = choose_segment("Its rank", RANKS, "64", "model_beside_rank", "Alpha as above.")
         words = pick(
             "Its target modules",
             tuple(TARGETS),
