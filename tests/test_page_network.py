@@ -8,10 +8,11 @@ from streamlit.testing.v1 import AppTest
 from lora_core.findings.network import finding
 from lora_core.network.experiment import NETWORK_LIMITS, RANKS, NetworkExperiment
 from lora_core.network.presets import NETWORK_PRESETS
-from lora_core.network.run import NetworkRun, run_lane, run_network
+from lora_core.network.run import EVERY, NetworkRun, run_lane, run_network
 from pages.network.controls import CONTROLS, key_of
 from pages.network.on_request import _SECTIONS
-from pages.runtime.networks import FULL, LORA, is_brief, kept_ranks, rank_lanes
+from pages.runtime.networks import FULL, LORA, SWEEPS, is_brief, kept_ranks, rank_lanes
+from pages.runtime.result_cache import size_of
 
 PAGE = "pages/7_A_small_network.py"
 QUICK = {"net_updates": "10", "net_batch": "4"}
@@ -224,3 +225,27 @@ def test_its_first_paint_is_the_default_trained_while_another_page_was_looked_at
     app.switch_page(PAGE).run()
     assert app.markdown[0].value.startswith("### Italian it is: 2.97 → 2.0")
     assert FULL.kept(NetworkExperiment().full_only()) is not None
+
+
+def test_a_new_value_cancels_what_is_trained_on_request() -> None:
+    app = grown(opened(net_network="copier", net_updates="100"))
+    app.button_group(key="net_more").set_value("Where does the rank go?").run()
+    assert app.get("progress")
+    (growing,) = SWEEPS._growing.values()
+    assert growing.latest is not None
+    reached = growing.latest.progress
+    assert 0 < reached < 1
+    app.select_slider(key="net_learning_rate").set_value(0.02).run()
+    grown(app)
+    assert not app.get("progress")
+    assert growing.latest.progress == reached
+
+
+def test_a_run_is_small() -> None:
+    most = NetworkExperiment(
+        rank=64, targets="attention", ranks="up:64,down:64,head:64", updates=400, batch=4
+    )
+    lanes = run_lane(replace(most, updates=5)), run_lane(replace(most, updates=5), full=True)
+    looks = 1 + most.updates // EVERY
+    a_look = 13 * 8 + 5 * 8 + 12 * 100  # changes, curves, and words with what Python adds
+    assert sum(size_of(lane) for lane in lanes) + 2 * looks * a_look < 2_000_000
