@@ -128,7 +128,7 @@ class NetworkControls:
         experiment = _checked(fields)
         for note in rank_notes(experiment):
             notes.caption(note)
-        with st.expander("Scenes", key="net_scenes", on_change="rerun") as folder:
+        with st.expander("Presets", key="net_scenes", on_change="rerun") as folder:
             for name, preset in NETWORK_PRESETS.items() if folder.open else ():
                 st.button(
                     preset.title, key=f"net scene {name}", on_click=set_network, args=(preset.experiment,),
