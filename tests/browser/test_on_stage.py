@@ -400,7 +400,7 @@ def test_the_notes_in_a_second_window_follow_the_stage_and_drive_it(on_stage) ->
     expect(page.locator(".st-key-verdict")).to_be_visible()
     expect(notes.get_by_text("The room sees the answer")).to_be_visible()
     page.keyboard.press("n")
-    expect(notes.get_by_text("4/14 The knee")).to_be_visible()
+    expect(notes.get_by_text(f"4/{len(TALK)} The knee")).to_be_visible()
     assert "notes" not in page.url
     notes.close()
 
