@@ -86,6 +86,7 @@ class LiveChart {
     this.chart.root.setAttribute("aria-label", payload.alt);
     this.tools.log.checked = this.kind === "log";
     const last = available(payload.figure);
+    this.root.dataset.plays = payload.play;
     const plays = Boolean(payload.play) && payload.play !== this.played && !payload.streaming;
     if (payload.streaming && this.player.playing) this.player.pause();
     this.transport.load(last, payload.streaming);
