@@ -200,7 +200,7 @@ def shape_of(model: Any, chosen: Chosen, remarks: tuple[str, ...] = ()) -> Model
         experts=_experts(model, parts),
         converted=_converted(model.config.model_type),
         refused=_refused(model),
-        kept_whole=tuple(getattr(model, "_keep_in_fp32_modules", None) or ()),
+        kept_whole=tuple(sorted(getattr(model, "_keep_in_fp32_modules", None) or ())),
         facts=_facts(model.config),
         remarks=remarks,
     )

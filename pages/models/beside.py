@@ -23,7 +23,22 @@ FITS = {"fits": "fits", "tight": "tight", "no": "does not fit"}
 
 def draw_beside(shape: ModelShape, adapter: Adapter, training: Training, card: int) -> None:
     """Controls of the second configuration, and a table of both."""
-    st.markdown("#### Two configurations side by side")
+    folded = st.expander(
+        "Two configurations side by side", icon=":material/compare_arrows:", key="model_beside",
+        on_change="rerun", expanded=_asked(),
+    )  # fmt: skip
+    if not folded.open:
+        return
+    with folded:
+        _draw(shape, adapter, training, card)
+
+
+def _asked() -> bool:
+    """Whether the link says anything of the second configuration."""
+    return any(name.startswith("model_beside_") for name in st.query_params)
+
+
+def _draw(shape: ModelShape, adapter: Adapter, training: Training, card: int) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         rank = choose_segment("Its rank", RANKS, "64", "model_beside_rank", "Alpha as above.")
         words = pick(

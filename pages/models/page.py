@@ -1,5 +1,6 @@
 """The picture of the page of real models: verdict, five numbers, shares, memory, code, table, sources."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import pandas as pd
@@ -111,7 +112,7 @@ def _draw_memory(shape: ModelShape, adapter: Adapter, training: Training, card: 
 
 def _draw_lengths(shape: ModelShape, adapter: Adapter, training: Training, card: int) -> bool:
     """The longest sequence over ranks; whether there is anything to say of it."""
-    info = _length_info(shape, adapter, training, card)
+    info = _length_info(shape, replace(adapter, rank=1, alpha=1.0), training, card)  # over all ranks
     if info is None:
         return False
     if not any(length for _, tokens in info.lines for length in tokens):
