@@ -72,7 +72,7 @@ def test_what_is_not_predicted_is_null(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("text", "more", "words"),
     [
-        ("{", (), "config.json: not JSON"),
+        ("{", (), "config.json is not JSON"),
         ('{"model_type": "mambo"}', (), "model_type: 'mambo'"),
         (None, (), "No such file"),
         ('{"model_type": "llama"}', ("--rank", "0"), "rank: 0, expected"),
