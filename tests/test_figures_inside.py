@@ -104,7 +104,7 @@ def test_rank_of_the_sum_is_found_without_decomposing_it(shape, drop, monkeypatc
     A[:, drop:], B[drop:] = U[:, drop:3], Vh[drop:3]
     monkeypatch.setattr(matrices, "_DIRECT", 0)
     assert numerical_rank(torch.linalg.svdvals(W0 + A @ B)) == min(shape) - drop
-    assert matrices._tuned_ranks(W0, S, [(A, B)], 1.0) == [min(shape) - drop]
+    assert matrices._tuned_ranks(W0, S, [(A, B)]) == [min(shape) - drop]
 
 
 def test_block_means_hold_the_last_block_and_pass_through_products():

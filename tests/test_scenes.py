@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lora_core.accounting import break_even_storage, full_cost, lora_cost
+from lora_core.course import Course
 from lora_core.data import make_problem
 from lora_core.experiment import Experiment
 from lora_core.figures.network.curves import curves_alt
@@ -494,3 +495,37 @@ def test_before_the_reveal_a_network_shows_its_base_alone() -> None:
     assert [curve.label for curve in shown.curves] == ["LoRA in q, k", "LoRA in the MLP"]
     names = [column.name for column in scene_words(found.run, found.beside, revealed=True).columns]
     assert names == ["Asked", "LoRA in q, k", "LoRA in the MLP"]
+
+
+def test_one_rank_more_on_the_way() -> None:
+    found = told("one-more", "It falls through its floor")
+    assert found.run.course == Course(Experiment(epochs=300), ((100, "rank", 4),))
+    assert found.beside is not None
+    assert found.beside.course.changes == ()
+    assert found.value("rank") == 4
+    assert found.value("beside.rank") == 3
+    assert found.value("floor") == found.run.floors[4]
+
+
+def test_cut_down_on_the_way() -> None:
+    found = told("cut-down", "mostly noise")
+    (cut,) = found.run.cuts
+    assert (cut.update, cut.rank_before, cut.rank) == (150, 16, 4)
+    assert found.value("trained") == 4 * 128
+
+
+WRONG_COURSES = [
+    ('"60"', "scene one: course: course holds '60': each change must read update:field=value"),
+    (
+        '"60:rank=4"',
+        "scene one: course: the update of the change of rank is 60: it must be a whole number from",
+    ),
+    ("3", "scene one: course is 3, and it must be a text, in the view loss."),
+]
+
+
+@pytest.mark.parametrize(("course", "words"), WRONG_COURSES)
+def test_a_wrong_course_in_a_talk_is_one_sentence(course: str, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        read_talk(f"{GOOD}course = {course}\n")
+    assert read_talk(f'{GOOD}course = "10:rank=4"\n').scenes[0].course.last.rank == 4

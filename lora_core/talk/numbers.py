@@ -51,7 +51,7 @@ class Number(NamedTuple):
 
 def _floor(run: "Run", more: int = 0) -> float:
     """The floor of the adapter's rank and some more."""
-    return _floor_of(run, run.experiment.rank + more)
+    return _floor_of(run, run.last.rank + more)
 
 
 def _floor_of(run: "Run", rank: int) -> float:
@@ -79,7 +79,7 @@ def _directions(run: "Run", share: float) -> float:
 
 def _trained(run: "Run", rank: int = 0) -> int:
     """What LoRA trains at its own rank, or at another."""
-    e = run.experiment
+    e = run.last
     return lora_cost(e.in_features, e.out_features, rank or e.rank, e.train_bias).trainable
 
 
@@ -98,7 +98,7 @@ def ratio(above: float, below: float) -> float:
 
 
 NUMBERS: dict[str, Number] = {
-    "rank": Number(Unit.RANK, "the adapter's rank", lambda run: run.experiment.rank),
+    "rank": Number(Unit.RANK, "the adapter's rank, at the end", lambda run: run.last.rank),
     "true_rank": Number(
         Unit.RANK, "the rank of the change to learn", lambda run: run.experiment.shift_rank or math.nan
     ),

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lora_core.course import Change, Course, parse_changes
 from lora_core.experiment import LIMITS, Experiment, Task
 from lora_core.fields import quoted
 from lora_core.network.experiment import NETWORK_LIMITS, NetworkExperiment
@@ -38,7 +39,7 @@ DRAWINGS = ("layer", "picture")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _FIELDS = (
     "title", "question", "sentence", "experiment", "beside", "view", "guess", "choices", "claims",
-    "steps", "notes",
+    "steps", "notes", "course",
 )  # fmt: skip
 
 
@@ -81,7 +82,8 @@ class Scene:
     """A question about an experiment, with a ``guess`` or ``choices``; or a drawing that grows in ``steps``.
 
     ``view`` says what is shown (``VIEWS``). ``notes`` are for the speaker alone. The view ``words`` is about
-    ``network``, and ``network_beside``, in place of ``experiment`` and ``beside``.
+    ``network``, and ``network_beside``, in place of ``experiment`` and ``beside``. ``changes`` happen on the
+    way of the scene's run, in the view of its loss.
     """
 
     name: str
@@ -98,6 +100,11 @@ class Scene:
     notes: str = ""
     network: NetworkExperiment | None = None
     network_beside: NetworkExperiment | None = None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def course(self) -> Course:
+        return Course(self.experiment, self.changes)
 
     @property
     def asks(self) -> bool:
@@ -200,6 +207,7 @@ def _scene(name: str, table: Any) -> Scene:
         _comparisons(name, "claims", table.get("claims", []), together),
         _steps_of(name, table["steps"], together) if "steps" in table else (),
         _text(name, table, "notes", MOST_NOTES) if "notes" in table else "", *network,
+        _changes(name, table["course"], view, experiment) if "course" in table else (),
     )  # fmt: skip
 
 
@@ -231,6 +239,15 @@ def _steps_of(name: str, texts: Any, known: Known) -> tuple[str, ...]:
             f"and there must be from {STEPS[0]} to {STEPS[-1]} sentences",
         )  # fmt: skip
     return tuple(_template(name, {"steps": text}, "steps", MOST_SENTENCE, known) for text in texts)
+
+
+def _changes(name: str, text: Any, view: str, experiment: Experiment) -> tuple[Change, ...]:
+    if not isinstance(text, str) or view != VIEWS[0]:
+        raise _refusal(name, "course", _shown(text), f"and it must be a text, in the view {VIEWS[0]}")
+    try:
+        return Course(experiment, parse_changes(text)).changes
+    except ValueError as error:
+        raise ValueError(f"scene {name}: course: {error}") from error
 
 
 def _experiment(

@@ -6,6 +6,7 @@ The visitor's own experiment is not touched: the stage shows its scenes only.
 
 import streamlit as st
 
+from lora_core.course import Course
 from lora_core.experiment import Experiment
 from lora_core.figures.loss.numbers import LossInfo, alt_text, loss_info
 from lora_core.figures.ranks.numbers import RanksInfo, knee_words, ranks_info
@@ -29,7 +30,8 @@ from pages.stage.keys import stage_keys
 from pages.stage.setup import draw_scenes, draw_talk, numbers_of, prefetch
 from pages.stage.state import Stage, guess_key, middle, write_link
 from pages.stage.words import draw_words, is_trained
-from pages.ui.link import name_of
+from pages.ui.link import name_of_course
+from pages.ui.on_the_way import words_of_change
 from pages.ui.text import plain
 
 HEIGHT = 400
@@ -78,7 +80,7 @@ def _facts_now(stage: Stage) -> SceneNumbers:
     facts = numbers_of(stage.scene)
     if stage.experiment == stage.scene.experiment:
         return facts
-    changed = finished_run(stage.experiment)
+    changed = finished_run(_course(stage.scene, stage.experiment))
     return facts if changed is None else SceneNumbers(changed, facts.beside)
 
 
@@ -88,7 +90,12 @@ def _tick(scene: Scene, experiment: Experiment, facts: SceneNumbers) -> float | 
         return None if is_trained(facts) else LORA.tick()
     if scene.view == "ranks":
         return SWEEPS.tick() if grows(ranks_plan(experiment)) else None
-    return RUNS.tick() if finished_run(experiment) is None else None
+    return RUNS.tick() if finished_run(_course(scene, experiment)) is None else None
+
+
+def _course(scene: Scene, experiment: Experiment) -> Course:
+    """The scene's experiment, perhaps at another rank, with what changes on its way."""
+    return Course(experiment, scene.changes)
 
 
 def _picture(stage: Stage, experiment: Experiment, growing: bool) -> None:
@@ -128,7 +135,7 @@ def _draw_view(stage: Stage, experiment: Experiment) -> bool:
 def _draw_loss(stage: Stage, experiment: Experiment) -> bool:
     """Draw the run after another tick of training, and return whether it is complete."""
     scene, revealed = stage.scene, stage.is_revealed
-    run = advance_run(experiment)
+    run = advance_run(_course(scene, experiment))
     info = _info(scene, run)
     guess = _guess_of(stage, Unit.LOSS)
     ends = None if guess is None and not _guesses(scene, Unit.LOSS) else _ends(scene)
@@ -138,6 +145,7 @@ def _draw_loss(stage: Stage, experiment: Experiment) -> bool:
         run_id=run.fingerprint if revealed else f"before-{run.fingerprint}",
         epochs=experiment.epochs, key="stage_loss", height=HEIGHT, zoom=scene.name, play=stage.telling,
         streaming=None if run.complete else (run.updates, experiment.epochs),
+        marks=[(each.update, words_of_change(each)) for each in run.course.changes],
         alt=scene_alt(alt_text(info), base, revealed=revealed, guess=guess),
     )  # fmt: skip
     return run.complete
@@ -145,10 +153,14 @@ def _draw_loss(stage: Stage, experiment: Experiment) -> bool:
 
 def _info(scene: Scene, run: Run) -> LossInfo:
     """Curves of the run, with the run beside it, or with the scene's own if the experiment was changed."""
-    e = run.experiment
-    beside = scene.beside if e == scene.experiment else scene.experiment
+    scenes_own = run.experiment == scene.experiment
+    beside: Course | None = scene.course
+    if scenes_own:
+        beside = None if scene.beside is None else Course(scene.beside)
     other = None if beside is None else finished_run(beside)
-    pins = [] if beside is None or other is None else [(name_of(beside, e).capitalize(), other)]
+    pins = (
+        [] if beside is None or other is None else [(name_of_course(beside, run.course).capitalize(), other)]
+    )
     return loss_info(run, pins=pins)
 
 
@@ -255,7 +267,7 @@ def _sentence(stage: Stage, facts: SceneNumbers) -> str:
         return "Training …"
     if experiment == scene.experiment:
         return facts.filled(scene.sentence)
-    run = finished_run(experiment)
+    run = finished_run(_course(scene, experiment))
     if run is not None:
         return verdict(run).sentence
     plan = ranks_plan(experiment)

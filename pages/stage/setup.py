@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from lora_core.course import Course
 from lora_core.experiment import Experiment
 from lora_core.formatting import plural
 from lora_core.network.experiment import NetworkExperiment
@@ -38,7 +39,7 @@ def numbers_of(scene: Scene) -> SceneNumbers:
     if scene.network is not None:
         return _network_numbers(scene.network, scene.network_beside)
     beside = None if scene.beside is None else advance_run(scene.beside)
-    return SceneNumbers(advance_run(scene.experiment), beside)
+    return SceneNumbers(advance_run(scene.course), beside)
 
 
 def _network_numbers(network: NetworkExperiment, beside: NetworkExperiment | None) -> SceneNumbers:
@@ -58,7 +59,7 @@ def kept_numbers(scene: Scene) -> SceneNumbers | None:
     if scene.network is not None:
         kept = [networks.kept_run(each) for each in (scene.network, scene.network_beside) if each is not None]
         return None if None in kept else SceneNumbers(kept[0], kept[1] if kept[1:] else None, NETWORK_NUMBERS)
-    run = kept_run(scene.experiment)
+    run = kept_run(scene.course)
     beside = None if scene.beside is None else kept_run(scene.beside)
     missing = run is None or (scene.beside is not None and beside is None)
     return None if run is None or missing else SceneNumbers(run, beside)
@@ -88,10 +89,15 @@ def _numbers_until(scene: Scene, end: float) -> SceneNumbers | None:
     for network in filter(None, (scene.network, scene.network_beside)):
         if not networks.train_ahead(network, end):
             return None
-    for experiment in () if scene.network else filter(None, (scene.experiment, scene.beside)):
-        if finished_run(experiment) is None:
+    for course in () if scene.network else _courses(scene):
+        if finished_run(course) is None:
             return None
     return kept_numbers(scene)
+
+
+def _courses(scene: Scene) -> list[Course]:
+    """What a scene trains: its own run, and the one beside it."""
+    return [scene.course, *([] if scene.beside is None else [Course(scene.beside)])]
 
 
 @dataclass(frozen=True)
@@ -132,9 +138,9 @@ def prefetch(stage: Stage) -> None:
     scenes, place = stage.talk.scenes, stage.place
     pause = st.empty()
     for scene in scenes[place + 1 :] + scenes[:place]:
-        for experiment in filter(None, (scene.experiment, scene.beside)):
+        for course in _courses(scene):
             pause.empty()
-            finished_run(experiment)
+            finished_run(course)
         if scene.view == "ranks":
             pause.empty()
             sweeps.SWEEPS.finished(sweeps.ranks_plan(scene.experiment))

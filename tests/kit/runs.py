@@ -4,7 +4,7 @@ from functools import cache
 
 import torch
 
-from lora_core import Experiment, LoRALayer, Run, run
+from lora_core import Course, Experiment, LoRALayer, Run, run
 from lora_core.network.experiment import NetworkExperiment
 from lora_core.network.run import NetworkLane, NetworkRun, run_lane
 from lora_core.talk.network_numbers import NETWORK_NUMBERS
@@ -30,8 +30,8 @@ CORNERS = {
 
 
 @cache
-def trained(experiment: Experiment) -> Run:
-    """The run of an experiment, trained at the first call."""
+def trained(experiment: Experiment | Course) -> Run:
+    """The run of an experiment or a course, trained at the first call."""
     return run(experiment)
 
 
@@ -52,7 +52,7 @@ def facts(scene: Scene) -> SceneNumbers:
     if scene.network is not None:
         beside = scene.network_beside and network_trained(scene.network_beside)
         return SceneNumbers(network_trained(scene.network), beside, NETWORK_NUMBERS)
-    return SceneNumbers(trained(scene.experiment), scene.beside and trained(scene.beside))
+    return SceneNumbers(trained(scene.course), scene.beside and trained(scene.beside))
 
 
 def layer_of(found: Run, at: int | None = None, dtype: torch.dtype = torch.float64) -> LoRALayer:
