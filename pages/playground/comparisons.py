@@ -66,11 +66,13 @@ def pinned(experiment: Experiment) -> list[tuple[str, Run]]:
     return [each for each in found if each is not None]
 
 
-def draw_pins(experiment: Experiment) -> None:
+def draw_pins(course: Course) -> None:
     """Buttons to pin what is shown, and to unpin each or all."""
-    kept = pins()
+    experiment, kept = course.experiment, pins()
     reason = None
-    if len(kept) >= MOST_PINS:
+    if course.changes:
+        reason = "A run that changes on its way cannot be pinned: its link keeps it."
+    elif len(kept) >= MOST_PINS:
         reason = f"{MOST_PINS} runs are pinned: unpin one first."
     elif experiment in kept:
         reason = "This run is pinned already."

@@ -61,7 +61,7 @@ def show(experiment: Experiment) -> None:
             if run is not None:
                 draw_changes(run)
                 _draw_next_steps(run)
-            draw_pins(experiment)
+            draw_pins(course)
     _draw_formula(experiment)
     if run is not None:
         draw_exports(run)
