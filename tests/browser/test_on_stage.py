@@ -721,6 +721,7 @@ def test_a_phone_locked_for_longer_than_its_session_lasts_loses_nothing(serve, o
     page = open_page("about:blank", viewport={"width": 390, "height": 844})
     page.add_init_script(LOCKABLE)
     page.goto(f"{address}/On_stage?scene=one-short&rank=17")
+    expect(page.locator("[data-testid=stage]")).to_be_attached(timeout=40_000)  # of a server that just began
     listening(page)
     trained_to_the_end(page)
     for key in ("ArrowUp", "Enter", "n", "ArrowUp"):
