@@ -115,13 +115,15 @@ def draw_memory(info: MemoryInfo) -> go.Figure:
 
 def _add_cards(figure: go.Figure, info: MemoryInfo, widest: float) -> None:
     """A line for each card in sight; beside the one asked about the margin in which a run is tight."""
+    labelled = [info.card]  # labels keep a seventh of the axis between them, on a phone too
     for card in info.cards:
         if card > widest:
             continue
         chosen = card == info.card
         line = {"color": palette.INK if chosen else palette.BASE, "width": 2 if chosen else 1, "dash": "dot"}
         figure.add_shape(type="line", x0=card, x1=card, y0=0, y1=1, yref="paper", line=line, layer="below")
-        if chosen or card > widest / 12:
+        if chosen or all(abs(card - other) > widest / 7 for other in labelled):
+            labelled.append(card)
             figure.add_annotation(
                 x=card, y=1, yref="paper", yanchor="bottom", text=f"{card} GB" if chosen else f"{card}",
                 showarrow=False,
