@@ -368,7 +368,7 @@ def test_the_model_is_still_there_after_a_visit_to_another_page() -> None:
 @pytest.mark.parametrize(
     ("adapter", "words"),
     [
-        (Adapter(1), "Rank 1 on query, value of BERT trains 36.9 k of 109 M numbers (0.0337 %) and needs"),
+        (Adapter(1), "Rank 1 on query, value of BERT trains 36,864 of 109 M numbers (0.0337 %) and needs"),
         (Adapter(8, "all-linear"), "Rank 8 on all linear layers of BERT"),
         (Adapter(8, "attention"), "Rank 8 on attention of BERT"),
         (Adapter(1024, "all-linear"), "trains 172 M numbers, 1.57 times the 109 M of full fine-tuning and"),

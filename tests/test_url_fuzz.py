@@ -34,7 +34,7 @@ NONSENSE = [
     *("../../etc/passwd", "%00", "\x00", "\u202e\u2066", "a" * 3000, "9" * 500, "🦄" * 60, "1e999", "-inf"),
 ]
 
-APART = ("pages/3_On_stage.py", "pages/7_A_small_network.py")
+APART = ("pages/3_On_stage.py", "pages/5_Real_models.py", "pages/7_A_small_network.py")
 """The pages with experiments of their own; the stage may warn of its address too."""
 
 texts = st.one_of(st.sampled_from(NONSENSE), st.text(max_size=60))
