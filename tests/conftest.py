@@ -18,6 +18,13 @@ settings.register_profile(
 settings.load_profile("the same everywhere")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what holds a time to its limit: such tests run one by one, with the machine to themselves."""
+    for item in items:
+        if "within" in getattr(item, "fixturenames", ()) or "load" in item.path.parts:
+            item.add_marker("timed")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)

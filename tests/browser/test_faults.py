@@ -131,7 +131,7 @@ def test_what_a_page_says_when_its_visitor_leaves_does_not_empty_the_next_one(
     page = tab("")
     page.route_web_socket(STREAM, through)
     page.goto(f"{app}/Inside_the_layer?rank=5")
-    expect(page.get_by_role("heading", name="The merge, proven")).to_be_visible()
+    expect(page.get_by_role("tab", name="Proofs")).to_be_visible()
     left = True
     bar = page.get_by_test_id("time-machine").locator("input.scrub")
     link = page.get_by_role("link", name=to, exact=True).first

@@ -335,20 +335,7 @@ def test_nonsense_opens_on_the_default_with_a_clear_word(app, open_page) -> None
     assert page.locator("script", has_text="alert(1)").count() == 0
 
 
-def test_the_first_trained_curve_is_there_within_three_seconds(app, open_page, within) -> None:
-    seeds = iter(range(100))
-
-    def first_curve() -> float:
-        seed = next(seeds)
-        expected = run(Experiment(seed=seed)).fingerprint
-        start = time.monotonic()
-        page = open_page(f"{app}/?seed={seed}")
-        expect(page.locator(CHART)).to_have_attribute("data-run", expected)
-        return time.monotonic() - start
-
-    within(3, first_curve, open_page("about:blank"), "first trained curve on a warm server, in s")
-
-
+@pytest.mark.timed
 def test_no_file_waits_for_the_receipt_of_another(app) -> None:
     """A browser asks for some hundred files, one after another on few connections."""
     host = app.removeprefix("http://")
@@ -362,20 +349,6 @@ def test_no_file_waits_for_the_receipt_of_another(app) -> None:
     connection.close()
     print(f"a file on a connection in use, median: {median(times) * 1000:.1f} ms")
     assert median(times) < 0.02
-
-
-def test_a_cold_server_shows_a_trained_curve_within_six_seconds(serve, open_page, within) -> None:
-    sizes = iter(range(11, 20))  # an option that changes nothing here, for a server of its own
-
-    expected = run(Experiment()).fingerprint
-
-    def first_curve() -> float:
-        start = time.monotonic()
-        page = open_page(serve("app.py", "--server.maxUploadSize", str(next(sizes))))
-        expect(page.locator(CHART)).to_have_attribute("data-run", expected, timeout=20_000)
-        return time.monotonic() - start
-
-    within(6, first_curve, open_page("about:blank"), "from streamlit run to a trained curve, in s")
 
 
 def test_an_embedded_playground_shows_the_picture_without_the_sidebar(app, open_page) -> None:
