@@ -431,7 +431,7 @@ def test_leaving_the_page_leaves_nothing_behind(page):
     expect(page.get_by_role("heading", name="Another page")).to_be_visible()
     expect(page.locator(CHART)).to_have_count(0)
     at_rest(page)
-    assert listeners() == with_chart - 3
+    assert listeners() == with_chart - 4
     page.get_by_role("link", name="Chart").click()
     expect(chart(page)).to_have_attribute("data-run", re.compile("run-"))
     at_rest(page)

@@ -261,7 +261,7 @@ def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> N
     page = open_page(f"{app}/?rank=5&seed=7")
     page.wait_for_function("history.hasOwnProperty('pushState')")  # until then a page may be two steps more
     steps = page.evaluate("history.length")
-    for name in ("Every rank", "Inside the layer", "The code", "Real models", "Playground"):
+    for name in ("Every rank", "Inside the layer", "The code", "Playground"):
         link = page.get_by_role("link", name=name)
         expect(link).to_have_attribute("href", re.compile("rank=5"))
         link.click()

@@ -146,8 +146,7 @@ async def draggers(
                     await visitor.move(lr_ratio=_ratio(step))
                     await visitor.until(lambda v: v.ranks == "untrained")
                 start = time.monotonic()
-                await visitor.come_near()
-                near.append(await visitor.until(lambda v: v.ranks == "trained") - start)
+                near.append(await visitor.all_ranks() - start)
                 before, start = visitor.run, time.monotonic()
                 await visitor.move(rank=RANKS[step % len(RANKS)])
                 took = await visitor.until(lambda v, b=before: v.run != b and not v.streaming) - start
@@ -190,8 +189,7 @@ async def sweepers(
                 alpha = ALPHAS[swept[place] // 8 % len(ALPHAS)]
                 await visitor.move(alpha=alpha, lr_ratio=_ratio(swept[place]))
                 await visitor.until(lambda v: v.ranks == "untrained")
-                await visitor.come_near()
-                await visitor.until(lambda v: v.ranks == "trained")
+                await visitor.all_ranks()
                 swept[place] += 1
             errors += len(visitor.errors)
 

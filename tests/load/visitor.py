@@ -93,6 +93,20 @@ class Visitor:
         near.json_trigger_value = json.dumps([{"event": "near", "value": "hand"}])
         await self._socket.send(message.SerializeToString())
 
+    async def all_ranks(self, seconds: float = 60) -> float:
+        """Bring a hand near until every rank is there; returns when it is.
+
+        A page that is told to wait asks again by itself, which a visitor without a browser does here.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            await self.come_near()
+            try:
+                return await self.until(lambda v: v.ranks == "trained", seconds=5)
+            except TimeoutError:
+                if time.monotonic() > end:
+                    raise
+
     async def forge(self, message: BackMsg) -> None:
         """Send a message of one's own and wait until the page has been run for it.
 

@@ -21,6 +21,9 @@ from lora_core.figures.models.numbers import (
 from lora_core.formatting import bytes_text
 from lora_core.models.peak import MARGIN, RESERVE
 
+HEADROOM = 3.0
+"""The chart over ranks shows at least so many times full fine-tuning."""
+
 
 def draw_share(info: ShareInfo) -> go.Figure:
     """Draw one bar for each module, largest on top, its share of what is trained at its end."""
@@ -62,10 +65,13 @@ def draw_ranks(info: RankInfo) -> go.Figure:
     _add_line(figure, info.ceiling, text, palette.FLOOR_DASH)
     ends = [math.log10(info.ranks[0]) - 0.04, math.log10(max(info.ranks[-1], info.rank)) + 0.04]
     figure.update_xaxes(type="log", title="Rank", tickvals=info.ranks, range=ends)
+    shares = [share for curve in info.curves for share in curve.share if share > 0] or [info.share]
+    most = max(HEADROOM * 100, 1.3 * max(shares))  # the name of the line at 100 % stays below the legend
     figure.update_yaxes(
-        type="log", title="Trainable, % of full fine-tuning", hoverformat=".3g", tickformat="~g", dtick=1
-    )
-    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+        type="log", title="Trainable, % of full fine-tuning", hoverformat=".3g", tickformat="~g", dtick=1,
+        range=[math.log10(min(shares) / 1.3), math.log10(most)],
+    )  # fmt: skip
+    legend = {"orientation": "h", "y": 1, "yref": "container", "yanchor": "top"}
     return figure.update_layout(
         hovermode="x unified", legend=legend, margin={"l": 64, "r": 24, "t": 8, "b": 52}
     )
@@ -109,7 +115,7 @@ def draw_memory(info: MemoryInfo) -> go.Figure:
     figure.update_yaxes(autorange="reversed")
     if info.predicted:
         _add_cards(figure, info, 1.3 * widest)
-    legend = {"orientation": "h", "y": 1.1, "yanchor": "bottom", "traceorder": "normal"}
+    legend = {"orientation": "h", "y": 1.18, "yanchor": "bottom", "traceorder": "normal"}
     return figure.update_layout(barmode="stack", legend=legend, margin={"l": 110, "r": 8, "t": 8, "b": 52})
 
 
@@ -159,7 +165,7 @@ def draw_lengths(info: LengthInfo) -> go.Figure:
     figure.update_yaxes(
         type="log", title=f"Longest sequence on {info.card} GB, tokens", hoverformat=",d", dtick=1
     )
-    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+    legend = {"orientation": "h", "y": 1, "yref": "container", "yanchor": "top"}
     return figure.update_layout(
         hovermode="x unified", legend=legend, margin={"l": 64, "r": 24, "t": 8, "b": 52}
     )
