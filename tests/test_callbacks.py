@@ -21,7 +21,7 @@ from pages.components import live_chart, rank_chart, time_machine
 from pages.runtime.callbacks import run_to_completion
 from pages.stage.acts import KEYS_KEY, act_on_keys
 from pages.stage.state import STAGE, Stage
-from pages.ui.controls import CONTROLS, set_field, set_fields
+from pages.ui.controls import CONTROLS, set_again_what_was_undone, set_field, set_fields
 
 
 class Session(dict[str, Any]):
@@ -148,3 +148,20 @@ def test_an_act_of_the_keyboard_is_done_once_and_not_counted_before(ended: Ended
         assert (stage.name, stage.revealed, stage.done) == (after, {after}, 2)
         times += 1
     assert times > 2
+
+
+def test_what_a_callback_has_set_outlives_an_unaware_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session: dict[str, Any] = {}
+    monkeypatch.setattr(st, "session_state", session)
+    set_fields(Experiment())
+    old = dict(session)
+    set_fields(Experiment(rank=7, seed=9))
+    set_again_what_was_undone()  # the callback's own run
+    session.update({name: old[name] for name in CONTROLS})  # what a browser sends that has not heard of it
+    set_again_what_was_undone()
+    assert (session["rank"], session["seed"]) == (7, 9)
+    session.update({name: old[name] for name in CONTROLS})  # a hand that goes back
+    set_again_what_was_undone()
+    assert session["rank"] == old["rank"]

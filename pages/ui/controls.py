@@ -4,6 +4,7 @@ A slider's options are fixed and dense at the low end, so that small values are 
 may carry any value within the field's limits, which then joins the options.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,9 @@ from pages.ui.on_the_way import control_moved, set_changes
 
 SIZES = (2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 DEFAULT = Experiment()
+_SET = "values that a callback has just set"
+UNAWARE = 1.5
+"""Seconds after a callback in which a browser may still send what its controls held before."""
 
 
 class Control(NamedTuple):
@@ -112,8 +116,28 @@ def set_fields(experiment: Experiment, changes: tuple[Change, ...] = ()) -> None
     """Set all controls to an experiment, and its changes on the way; for callbacks, before the controls are
     drawn."""
     set_changes(changes)
+    before = {name: st.session_state.get(name) for name in CONTROLS}
     for name in CONTROLS:
         set_field(name, getattr(experiment, name))
+    after = {name: st.session_state[name] for name in CONTROLS}
+    if after != before:
+        st.session_state[_SET] = before, after, time.monotonic()
+
+
+def set_again_what_was_undone() -> None:
+    """Set once more what a callback has just set, if the next request was sent before its browser knew.
+
+    Streamlit takes the values of all widgets from the request (seen in 1.67.0): a popover that is closed
+    right after a click in it would undo the click.
+    """
+    before, after, when = st.session_state.get(_SET, ({}, {}, 0.0))
+    now = {name: st.session_state.get(name) for name in CONTROLS}
+    if not before or now == after:
+        return
+    if now == before and time.monotonic() - when < UNAWARE:
+        for name, value in after.items():
+            st.session_state[name] = value
+    del st.session_state[_SET]
 
 
 def set_field(name: str, value: Any) -> None:
@@ -138,6 +162,7 @@ def draw_controls(linked: dict[str, Any], on_the_way: bool = False) -> Experimen
     ``on_the_way`` a move of those that can change in the middle of a run does so.
     """
     drop_wrong_fields()
+    set_again_what_was_undone()
     fields = {name: st.session_state.get(name, linked.get(name, getattr(DEFAULT, name))) for name in CONTROLS}
     for name in IN_SIGHT:
         fields[name] = _draw(name, fields, on_the_way)
