@@ -33,7 +33,7 @@ def settle(page: Page, charts: int) -> None:
     if charts:
         expect(page.locator("[data-testid=stMain] .js-plotly-plot").nth(charts - 1)).to_be_attached()
     at_rest(page)
-    frames(page, 20)
+    frames(page, 10)
 
 
 @pytest.mark.parametrize("path", PAGES)
