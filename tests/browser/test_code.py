@@ -108,8 +108,8 @@ def test_the_first_column_is_the_right_one_in_arabic(arabic: Page, english: Page
 
 
 def test_english_has_no_direction_of_its_own(english: Page) -> None:
-    assert english.locator(AREA).get_attribute("dir") == "ltr"
-    assert css(english.locator(f"{AREA} {TEXTS}").first, "direction") == "ltr"
+    expect(english.locator(AREA)).to_have_attribute("dir", "ltr")
+    expect(english.locator(f"{AREA} {TEXTS}").first).to_have_css("direction", "ltr")
 
 
 @pytest.mark.parametrize("lang", ["en", "ar"])
