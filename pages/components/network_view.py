@@ -14,9 +14,10 @@ from lora_core.figures.network import parts
 from lora_core.figures.network.every_rank import EveryRankInfo, every_rank_drawing
 from lora_core.network.experiment import RANKS
 from pages.components.message import encode
+from pages.components.rank_axis import rank_callbacks
 from pages.components.serving import component
 from pages.runtime.callbacks import run_to_completion
-from pages.runtime.from_browser import sent_number, sent_text
+from pages.runtime.from_browser import sent_text
 
 _COLORS = {"lora": palette.LORA, "full": palette.FULL, "base": palette.BASE}
 
@@ -64,15 +65,7 @@ def network_ranks(
     ``on_rank`` gets the rank at which the control was released; ``on_near`` is called when the pointer or the
     focus reaches it, or the sidebar's, and the message's state is ``untrained``.
     """
-
-    @run_to_completion
-    def chosen() -> None:
-        rank = sent_number(key, "rank", RANKS)
-        if rank is not None:
-            on_rank(rank)
-
-    near = run_to_completion(on_near)  # the value, the experiment's name, is not needed
-    _ranks()(key=key, data=message, on_rank_change=chosen, on_near_change=near)
+    _ranks()(key=key, data=message, **rank_callbacks(key, RANKS, on_rank, on_near))
 
 
 def _show(

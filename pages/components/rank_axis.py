@@ -7,7 +7,7 @@ training.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -63,15 +63,22 @@ def rank_axis(
     ``on_rank`` gets the rank at which the control was released; ``on_near`` is called when the pointer or the
     focus reaches a control and the message's state is ``untrained``.
     """
+    _axis()(key=key, data=message, **rank_callbacks(key, ANY_RANK, on_rank, on_near))
+
+
+def rank_callbacks(
+    key: str, allowed: Container[int], on_rank: Callable[[int], None], on_near: Callable[[], None]
+) -> dict[str, Callable[[], None]]:
+    """What a component with a control of the rank calls; see ``web/rank_axis/requests.js``."""
 
     @run_to_completion
     def chosen() -> None:
-        rank = sent_number(key, "rank", ANY_RANK)
+        rank = sent_number(key, "rank", allowed)
         if rank is not None:
             on_rank(rank)
 
     near = run_to_completion(on_near)  # the value, the experiment's name, is not needed
-    _axis()(key=key, data=message, on_rank_change=chosen, on_near_change=near)
+    return {"on_rank_change": chosen, "on_near_change": near}
 
 
 def five_numbers_line(

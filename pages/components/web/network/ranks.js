@@ -11,11 +11,11 @@ import { mounting } from "../kit/mount.js";
 import { sameBytes, unpack } from "../kit/series.js";
 import { readTheme, themed } from "../kit/theme.js";
 import { Control } from "../rank_axis/control.js";
+import { Requests } from "../rank_axis/requests.js";
 import { RankScale } from "../rank_axis/scale.js";
 import { Sidebar } from "../rank_axis/sidebar.js";
 import { HeldText } from "./held_text.js";
 
-const AGAIN = 2000; // ms before an unanswered request is repeated
 const SLIDER = ".st-key-net_rank";
 const [LEFT, RIGHT] = [64, 22]; // pixels beside the axis
 const ROOM = 36; // pixels that a number takes
@@ -32,7 +32,7 @@ class Ranks {
     this.ends = element("div", { class: "ends", "aria-hidden": "true" });
     this.control = new Control(this.ends, {
       hold: (rank) => hand.hold(rank),
-      choose: (rank) => this.choose(rank),
+      choose: (rank) => this.requests.choose(rank),
       giveUp: () => hand.giveUp(),
     });
     this.note = element("p", { class: "note" });
@@ -42,21 +42,19 @@ class Ranks {
     this.texts = Object.entries(TEXTS).map(([name, selector]) => new HeldText(name, selector));
     this.sidebar = new Sidebar(signal, SLIDER);
     hand.listen(() => this.show(), signal);
-    for (const type of ["pointerover", "focusin", "touchstart", "pointerdown"]) {
-      document.addEventListener(type, (event) => this.near(event), { signal, passive: true, capture: true });
-    }
+    this.requests = new Requests(`${SLIDER}, .network-ranks`, signal);
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.root);
   }
 
   /** @param {{data: Uint8Array, setTriggerValue: (name: string, value: unknown) => void}} component */
   async update({ data: bytes, setTriggerValue }) {
-    this.report = setTriggerValue;
+    this.requests.report = setTriggerValue;
     if (!sameBytes(this.bytes, bytes)) {
       this.bytes = bytes;
       const payload = /** @type {any} */ (await unpack(bytes));
       if (this.bytes !== bytes) return; // overtaken by newer results
-      this.payload = payload;
+      this.payload = this.requests.payload = payload;
       this.note.textContent = payload.note;
       this.root.dataset.state = payload.state;
       hand.load(payload);
@@ -94,26 +92,6 @@ class Ranks {
     this.control.show(rank, end ? `ends at ${end}` : "not trained yet");
     this.root.dataset.rank = String(rank);
     for (const text of this.texts) text.show();
-  }
-
-  /** @param {number} rank  at which the control was released */
-  choose(rank) {
-    if (rank === hand.shown && (this.reported ?? rank) === rank) return;
-    this.reported = rank;
-    this.report("rank", rank);
-  }
-
-  /**
-   * Request all ranks from the server, once, when the pointer or the focus reaches one of the controls.
-   * @param {Event} event
-   */
-  near({ target }) {
-    if (this.payload?.state !== "untrained" || !(target instanceof Element)) return;
-    if (!target.closest(`${SLIDER}, .network-ranks`)) return;
-    const now = performance.now();
-    if (this.asked === this.payload.experiment && now - this.askedAt < AGAIN) return;
-    Object.assign(this, { asked: this.payload.experiment, askedAt: now });
-    this.report("near", this.payload.experiment);
   }
 
   destroy() {

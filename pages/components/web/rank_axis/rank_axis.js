@@ -13,13 +13,10 @@ import { readTheme, themed } from "../kit/theme.js";
 import { Control } from "./control.js";
 import { Digits } from "./digits.js";
 import { Panels } from "./panels.js";
+import { Requests } from "./requests.js";
 import { SLIDER, Sidebar } from "./sidebar.js";
 // Imports of those modules, repeated here so that all are fetched at once and not one after another.
 import "./scale.js";
-
-const AGAIN = 2000; // ms before an unanswered request is repeated
-
-/** @typedef {(name: string, value: unknown) => void} Report */
 
 class RankAxis {
   /** @param {HTMLElement} parent */
@@ -30,7 +27,7 @@ class RankAxis {
     this.digits = new Digits();
     this.control = new Control(this.panels.root, {
       hold: (rank) => hand.hold(rank),
-      choose: (rank) => this.choose(rank),
+      choose: (rank) => this.requests.choose(rank),
       giveUp: () => hand.giveUp(),
     });
     this.note = element("p", { class: "note" });
@@ -39,21 +36,19 @@ class RankAxis {
     parent.appendChild(this.root);
     hand.listen(() => this.show(), signal);
     this.sidebar = new Sidebar(signal);
-    for (const type of ["pointerover", "focusin", "touchstart", "pointerdown"]) {
-      document.addEventListener(type, (event) => this.near(event), { signal, passive: true, capture: true });
-    }
+    this.requests = new Requests(`${SLIDER}, .rank-axis`, signal);
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.panels.root);
   }
 
-  /** @param {{data: Uint8Array, setTriggerValue: Report}} component */
+  /** @param {{data: Uint8Array, setTriggerValue: import("./requests.js").Report}} component */
   async update({ data: bytes, setTriggerValue }) {
-    this.report = setTriggerValue;
+    this.requests.report = setTriggerValue;
     if (sameBytes(this.bytes, bytes)) return this.dress();
     this.bytes = bytes;
     const payload = await unpack(bytes);
     if (this.bytes !== bytes) return; // overtaken by newer results
-    this.payload = payload;
+    this.payload = this.requests.payload = payload;
     this.note.textContent = payload.note;
     this.digits.load(payload.digits);
     this.panels.buys.setAttribute("aria-label", payload.alt);
@@ -93,26 +88,6 @@ class RankAxis {
     this.control.show(rank, this.payload.percents[place] ?? "");
     this.digits.show(place);
     this.root.dataset.rank = String(rank);
-  }
-
-  /** @param {number} rank  at which the control was released */
-  choose(rank) {
-    if (rank === hand.shown && (this.reported ?? rank) === rank) return;
-    this.reported = rank;
-    this.report("rank", rank);
-  }
-
-  /**
-   * Request all ranks from the server, once, when the pointer or the focus reaches one of the controls.
-   * @param {Event} event
-   */
-  near({ target }) {
-    if (this.payload?.state !== "untrained" || !(target instanceof Element)) return;
-    if (!target.closest(`${SLIDER}, .rank-axis`)) return;
-    const now = performance.now();
-    if (this.asked === this.payload.experiment && now - this.askedAt < AGAIN) return;
-    Object.assign(this, { asked: this.payload.experiment, askedAt: now });
-    this.report("near", this.payload.experiment);
   }
 
   destroy() {
