@@ -4,6 +4,7 @@ As ``scripts``, it needs PyTorch alone and prints the playground's losses; ``tes
 The loop applies the changes of an update before it prints the loss, as ``lora_core.training.run`` records it.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from lora_core.course import Course
@@ -36,6 +37,22 @@ def _plain(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
+def layer_lines(scaling: str, own: Sequence[str] = ()) -> list[str]:
+    """Lines of a ``LoRALayer`` whose change has the factor ``scaling``; ``own``: lines more of its init."""
+    return [
+        "class LoRALayer(nn.Module):",
+        "    def __init__(self):",
+        "        super().__init__()",
+        "        self.linear = linear_layer()",
+        "        self.linear.weight.requires_grad_(False)",
+        "        self.lora_A, self.lora_B = nn.Parameter(A.double()), nn.Parameter(B.double())",
+        *(f"        {line}" for line in own),
+        "",
+        "    def forward(self, x):",
+        f"        return self.linear(x) + {scaling} * (x @ self.lora_A @ self.lora_B)",
+    ]
+
+
 def _layer() -> list[str]:
     return [
         "def scaling():",
@@ -43,16 +60,7 @@ def _layer() -> list[str]:
         '    return now["alpha"] / r[now["scaling_rule"]]',
         "",
         "",
-        "class LoRALayer(nn.Module):",
-        "    def __init__(self):",
-        "        super().__init__()",
-        "        self.linear = linear_layer()",
-        "        self.linear.weight.requires_grad_(False)",
-        "        self.lora_A, self.lora_B = nn.Parameter(A.double()), nn.Parameter(B.double())",
-        "        self.scaling = scaling()",
-        "",
-        "    def forward(self, x):",
-        "        return self.linear(x) + self.scaling * (x @ self.lora_A @ self.lora_B)",
+        *layer_lines("self.scaling", ["self.scaling = scaling()"]),
     ]
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from lora_core.adapters.peft_terms import LAYER, peft_terms
 from lora_core.course import Course
 from lora_core.experiment import Experiment, Init, Optimizer, ScalingRule, Task
-from lora_core.export.course_script import course_lines
+from lora_core.export.course_script import course_lines, layer_lines
 from lora_core.export.data_lines import data_lines
 
 PRINTED = 20
@@ -33,17 +33,7 @@ def torch_script(given: Experiment | Course) -> str:
         data_lines(experiment),
         _adapter(experiment),
         _linear_layer(experiment),
-        [
-            "class LoRALayer(nn.Module):",
-            "    def __init__(self):",
-            "        super().__init__()",
-            "        self.linear = linear_layer()",
-            "        self.linear.weight.requires_grad_(False)",
-            "        self.lora_A, self.lora_B = nn.Parameter(A.double()), nn.Parameter(B.double())",
-            "",
-            "    def forward(self, x):",
-            "        return self.linear(x) + SCALING * (x @ self.lora_A @ self.lora_B)",
-        ],
+        layer_lines("SCALING"),
         [
             "model, full = LoRALayer(), linear_layer()",
             "trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)",
