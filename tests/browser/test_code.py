@@ -49,6 +49,7 @@ def arabic(app, open_shared_page) -> Page:
 def drawn(page: Page, lang: str, part: str = "home") -> Page:
     """The page in a language, on one of its parts, once that is there to its end."""
     expect(page.locator(f"{AREA} h2")).to_have_text(texts(lang)["title"], timeout=30_000)
+    expect(page.locator(AREA)).to_have_attribute("lang", lang)  # set by a module that loads beside the text
     page.get_by_role("tab", name=texts(lang)[PARTS[part]], exact=True).click()
     if part == "home":
         expect(page.get_by_role("tab")).to_have_count(6, timeout=30_000)

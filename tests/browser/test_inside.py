@@ -14,6 +14,7 @@ from lora_core import Experiment, Run, run
 from lora_core.figures.inside.drawing import signed_text
 from lora_core.figures.inside.matrices import label, matrices_info
 from lora_core.formatting import loss_text
+from tests.kit.browser import at_rest
 
 PAGE = "Inside_the_layer"
 SECONDS = 2.0
@@ -218,6 +219,7 @@ def test_a_part_switched_off_changes_delta_loss_and_output(app, open_page):
         loss = np.square(problem.residual().numpy() - problem.X.numpy() @ kept).mean()
         row = page.get_by_role("row", name="As switched")
         expect(row.get_by_role("cell").nth(1)).to_have_text(loss_text(loss))
+        at_rest(page)  # the two charts are drawn one after the other
         drawn = page.wait_for_function(PLOTTED, arg=count).json_value()
         np.testing.assert_allclose(np.array(drawn["z"]), kept, atol=1e-6)
         y = problem.base(problem.X_test[0]).detach().numpy() + problem.X_test[0].numpy() @ kept

@@ -21,6 +21,7 @@ from lora_core.adapters.spectra import Spectrum, measure
 from lora_core.figures.adapter.spectrum import spectrum_info, spectrum_words
 from pages.adapter.cut import SHARES, numbers_of
 from tests.adapters_kit import PREFIX, config, factors, truncated
+from tests.kit.browser import at_rest
 
 PAGE = "Your_adapter"
 PATHS = [f"model.layers.{layer}.self_attn.{name}" for layer in range(6) for name in ("q_proj", "v_proj")]
@@ -124,6 +125,7 @@ def test_a_key_on_the_slider_cuts_and_the_cut_goes_home(tab: Page, files) -> Non
     expect(size).not_to_have_text(before)
     expect(metric(tab, "Rank")).to_contain_text("3")
     expect(kept).to_contain_text("%")
+    at_rest(tab)  # the button belongs to the cut only once the script has come to its end
     with tab.expect_download() as started:
         tab.get_by_role("button", name="Cut adapter for PEFT").click()
     with zipfile.ZipFile(io.BytesIO(Path(started.value.path()).read_bytes())) as archive:
