@@ -11,12 +11,14 @@ TREE = README.partition("## The tree")[2].partition("```text\n")[2].partition("`
 
 def folders() -> set[str]:
     """The folders that a reader of the tree should know, down to one below an app's own: a component's, a
-    figure's and a family's are like their neighbours."""
+    figure's, a family's and those of test data are like their neighbours."""
     found = set()
     for top in ("lora_core", "pages", "tests"):
         for folder in (ROOT / top, *(ROOT / top).rglob("*")):
             name = folder.relative_to(ROOT).as_posix()
-            inner = name.startswith(("pages/components/web/", "lora_core/figures/", "lora_core/models/"))
+            inner = name.startswith(
+                ("pages/components/web/", "lora_core/figures/", "lora_core/models/", "tests/data/")
+            )
             if folder.is_dir() and not inner and "__pycache__" not in name and "/." not in name:
                 found.add(name)
     return found - {"pages"}
