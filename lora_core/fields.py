@@ -8,12 +8,19 @@ import numbers
 import reprlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 _QUOTED = 60
 """Characters of a wrong value that a message quotes."""
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxother = 2, _QUOTED, _QUOTED
+
+
+class FieldLimit(Protocol):
+    """A limit of a field: parses a text, and returns a right value or refuses it by a ``ValueError``."""
+
+    def read(self, name: str, value: object) -> Any: ...
+    def parse(self, text: str) -> Any: ...
 
 
 def quoted(value: object) -> str:

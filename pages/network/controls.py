@@ -14,7 +14,7 @@ from lora_core.network.presets import NETWORK_PRESETS, usual
 from lora_core.network.shape import Network, path_of
 from pages.runtime.callbacks import run_to_completion
 from pages.ui.controls import value_text
-from pages.ui.link import Link
+from pages.ui.link import Link, LinkedFields, read_link
 from pages.ui.text import harmless
 
 DEFAULT = NetworkExperiment()
@@ -88,27 +88,7 @@ class NetworkControls:
 
     def read(self) -> Link:
         """Read the network experiment from the link; a wrong value gives a complaint and its default."""
-        link = Link({}, {}, [])
-        for name, control in CONTROLS.items():
-            key = key_of(name)
-            raw = st.query_params.get(key)
-            if raw is None:
-                continue
-            try:
-                value = NETWORK_LIMITS[name].read(name, NETWORK_LIMITS[name].parse(raw.strip()))
-            except ValueError:
-                default = value_text(getattr(DEFAULT, name)) or "empty"
-                link.complaints.append(
-                    f"{control.label} in the link is `{harmless(raw)}`: it must be {NETWORK_LIMITS[name]}. "
-                    f"It is {default} now."
-                )
-                del st.query_params[key]
-                continue
-            _offer(name, value)
-            link.fields[name] = value
-            if raw != value_text(value):
-                link.reworded[key] = value_text(value)
-        return link
+        return read_link(LinkedFields(CONTROLS, NETWORK_LIMITS, DEFAULT, _offer, key_of("")))
 
     def draw(self, linked: dict[str, Any]) -> NetworkExperiment:
         """Draw the controls in the current container and return their experiment."""

@@ -3,7 +3,7 @@
 An invalid value in a link gives a warning and is replaced by the default.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -11,6 +11,7 @@ import streamlit as st
 
 from lora_core.course import Course
 from lora_core.experiment import LIMITS, Experiment
+from lora_core.fields import FieldLimit
 from pages.runtime.from_browser import page_address
 from pages.ui.controls import CONTROLS, DEFAULT, offer, value_text
 from pages.ui.on_the_way import words_of_change
@@ -34,8 +35,7 @@ def words_of_controls() -> dict[str, str]:
 
     Not the experiment's values: on digits it has 64 and 10 features, whatever the controls hold.
     """
-    pairs = ((name, value_text(st.session_state[name])) for name in CONTROLS)
-    return {name: text for name, text in pairs if text != value_text(getattr(DEFAULT, name))}
+    return words_of({name: st.session_state[name] for name in CONTROLS})
 
 
 def name_of(other: Experiment, experiment: Experiment) -> str:
@@ -66,31 +66,47 @@ class Link(NamedTuple):
     complaints: list[str]
 
 
-def read_link() -> Link:
+class LinkedFields(NamedTuple):
+    """Fields that a link may hold: controls, limits, defaults, and how a value joins a slider's options.
+
+    A field's parameter, which is its widget's key, is its name after `prefix`.
+    """
+
+    controls: Mapping[str, Any]
+    limits: Mapping[str, FieldLimit]
+    default: Any
+    offer: Callable[[str, Any], None]
+    prefix: str = ""
+
+
+EXPERIMENT = LinkedFields(CONTROLS, LIMITS, DEFAULT, offer)
+
+
+def read_link(linked: LinkedFields = EXPERIMENT) -> Link:
     """Read the link's fields; valid values join the options of their slider.
 
     A bound slider accepts only the text that it would write itself (seen in Streamlit 1.67.0), so 1e-2 has to
     be rewritten as 0.01.
     """
     link = Link({}, {}, [])
-    for name, control in CONTROLS.items():
-        raw = st.query_params.get(name)
+    for name, control in linked.controls.items():
+        key, limit = f"{linked.prefix}{name}", linked.limits[name]
+        raw = st.query_params.get(key)
         if raw is None:
             continue
         try:
-            value = LIMITS[name].read(name, LIMITS[name].parse(raw.strip()))
+            value = limit.read(name, limit.parse(raw.strip()))
         except ValueError:
-            default = value_text(getattr(DEFAULT, name))
+            default = value_text(getattr(linked.default, name)) or "empty"
             link.complaints.append(
-                f"{control.label} in the link is `{harmless(raw)}`: it must be {LIMITS[name]}. "
-                f"It is {default} now."
+                f"{control.label} in the link is `{harmless(raw)}`: it must be {limit}. It is {default} now."
             )
-            del st.query_params[name]
+            del st.query_params[key]
             continue
-        offer(name, value)
+        linked.offer(name, value)
         link.fields[name] = value
         if raw != value_text(value):
-            link.reworded[name] = value_text(value)
+            link.reworded[key] = value_text(value)
     return link
 
 
