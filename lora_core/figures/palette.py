@@ -59,6 +59,18 @@ DARK: Final[dict[str, str]] = {
 }
 """Colour -> the same meaning on a dark page."""
 
+ROLES: Final[dict[str, str]] = {
+    "lora": LORA,
+    "full": FULL,
+    "base": BASE,
+    "ink-lora": LORA,
+    "ink-full": FULL_TEXT,
+    "on-lora": PAGE,
+    "positive": POSITIVE,
+    "negative": NEGATIVE,
+}
+"""Name of a colour in the style of what a browser draws by itself -> the colour; `DARK` has its twin."""
+
 HELD_OUT_DASH: Final = "dot"
 FLOOR_DASH: Final = "dash"
 PIN_DASHES: Final = ("dashdot", "longdash", "longdashdot")

@@ -19,8 +19,6 @@ from pages.components.serving import component
 from pages.runtime.callbacks import run_to_completion
 from pages.runtime.from_browser import sent_text
 
-_COLORS = {"lora": palette.LORA, "full": palette.FULL, "base": palette.BASE}
-
 
 def network_words(info: parts.WordsInfo, rank: int, *, key: str, height: int) -> None:
     """Show the written answers, a column for each model."""
@@ -72,8 +70,8 @@ def _show(
     kind: str, key: str, height: int, rank: int, alt: str, drawing: dict[str, Any], **callbacks: Callable
 ) -> None:
     payload = {
-        "kind": kind, "height": height, "rank": rank, "alt": alt, "colors": _COLORS, "dark": palette.DARK,
-        **drawing,
+        "kind": kind, "height": height, "rank": rank, "alt": alt,
+        "colors": palette.ROLES, "dark": palette.DARK, **drawing,
     }  # fmt: skip
     payload["run"] = hashlib.sha256(json.dumps(payload).encode()).hexdigest()[:16]
     _component()(key=key, data=payload, **callbacks)

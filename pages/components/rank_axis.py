@@ -20,16 +20,6 @@ from pages.components.serving import component
 from pages.runtime.callbacks import run_to_completion
 from pages.runtime.from_browser import ANY_RANK, sent_number
 
-COLORS = {
-    "lora": palette.LORA,
-    "full": palette.FULL,
-    "base": palette.BASE,
-    "ink-lora": palette.LORA,
-    "ink-full": palette.FULL_TEXT,
-    "on-lora": palette.PAGE,
-}
-"""Name of a colour in the component's style -> the colour, which has a twin on a dark page."""
-
 
 def axis_message(
     info: SharedAxisInfo, *, state: str, note: str, digits: DigitsInfo | None = None, name: str = ""
@@ -46,7 +36,7 @@ def axis_message(
         "state": state,
         "note": note,
         "alt": axis_alt(info),
-        "colors": COLORS,
+        "colors": palette.ROLES,
         "dark": palette.DARK,
     }
     if digits is not None:
@@ -102,7 +92,7 @@ def sketch(experiment: Experiment, *, key: str) -> None:
         "rank": experiment.rank,
         "inputs": experiment.in_features,
         "outputs": experiment.out_features,
-        "colors": COLORS,
+        "colors": palette.ROLES,
         "dark": palette.DARK,
     }
     _sketch()(key=key, data=data)

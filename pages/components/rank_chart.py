@@ -40,7 +40,7 @@ def rank_message(
         "floors": [info.floor(i) for i in places],
         "words": [rank_words(info, i, tolerance) for i in places],
         "cells": _cells(info),
-        "colors": {"lora": palette.LORA},
+        "colors": palette.ROLES,
         "dark": palette.DARK,
         "alt": ranks_alt(info, tolerance),
     }

@@ -8,21 +8,10 @@ from typing import Any
 from lora_core.figures import palette
 from pages.components.serving import component
 
-COLORS = {
-    "lora": palette.LORA,
-    "full": palette.FULL,
-    "base": palette.BASE,
-    "ink-lora": palette.LORA,
-    "ink-full": palette.FULL_TEXT,
-    "positive": palette.POSITIVE,
-    "negative": palette.NEGATIVE,
-}
-"""Name of a colour in the component's style -> the colour, which has a twin on a dark page."""
-
 
 def scene_view(drawing: dict[str, Any], *, key: str, telling: str = "") -> None:
     """Show a drawing of ``lora_core.figures.stage.views``; ``telling`` names a reveal that it moves with."""
-    payload = {**drawing, "colors": COLORS, "dark": palette.DARK, "telling": telling}
+    payload = {**drawing, "colors": palette.ROLES, "dark": palette.DARK, "telling": telling}
     payload["run"] = hashlib.sha256(json.dumps(drawing).encode()).hexdigest()[:16]
     _component()(key=key, data=payload)
 

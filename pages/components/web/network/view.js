@@ -20,7 +20,7 @@ import { Words } from "./words.js";
  * @property {string} alt  the drawing in words
  * @property {number} height  in CSS pixels
  * @property {number} rank  of the run
- * @property {Record<string, string>} colors  lora, full, base
+ * @property {Record<string, string>} colors  by role
  * @property {Record<string, string>} dark  colour -> its twin on a dark page
  */
 
