@@ -19,10 +19,16 @@ settings.load_profile("the same everywhere")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what holds a time to its limit: such tests run one by one, with the machine to themselves."""
+    """Mark what holds a time to its limit, and what stays together on one worker.
+
+    Timed tests run one by one, with the machine to themselves. Browser tests of a file share tabs; those of
+    each page's look share none, and fill up whichever worker is done first.
+    """
     for item in items:
         if "within" in getattr(item, "fixturenames", ()) or item.path.name == "test_load.py":
             item.add_marker("timed")
+        if item.path.parent.name == "browser" and item.path.name != "test_all_pages.py":
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture(scope="session", autouse=True)
