@@ -29,6 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("timed")
         if item.path.parent.name == "browser" and item.path.name != "test_all_pages.py":
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+    items.sort(key=lambda item: item.path.name == "test_all_pages.py")
 
 
 @pytest.fixture(scope="session", autouse=True)
