@@ -31,7 +31,7 @@ ARABIC = re.compile("[\u0600-\u06ff]")
 def said(app: AppTest) -> str:
     """All prose of the page, without the marks that keep numbers in order."""
     main_part = app.main
-    prose = chain(main_part.header, main_part.subheader, main_part.markdown, main_part.caption)
+    prose = chain(main_part.title, main_part.header, main_part.markdown, main_part.caption)
     return ISOLATES.sub("", "\n".join(element.value for element in prose))
 
 
@@ -85,7 +85,7 @@ def test_arabic_keeps_a_number_in_its_own_direction() -> None:
 def test_the_page_speaks_the_language_of_the_link(lang: str) -> None:
     parts = [opened(lang, part) for part in ("home", "walk", "wrong")]
     assert {app.button_group(key="lang").value for app in parts} == {lang}
-    assert {app.header[0].value for app in parts} == {texts(lang)["title"]}
+    assert {app.title[0].value for app in parts} == {texts(lang)["title"]}
     prose = [each.value for app in parts for each in app.main.markdown if len(each.value) > 40]
     assert len(prose) >= 10
     assert all(bool(ARABIC.search(text)) == (lang == "ar") for text in prose)
@@ -94,15 +94,15 @@ def test_the_page_speaks_the_language_of_the_link(lang: str) -> None:
 def test_the_switch_changes_the_language_and_nothing_else() -> None:
     app = open_page(PAGE, part=part_of("en", "walk"))
     checked(app.button_group(key="lang").set_value("ar").run())
-    assert app.header[0].value == texts("ar")["title"]
+    assert app.title[0].value == texts("ar")["title"]
     assert app.session_state["part_ar"] == part_of("ar", "walk")
-    assert app.subheader[0].value == texts("ar")["layer.title"]
+    assert app.header[0].value == texts("ar")["layer.title"]
     assert shown(app) == Experiment()
 
 
 @pytest.mark.parametrize("nonsense", ["fr", "", "<b>", "العربية"])
 def test_a_language_that_is_none_opens_in_english_with_a_word(nonsense: str) -> None:
-    assert open_page(PAGE, lang=nonsense).header[0].value == "The code"
+    assert open_page(PAGE, lang=nonsense).title[0].value == "The code"
     app = checked(at_link(PAGE, lang=nonsense).run())
     assert app.warning[0].value == f"lang in the link is `{nonsense}`: it must be en or ar. It is en now."
 

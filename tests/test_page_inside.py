@@ -85,7 +85,7 @@ def test_no_corner_breaks_the_page(link):
     for view in names:
         checked(app.session_state.__setitem__("view", view) or app.run())
         headings = ["Weights are pictures"] if digits and view == "Matrices" else []
-        assert [each.value for each in app.subheader] == (HEADINGS if view == "Proofs" else headings)
+        assert [each.value for each in app.header] == (HEADINGS if view == "Proofs" else headings)
         cells = "\n".join(each.value.to_csv() for each in app.table)
         assert bool(cells) == (view in ("Parts", "Proofs"))
         assert not re.search(r"\b(nan|inf)\b", words(app) + cells, re.IGNORECASE)
@@ -95,10 +95,10 @@ def test_a_layer_of_a_thousand_by_a_thousand_opens():
     link = {"in_features": "1024", "out_features": "1024", "epochs": "1", "samples": "64"}
     app = open_page(PAGE, view="Proofs", **link)
     for _ in range(10):  # the rest when the floors are there
-        if app.subheader:
+        if app.header:
             break
         checked(app.run())
-    assert [each.value for each in app.subheader] == HEADINGS
+    assert [each.value for each in app.header] == HEADINGS
     assert "1,054,720" in "".join(each.delta for each in app.metric) or "1,054,720" in words(app)
 
 

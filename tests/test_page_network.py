@@ -32,7 +32,7 @@ def opened(**link: str) -> AppTest:
 def grown(app: AppTest) -> AppTest:
     """The page once everything that grows on it is complete."""
     for _ in range(60):
-        if not app.markdown[0].value.startswith("### Training") and FULL.growing() == LORA.growing() == 0:
+        if not app.markdown[0].value.startswith("# Training") and FULL.growing() == LORA.growing() == 0:
             break
         app.run()
         assert not app.exception, app.exception[0].message
@@ -47,7 +47,7 @@ def run() -> NetworkRun:
 def test_it_says_what_the_run_found(run: NetworkRun) -> None:
     app = grown(opened())
     found = finding(run)
-    assert app.markdown[0].value == f"### {found.headline}"
+    assert app.markdown[0].value == f"# {found.headline}"
     assert app.caption[0].value == found.beside
     kept = LORA.kept(EXPERIMENT.lora_only())
     assert kept is not None
@@ -96,7 +96,7 @@ def test_a_rank_beyond_a_module_and_none_at_all_are_explained() -> None:
     beyond = opened(net_ranks="head:64")
     assert any("More than a change can have (head 27)" in each.value for each in beyond.caption)
     nothing = grown(opened(net_targets="own"))
-    assert nothing.markdown[0].value == "### No module is trained: give one a rank."
+    assert nothing.markdown[0].value == "# No module is trained: give one a rank."
     assert any("No module has a rank" in each.value for each in nothing.caption)
 
 
@@ -190,7 +190,7 @@ def test_every_field_may_stand_at_its_end(network: str, end: str) -> None:
     app = opened(**numbers, net_network=network, net_ranks="head:64" if end == "greatest" else "q:0,head:1")
     assert not app.warning
     grown(app)
-    assert app.markdown[0].value.startswith("### ")
+    assert app.markdown[0].value.startswith("# ")
 
 
 def test_the_ranks_of_the_slider_are_trained_when_a_hand_wants_them_and_a_release_trains_nothing() -> None:
@@ -207,7 +207,7 @@ def test_the_ranks_of_the_slider_are_trained_when_a_hand_wants_them_and_a_releas
     assert [lane.trained for lane in lanes] == [1_728 * rank for rank in RANKS]
     app.select_slider(key="net_rank").set_value(6).run()
     assert LORA.kept(replace(experiment, rank=6)) is lanes[RANKS.index(6)]
-    assert not app.markdown[0].value.startswith("### Training")
+    assert not app.markdown[0].value.startswith("# Training")
     assert "LoRA trains 10,368 numbers" in app.caption[0].value
 
 
@@ -223,7 +223,7 @@ def test_no_rank_is_trained_ahead_for_a_long_training_or_where_none_is_the_slide
 def test_its_first_paint_is_the_default_trained_while_another_page_was_looked_at() -> None:
     app = AppTest.from_file("../app.py", default_timeout=60).run()
     app.switch_page(PAGE).run()
-    assert app.markdown[0].value.startswith("### Italian it is: 2.97 → 2.0")
+    assert app.markdown[0].value.startswith("# Italian it is: 2.97 → 2.0")
     assert FULL.kept(NetworkExperiment().full_only()) is not None
 
 

@@ -103,13 +103,13 @@ def guess_anything(app: AppTest, scene: Scene) -> str:
 def test_the_whole_talk_every_scene_guessed_and_revealed(talk: AppTest) -> None:
     for place, scene in enumerate(TALK):
         found = facts(scene)
-        assert words(talk)[0] == f"## :gray[{place + 1}/{len(TALK)}] {plain(found.filled(scene.question))}"
+        assert words(talk)[0] == f"# :gray[{place + 1}/{len(TALK)}] {plain(found.filled(scene.question))}"
         assert on_screen(talk) == scene.experiment
         for step in scene.steps:
-            assert f"### {plain(found.filled(step))}" in words(talk)
+            assert f"## {plain(found.filled(step))}" in words(talk)
             press(talk, "reveal") if step != scene.steps[-1] else None
         if scene.asks:
-            sentence = f"### {plain(found.filled(scene.sentence))}"
+            sentence = f"## {plain(found.filled(scene.sentence))}"
             assert sentence not in words(talk)
             answer = guess_anything(talk, scene)
             assert answer not in words(talk)
@@ -127,12 +127,12 @@ def test_guesses_reveals_and_steps_are_remembered_back_and_forth(talk: AppTest) 
         if scene.asks:
             assert any(each.startswith("Our guess: ") for each in words(talk))
         told = scene.sentence or scene.steps[-1]
-        assert f"### {plain(facts(scene).filled(told))}" in words(talk)
+        assert f"## {plain(facts(scene).filled(told))}" in words(talk)
     for _ in range(2):
         press(talk, "next")
     scene = stage(talk).scene
     press(talk, "reveal")  # hidden again: the guess is on the slider, the sentence is gone
-    assert not any(each.startswith("###") for each in words(talk))
+    assert not any(each.startswith("## ") for each in words(talk))
     assert scene.guess is not None
     assert talk.select_slider(key=f"guess {scene.name}").value == scene.guess.options[3]
     assert stage(talk).link == f"{scene.name}~{scene.guess.options[3]:g}"
@@ -208,10 +208,10 @@ def test_before_the_reveal_higher_and_lower_move_the_guess_and_after_it_the_rank
     # Question, answer and sentence are those of the rank on the screen.
     assert "The adapter has rank 4" in words(app)[0]
     assert any("At rank 4 it is **0.00980**" in each for each in words(app))
-    assert f"### {plain(verdict(run(Experiment(rank=4))).sentence)}" in words(app)
+    assert f"## {plain(verdict(run(Experiment(rank=4))).sentence)}" in words(app)
     press(app, "down")
     scene = NAMED["one-short"]
-    assert f"### {plain(facts(scene).filled(scene.sentence))}" in words(app)
+    assert f"## {plain(facts(scene).filled(scene.sentence))}" in words(app)
 
 
 def test_a_choice_goes_round_and_a_number_chooses() -> None:
@@ -286,8 +286,8 @@ def test_where_the_run_takes_long_too_the_sweep_says_what_it_shows(monkeypatch: 
     app = press(open_page(PAGE, scene="every-rank"), "reveal")
     monkeypatch.setattr(page, "finished_run", lambda _: None)
     press(app, "up")
-    assert "### Training …" not in words(app)
-    assert any(each.startswith("### You need rank") for each in words(app))
+    assert "## Training …" not in words(app)
+    assert any(each.startswith("## You need rank") for each in words(app))
 
 
 @pytest.mark.parametrize(
@@ -385,11 +385,11 @@ def test_the_list_of_scenes_jumps() -> None:
 def test_a_talk_of_ones_own_takes_the_stage_and_goes_again() -> None:
     app = upload(open_page(PAGE, scene="knee"), OWN.encode())
     assert not app.error
-    assert words(app)[0] == "## :gray[1/2] How low does it get?"
+    assert words(app)[0] == "# :gray[1/2] How low does it get?"
     assert on_screen(app).in_features == 8
     press(app, "next")
     # Nothing of it is markup: no picture is fetched, no tag made.
-    assert words(app)[0] == "## :gray[2/2] " + plain("![x](http://x) <b>*How*</b> $low$?")
+    assert words(app)[0] == "# :gray[2/2] " + plain("![x](http://x) <b>*How*</b> $low$?")
     press(app, "reveal")
     back = next(button for button in app.button if button.label == "Back to the playground's talk")
     checked(back.click().run())
@@ -565,8 +565,8 @@ def test_the_notes_follow_the_stage_and_drive_it(monkeypatch: pytest.MonkeyPatch
     assert token not in str(dict(app.query_params))
     notes = checked(at_link(PAGE, notes=token).run())
     told = words(notes)
-    assert told[0].startswith("## 0:0")
-    assert told[1] == f"### 3/{len(TALK)} One rank short"
+    assert told[0].startswith("# 0:0")
+    assert told[1] == f"## 3/{len(TALK)} One rank short"
     assert "**0.204** · The room does not see it yet" in told
     assert notes.info[0].value == plain(NAMED["one-short"].notes)
     assert "Next: The knee" in [each.value for each in notes.caption]
@@ -578,7 +578,7 @@ def test_the_notes_follow_the_stage_and_drive_it(monkeypatch: pytest.MonkeyPatch
     assert "**0.204** · The room sees the answer" in words(checked(notes.run()))
     later = time.time() + 603
     monkeypatch.setattr("time.time", lambda: later)
-    assert words(checked(notes.run()))[0].startswith("## 10:0")
+    assert words(checked(notes.run()))[0].startswith("# 10:0")
     assert any("The stage is closed at this moment" in each.value for each in notes.caption)
     nobody = checked(at_link(PAGE, notes="nobody").run())
     assert "No stage is open under this link" in nobody.warning[0].value
@@ -621,13 +621,13 @@ claims = ["trained < full_trained"]
 
 def test_a_scene_of_the_small_network_is_opened_and_has_no_rank_to_move() -> None:
     app = upload(open_page(PAGE), NETWORK_TALK)
-    assert "### It trains 3,456" not in " ".join(words(app))
+    assert "## It trains 3,456" not in " ".join(words(app))
     press(app, "reveal")
     for _ in range(20):
         if "Training" not in " ".join(words(app)):
             break
         app.run()
-    assert any(text.startswith("### It trains 3,456, and ends at 2.") for text in words(app))
+    assert any(text.startswith("## It trains 3,456, and ends at 2.") for text in words(app))
     assert app.button(key="stage up").disabled
     too_long = NETWORK_TALK.replace(b"updates = 10, batch = 4", b"updates = 400, batch = 64")
     told = upload(open_page(PAGE), too_long).error[0].value

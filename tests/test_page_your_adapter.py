@@ -58,7 +58,7 @@ def drop(app: AppTest, files: dict[str, bytes]) -> AppTest:
 
 
 def said(app: AppTest) -> str:
-    return next(each.value for each in app.markdown if each.value.startswith("### "))[4:].replace("\\", "")
+    return next(each.value for each in app.markdown if each.value.startswith("# "))[2:].replace("\\", "")
 
 
 def words(app: AppTest) -> str:

@@ -44,14 +44,14 @@ def show(experiment: Experiment) -> None:
     _draw_opening()
     opened = own() or _of_the_playground(experiment, said)
     if opened is None:
-        said.markdown("### This experiment has no adapter to open: it diverged.")
+        said.markdown("# This experiment has no adapter to open: it diverged.")
         return
     if not opened.complete:
-        said.markdown(f"### Reading {plural(len(opened.file.modules), 'module')}.")
+        said.markdown(f"# Reading {plural(len(opened.file.modules), 'module')}.")
         st.fragment(_grow, run_every=TICK)(opened)
         return
     summary = opened.summary
-    said.markdown(f"### {plain(headline(summary))}")
+    said.markdown(f"# {plain(headline(summary))}")
     with said:
         st.caption(
             plain(f"{_origin(opened)}: {composition(opened.file)} Scaling {scaling_words(opened.file)}.")
@@ -111,7 +111,7 @@ def _of_the_playground(experiment: Experiment, said: DeltaGenerator) -> Opened |
     course = shown_course(experiment)
     run = advance_run(course)
     if not run.complete:
-        said.markdown("### The playground's adapter is still being trained.")
+        said.markdown("# The playground's adapter is still being trained.")
         st.fragment(_wait_for, run_every=TICK)(course)
         st.stop()
     return None if run.lora.diverged_at is not None else trained(run)

@@ -39,7 +39,7 @@ def show(experiment: Experiment) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
             title = st.container(width="content")
             words = Words(_language(asked))
-        title.header(words("title"), width="content")
+        title.title(words("title"), width="content")
         direct(AREA, words.lang)
         st.markdown(words("intro"))
         course = shown_course(experiment)
@@ -117,7 +117,7 @@ def _printed() -> list[float]:
 
 def _part(words: Words, name: str, *sources: Callable[..., Any], **values: object) -> Any:
     """A part's title and text, and its sources at full width; returns the column in which its result goes."""
-    st.subheader(words(f"{name}.title"))
+    st.header(words(f"{name}.title"))
     prose, result = st.columns(2, gap="medium")
     prose.markdown(words(f"{name}.text", **values))
     for source in sources:

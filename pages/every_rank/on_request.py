@@ -23,7 +23,7 @@ def leave_for_cell() -> None:
 
 def draw_seeds(experiment: Experiment, tolerance: float) -> None:
     """The same ranks over several seeds, on request."""
-    st.subheader("Is it luck?", anchor=False)
+    st.header("Is it luck?", anchor=False)
     wanted = st.toggle(
         f"Train the ranks with {SEEDS} seeds", key="over seeds", persist_state="session",
         help="Other data, another base and another start each time.",
@@ -39,7 +39,7 @@ def draw_seeds(experiment: Experiment, tolerance: float) -> None:
 
 def draw_map(experiment: Experiment) -> None:
     """Ranks by learning rates, on request; a click opens that cell in the playground."""
-    st.subheader("Which learning rate?", anchor=False)
+    st.header("Which learning rate?", anchor=False)
     rule = f"{experiment.scaling_rule}, {experiment.optimizer}"
     wanted = st.toggle(
         f"Train a map of ranks and rates ({rule})", key="over rates", persist_state="session",

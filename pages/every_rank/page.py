@@ -47,7 +47,7 @@ def show(experiment: Experiment) -> None:
     leave_for_cell()
     preload()
     warm_up()
-    st.header("Every rank", anchor=False)
+    st.title("Every rank", anchor=False)
     said = st.container(key="verdict")
     if shown_course(experiment).changes:
         st.caption("Here every rank is trained from the start, without the changes on the way.")
@@ -55,14 +55,14 @@ def show(experiment: Experiment) -> None:
     plan = ranks_plan(experiment)
     if grows(plan):
         said = said.empty()
-        said.markdown(f"### Training {len(plan.ranks)} ranks, which takes longer than a moment.")
+        said.markdown(f"## Training {len(plan.ranks)} ranks, which takes longer than a moment.")
     sweep = trained(plan, "ranks")
     if not sweep.complete:
         st.fragment(_grow, run_every=SWEEPS.tick())(plan, experiment, tolerance)
         return
     drawn = _drawn(plan, tolerance, sweep)
     new_data = new_data_words(drawn.info, tolerance)
-    said.markdown(f"### {knee_words(drawn.info, tolerance)}\n\n{new_data}")
+    said.markdown(f"## {knee_words(drawn.info, tolerance)}\n\n{new_data}")
     rank_chart(drawn.ranks, drawn.info, experiment.rank, key="ranks", on_pick=_pick)
     _draw_notes(drawn.info, experiment)
     _draw_details(plan, drawn, sweep, experiment)

@@ -15,7 +15,7 @@ from pages.runtime.callbacks import run_to_completion
 def draw_pictures(run: Run, at: int) -> None:
     """Columns of W0, of the change and of A as pictures."""
     snapshot, e = run.lora.snapshots[at], run.course.in_force(at)
-    st.subheader("Weights are pictures", anchor=False)
+    st.header("Weights are pictures", anchor=False)
     st.markdown(
         "An input is a picture, so each column of the weight is one too: what the layer looks for when it "
         "says that digit. Pixels inked in fewer than 1 % of the digits are left out: hardly anything moves "

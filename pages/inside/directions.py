@@ -27,7 +27,7 @@ OTHERS = ("Another rank", "Another start", "Another seed")
 @st.fragment
 def draw_geometry(run: Run, at: int) -> None:
     """phi against another adapter, and the angles to the truth where there is one."""
-    st.subheader("Directions", anchor=False)
+    st.header("Directions", anchor=False)
     _draw_phi(run, at)
     _draw_angles(run, at)
 

@@ -11,7 +11,7 @@ from pages.components.still_chart import steady_chart
 
 def draw_start(run: Run) -> None:
     """Gradient norms of A and B over the first updates, and of every way to start."""
-    st.subheader("Who moves first", anchor=False)
+    st.header("Who moves first", anchor=False)
     info, ways = _start(run.experiment, run)
     st.markdown(_first_mover(info, run.dead))
     left, right = st.columns([0.55, 0.45])

@@ -13,7 +13,7 @@ from lora_core.training.run import Run
 
 def draw_merge(run: Run, at: int) -> None:
     """What merging changes, and what it does not."""
-    st.subheader("The merge, proven", anchor=False)
+    st.header("The merge, proven", anchor=False)
     info, frozen = _merge(run.course, at, run), _frozen(run.experiment, run)
     saved = percent_text(1 - info.after / info.before)
     st.markdown(

@@ -47,7 +47,7 @@ class PartialMaps(NamedTuple):
 
 def show(experiment: Experiment) -> None:
     """Draw the sections of a trained run, or its maps while it grows."""
-    st.header("Inside the layer", anchor=False)
+    st.title("Inside the layer", anchor=False)
     st.markdown(
         "A LoRA layer is a frozen weight W₀ and a change s·A·B, made of two thin matrices A and B. "
         "Training moves only these two." + (" Here it moves the bias too." if experiment.train_bias else "")

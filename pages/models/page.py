@@ -62,7 +62,7 @@ def show(scale: Scale) -> None:
     _draw_table(shape, adapter, info, memory)
     draw_published()
     most = longest(shape, adapter, training, card) if lengths else None
-    top.markdown(f"### {verdict(choice.model.name, shape, adapter, memory)}\n\n{fit_sentence(memory, most)}")
+    top.markdown(f"# {verdict(choice.model.name, shape, adapter, memory)}\n\n{fit_sentence(memory, most)}")
     with metrics:
         _draw_numbers(choice, memory)
     with said:

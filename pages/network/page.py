@@ -82,7 +82,7 @@ def _picture(experiment: NetworkExperiment) -> None:
     with words:
         run = done or grown_run(experiment)
         found = finding(run)
-        st.markdown(f"### {found.headline}")
+        st.markdown(f"# {found.headline}")
         st.caption(found.beside)
     with left:
         _draw_curves(run)

@@ -91,7 +91,7 @@ def _picture(course: Course, here: bool) -> None:
         run = finished or advance_run(course, meanwhile=lambda: _draw_last(left, course))
         outcome = outcome_of_run(run)
         said = verdict_on(outcome)
-        st.markdown(f"### {said.title}\n\n{said.detail}")
+        st.markdown(f"# {said.title}\n\n{said.detail}")
     found = five_numbers(outcome)
     names = [each.name for each in found]
     final = None if run.lora.diverged_at is not None else float(run.lora.loss[-1])

@@ -31,12 +31,12 @@ def _draw(token: str) -> None:
     if stage is None:
         st.warning("No stage is open under this link. On the stage, press **W** for a new one.")
         return
-    st.markdown(f"## {_clock(stage)}")
+    st.markdown(f"# {_clock(stage)}")
     if time.time() - stage.seen > _GONE:
         st.caption(":material/link_off: The stage is closed at this moment; these are its last notes.")
     scene = stage.talk.scenes[stage.talk.place(stage.name) or 0]
     place = stage.talk.scenes.index(scene)
-    st.markdown(f"### {place + 1}/{len(stage.talk.scenes)} {plain(scene.title)}")
+    st.markdown(f"## {place + 1}/{len(stage.talk.scenes)} {plain(scene.title)}")
     _draw_scene(scene, stage)
     later = stage.talk.scenes[place + 1 : place + 2]
     st.caption(f"Next: {plain(later[0].title)}" if later else "This is the last scene.")

@@ -47,13 +47,13 @@ def show(stage: Stage) -> None:
     facts = _facts_now(stage)
     with st.container(key="stage_question"):
         place = f"{stage.place + 1}/{len(stage.talk.scenes)}"
-        st.markdown(f"## :gray[{place}] {plain(facts.filled(scene.question))}")
+        st.markdown(f"# :gray[{place}] {plain(facts.filled(scene.question))}")
     tick = _tick(scene, stage.experiment, facts)
     with st.container(key="stage_chart"):
         st.fragment(_picture, run_every=tick)(stage, stage.experiment, tick is not None)
     with st.container(key="stage_below"):
         if not scene.asks:
-            st.markdown(f"### {plain(facts.filled(scene.steps[stage.step]))}")
+            st.markdown(f"## {plain(facts.filled(scene.steps[stage.step]))}")
         elif stage.is_revealed:
             _draw_answer(stage, facts)
         else:
@@ -116,7 +116,7 @@ def _draw_view(stage: Stage, experiment: Experiment) -> bool:
     if scene.view == "digits":
         run = finished_run(experiment)
         if run is None:
-            st.markdown("### Training …")
+            st.markdown("## Training …")
             return False
         drawing = views.reading_drawing(views.reading_info(run), revealed=stage.is_revealed)
     elif scene.view == "share":
@@ -169,7 +169,7 @@ def _draw_ranks(stage: Stage, experiment: Experiment) -> bool:
     plan = ranks_plan(experiment)
     sweep = trained(plan, "stage")
     if not sweep.complete:
-        st.markdown(f"### {sweep.done} of {sweep.total} ranks trained")
+        st.markdown(f"## {sweep.done} of {sweep.total} ranks trained")
         st.progress(sweep.progress)
         return False
     info = _ranks_info(plan, sweep)
@@ -225,7 +225,7 @@ def _draw_answer(stage: Stage, facts: SceneNumbers) -> None:
         with st.container(key="stage_answer"):
             st.markdown(_answer(stage, facts))
         with st.container(key="verdict"):
-            st.markdown(f"### {plain(_sentence(stage, facts))}")
+            st.markdown(f"## {plain(_sentence(stage, facts))}")
 
 
 def _answer(stage: Stage, facts: SceneNumbers) -> str:

@@ -1,5 +1,7 @@
 """Every page as an eye and a thumb meet it: contrast, texts on one another, widths, swipes."""
 
+from itertools import pairwise
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -25,6 +27,8 @@ PAGES = {
     "Your_adapter": 2,
 }
 """Page or view -> the charts of plotly.js that it has at least."""
+LEVELS = """() => [...document.querySelectorAll("[data-testid=stMain] :is(h1, h2, h3, h4, h5, h6)")]
+  .map((heading) => Number(heading.tagName[1]))"""
 WIDE = "() => document.querySelector('[data-testid=stMain]').scrollWidth"
 
 
@@ -34,6 +38,12 @@ def settle(page: Page, charts: int) -> None:
         expect(page.locator("[data-testid=stMain] .js-plotly-plot").nth(charts - 1)).to_be_attached()
     at_rest(page)
     frames(page, 10)
+
+
+def jumps(levels: list[int]) -> list[int]:
+    """The levels of an outline that has not one top, first, or that goes down by more than a level."""
+    deeper = (after - before for before, after in pairwise(levels))
+    return [] if levels[:1] == [1] and levels.count(1) == 1 and max(deeper, default=0) <= 1 else levels or [0]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -49,5 +59,6 @@ def test_a_page_is_read_at_every_width_and_in_both_themes(app, open_page, path: 
         settle(page, PAGES[path])
         faults[f"on one another at {width}"] = overlapping_texts(page)
         faults[f"wider than {width}"] = page.evaluate(WIDE) > width
+    faults["levels of headings"] = jumps(page.evaluate(LEVELS))
     faults["swipes that are trapped"] = trapped_swipes(page)
     assert {name: found for name, found in faults.items() if found} == {}

@@ -48,7 +48,7 @@ def arabic(app, open_shared_page) -> Page:
 
 def drawn(page: Page, lang: str, part: str = "home") -> Page:
     """The page in a language, on one of its parts, once that is there to its end."""
-    expect(page.locator(f"{AREA} h2")).to_have_text(texts(lang)["title"], timeout=30_000)
+    expect(page.locator(f"{AREA} h1")).to_have_text(texts(lang)["title"], timeout=30_000)
     expect(page.locator(AREA)).to_have_attribute("lang", lang)  # set by a module that loads beside the text
     page.get_by_role("tab", name=texts(lang)[PARTS[part]], exact=True).click()
     if part == "home":
@@ -76,7 +76,7 @@ def test_arabic_prose_runs_from_the_right_and_code_from_the_left(arabic: Page) -
     buttons = "button:not([data-testid=stButtonGroup] *)"
     for part in PARTS:
         drawn(arabic, "ar", part)
-        for selector in ("h2", "h3", TEXTS, "table", buttons, *FROM_THE_LEFT):
+        for selector in ("h1", "h2", TEXTS, "table", buttons, *FROM_THE_LEFT):
             each = {css(element, "direction") for element in arabic.locator(f"{AREA} {selector}").all()}
             found[selector] = found.get(selector, set()) | each
     for selector, directions in found.items():
@@ -89,11 +89,11 @@ def test_arabic_lines_begin_at_the_right_edge_and_english_ones_at_the_left(
 ) -> None:
     drawn(arabic, "ar", "walk")
     drawn(english, "en", "walk")
-    for selector in ("h2", "h3", TEXTS):
+    for selector in ("h1", "h2", TEXTS):
         for page, side in ((arabic, "right"), (english, "left")):
             found = page.locator(f"{AREA} {selector}").first.evaluate(SIDES)
             assert abs(found[side]) <= 2, (selector, found)
-    last = arabic.locator(f"{AREA} h3").last.evaluate(SIDES)
+    last = arabic.locator(f"{AREA} h2").last.evaluate(SIDES)
     assert last["left"] > 100
 
 
@@ -189,7 +189,7 @@ def test_a_phone_scrolls_in_one_direction_only(lang: str, app, open_page) -> Non
     main = page.get_by_test_id("stMain")
     assert main.evaluate("element => element.scrollWidth - element.clientWidth") == 0
     for part, selector in (
-        ("walk", "h3"),
+        ("walk", "h2"),
         ("walk", "pre"),
         ("walk", "table"),
         ("wrong", "[data-testid=steady-chart]"),

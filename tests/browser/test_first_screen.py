@@ -45,7 +45,7 @@ SEEN = """() => {
     rank: axis.dataset.rank,
     knob: text(".rank-axis .knob"),
     sidebar: text(".st-key-rank [data-testid=stSliderThumbValue]"),
-    title: held ? held.querySelector("h3").textContent : text(".st-key-verdict h3"),
+    title: held ? held.querySelector("h1").textContent : text(".st-key-verdict h1"),
     detail: held ? held.querySelector("p").textContent : text(".st-key-verdict p"),
     numbers: [...document.querySelectorAll(".five-numbers dd")]
       .map((node) => [...node.children].map((each) => each.textContent)),

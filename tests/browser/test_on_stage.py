@@ -369,7 +369,7 @@ def test_the_code_opens_the_same_scene_on_a_phone(app, on_stage, open_page) -> N
 
 def test_a_question_of_three_lines_stands_clear_of_the_chart_on_a_phone(on_stage) -> None:
     phone = on_stage("scene=original-start", viewport={"width": 400, "height": 800})
-    question = phone.locator(".st-key-stage_question h2").bounding_box()
+    question = phone.locator(".st-key-stage_question h1").bounding_box()
     labels = phone.locator("[data-testid=live-chart] .ytick text")
     expect(labels.first).to_be_visible()
     assert question is not None

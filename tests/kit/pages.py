@@ -1,6 +1,7 @@
 """A page without a browser: opened by a link, run, read."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -45,8 +46,8 @@ def components(app: AppTest) -> Counter[str]:
 
 def said(app: AppTest) -> str:
     """The sentence that the page says in large letters."""
-    large = next(each.value for each in app.markdown if each.value.startswith("### "))
-    return large.removeprefix("### ").replace("\n\n", " ")
+    large = next(each.value for each in app.markdown if re.match("##? ", each.value))
+    return large.lstrip("# ").replace("\n\n", " ")
 
 
 def five_numbers(app: AppTest) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ const SLIDER = ".st-key-net_rank";
 const [LEFT, RIGHT] = [64, 22]; // pixels beside the axis
 const ROOM = 36; // pixels that a number takes
 const TEXTS = {
-  titles: ".st-key-network_verdict h3",
+  titles: ".st-key-network_verdict h1",
   details: ".st-key-network_verdict [data-testid=stCaptionContainer] p",
 };
 

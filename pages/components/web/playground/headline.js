@@ -11,7 +11,7 @@ import { hand } from "../kit/hand.js";
 export class Headline {
   /** @param {AbortSignal} signal */
   constructor(signal) {
-    this.title = element("h3");
+    this.title = element("h1");
     this.detail = element("p");
     this.root = element("div", { class: "held", "aria-live": "polite" }, this.title, this.detail);
     hand.listen(() => this.show(), signal);
