@@ -11,6 +11,7 @@ from lora_core.figures.adapter.map import MEASURES, MapInfo, draw_map, map_alt, 
 from lora_core.figures.adapter.sizes import draw_sizes, sizes_alt, sizes_info
 from lora_core.figures.adapter.spectrum import draw_spectrum, spectrum_info, spectrum_words
 from tests.adapters_kit import PREFIX, config, opened, peft_file
+from tests.kit.figures import unnamed_axes
 
 PATHS = ["h.0.q", "h.0.v", "h.1.q"]
 FLAT = Spectrum("h.0.q", np.array([2.0, 2.0, 2.0, 2.0]))
@@ -39,6 +40,7 @@ def test_every_measure_of_the_map_is_what_its_name_says(name: str) -> None:
     figure = draw_map(info)
     assert figure.data[0].z[1][1] is None
     assert figure.layout.shapes[0].line.color == palette.FULL
+    assert unnamed_axes(figure) == []
     assert name in map_alt(info)
 
 
@@ -65,7 +67,9 @@ def test_a_map_of_a_hundred_layers_names_some_and_stays_within_a_screen() -> Non
 def test_a_spectrum_shows_what_is_kept_and_what_is_cut_away() -> None:
     info = spectrum_info(STEEP, 4, 1)
     assert info.energy.tolist() == pytest.approx([0.9, 1, 1, 1])
-    kept, dropped, energy = draw_spectrum(info).data
+    figure = draw_spectrum(info)
+    assert unnamed_axes(figure) == []
+    kept, dropped, energy = figure.data
     assert (kept.marker.opacity.tolist(), dropped.marker.opacity.tolist()) == ([1, 0, 0, 0], [0, 1, 1, 1])
     assert kept.y.tolist() == dropped.y.tolist() == [3, 1, 0, 0]
     assert energy.y.tolist() == pytest.approx([90, 100, 100, 100])
@@ -92,6 +96,7 @@ def test_the_sizes_are_those_of_the_cuts_and_the_best_is_never_below_one_rank() 
     at = info.ranks.index(2)
     assert (info.bytes[at], info.energy[at]) == (now.bytes, now.energy)
     figure = draw_sizes(info, now)
+    assert unnamed_axes(figure) == []
     assert [trace.name for trace in figure.data] == ["best for the size", "one rank for all", "this cut"]
     assert figure.data[2].y[0] == pytest.approx(100 * now.energy)
     assert "the cut in view keeps" in sizes_alt(info, now)

@@ -8,11 +8,12 @@ import pytest
 from lora_core.figures import palette
 from lora_core.figures.fixes import MOST_TICKS, POINTS, draw_fix, kept, ticks
 from lora_core.findings.original_script import ORIGINAL, Fix
+from tests.kit.figures import unnamed_axes
 
 
 def drawn(before: list[float], after: list[float], **more: object):
     fix = Fix("+x", ORIGINAL, np.array(before), np.array(after), **more)
-    return draw_fix(fix, "before", "after", "updates")
+    return draw_fix(fix, "before", "after", "updates", "loss")
 
 
 def test_both_curves_are_drawn_pale_before_and_blue_after() -> None:
@@ -22,6 +23,7 @@ def test_both_curves_are_drawn_pale_before_and_blue_after() -> None:
         ("after", palette.LORA, [3.0, 1.0]),
     ]
     assert figure.data[0].line.width == figure.data[1].line.width
+    assert unnamed_axes(figure) == []
 
 
 def test_a_curve_that_lies_under_the_other_is_wider_than_it() -> None:

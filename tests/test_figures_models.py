@@ -27,6 +27,7 @@ from lora_core.figures.models.numbers import (
 )
 from lora_core.formatting import bytes_text
 from lora_core.models import CARDS, CATALOGUE, TARGET_PRESETS, Adapter, Training, compare_memory, predict
+from tests.kit.figures import unnamed_axes
 
 LLAMA = CATALOGUE["Llama 2 7B"].shape()
 WIDE = Adapter(16, "all-linear", use_dora=True, bias="all", modules_to_save=("lm_head",))
@@ -53,7 +54,9 @@ def test_bars_say_what_they_are() -> None:
 
 
 def test_what_is_trained_in_full_has_its_own_colour() -> None:
-    (trace,) = draw_share(share_info(LLAMA, WIDE)).data
+    figure = draw_share(share_info(LLAMA, WIDE))
+    assert unnamed_axes(figure) == []
+    (trace,) = figure.data
     colours = dict(zip(trace.y, trace.marker.color, strict=True))
     assert colours["lm_head, in full"] == palette.FULL
     assert colours["q_proj"] == palette.LORA
@@ -119,6 +122,7 @@ def test_ranks_are_drawn_on_log_axes_with_labels_where_their_lines_are() -> None
     figure = draw_ranks(RankInfo((1, 100), (curve, other), 10, 1.0, 40.0, 400.0))
     assert [trace.name for trace in figure.data] == ["attention", "this configuration", "rank 10"]
     assert [trace.line.color for trace in figure.data[:2]] == [palette.BASE, palette.LORA]
+    assert unnamed_axes(figure) == []
     assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
     assert [shape.y0 for shape in figure.layout.shapes] == [100, 40]
     assert [note.y for note in figure.layout.annotations] == [2, pytest.approx(math.log10(40))]
@@ -129,6 +133,7 @@ def test_memory_bars_stack_to_the_peak_and_cards_are_lines() -> None:
     info = memory_info(LLAMA, Adapter(8, "qv"), Training(), 24)
     assert info.predicted
     figure = draw_memory(info)
+    assert unnamed_axes(figure) == []
     bars = [trace for trace in figure.data if trace.type == "bar"]
     for place, bar in enumerate(info.bars):
         assert sum(trace.x[place] for trace in bars) == pytest.approx(bar.total / 1e9)
@@ -178,6 +183,7 @@ def test_the_rank_hardly_moves_the_longest_sequence_and_the_loss_does() -> None:
     assert lines["loss in chunks"][0] > 2 * lines["as set"][0]
     figure = draw_lengths(info)
     assert [trace.name for trace in figure.data] == list(lines)
+    assert unnamed_axes(figure) == []
     assert length_text(info).startswith("Longest sequence on 24 GB, rank 1 to 256: as set ")
     assert length_info(CATALOGUE["BERT base"].shape(), Adapter(), Training(), 24) is None
 

@@ -32,6 +32,7 @@ from lora_core.formatting import loss_text
 from lora_core.layer import LoRALayer
 from lora_core.theory import ideal_delta, knee
 from pages.runtime.sweeps import MAP_RANKS, MAP_RATES
+from tests.kit.figures import unnamed_axes
 
 SMALL = Experiment(in_features=24, out_features=16, samples=96, rank=1)
 TASKS = {
@@ -186,7 +187,9 @@ def test_seeds_find_the_same_knee() -> None:
 def test_seeds_that_diverged_or_ended_at_zero_are_left_out_of_the_band(final: list, words: str) -> None:
     info = SeedsInfo((1, 2), (7, 8), np.array(final), (1, 1))
     assert words in info.words()
-    low, high = beside.draw_seeds(info).layout.yaxis.range
+    figure = beside.draw_seeds(info)
+    assert unnamed_axes(figure) == []
+    low, high = figure.layout.yaxis.range
     assert np.isfinite([low, high]).all()
     assert low < high
 
@@ -199,7 +202,9 @@ def test_the_map_marks_the_best_rate_of_each_row_and_what_comes_near_it() -> Non
         assert near[best]
         assert near.tolist() == [value <= 1.05 * row[best] for value in row]
     assert info.nearest(3, 0.011) == (2, MAP_RATES.index(0.01))
-    frame = beside.draw_map(info, 16, 0.9).layout.shapes[-1]
+    figure = beside.draw_map(info, 16, 0.9)
+    assert unnamed_axes(figure) == []
+    frame = figure.layout.shapes[-1]
     assert (frame.x0, frame.x1, frame.y0, frame.y1) == (10.5, 11.5, 2.5, 3.5)
 
 
@@ -236,6 +241,9 @@ def test_charts_hold_the_numbers_they_are_given(default) -> None:
     np.testing.assert_allclose(curves[2].y, info.losses[2], rtol=1e-6)
     names = ["true rank 4", "enough: 4", "rank 1", "rank 64"]
     assert [note.text for note in figure.layout.annotations] == names
+    assert unnamed_axes(figure) == ["yaxis2"]  # the same as the axis of the panel beside it
+    for other in (beside.draw_heat(info), beside.draw_truncation(info, info.final)):
+        assert unnamed_axes(other) == []
 
 
 def test_the_gap_is_shaded_between_trained_and_floor_and_nowhere_else() -> None:

@@ -15,6 +15,7 @@ from lora_core.network.presets import usual
 from lora_core.network.run import EVERY, NetworkRun, run_lane
 from lora_core.network.shape import MODULES
 from lora_core.network.sweeps import NetworkSweep, module_plan, rates_plan, spending_plan, sweep_of
+from tests.kit.figures import unnamed_axes
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,7 @@ def test_the_map_of_modules_says_which_is_best_and_what_is_missing() -> None:
     assert sweeps.module_map_words(growing) == "10 of 13 modules trained."
     cells = sweeps.draw_module_map(growing).data[0].z
     assert cells[12][0] is None
+    assert unnamed_axes(sweeps.draw_module_map(growing)) == []
     assert cells[0][0] == 1.0
 
 
@@ -143,6 +145,7 @@ def test_trained_and_cut_are_compared_and_neither_is_dashed(words: NetworkRun) -
     assert sweeps.ranks_words(info, 4).startswith("Rank 4: trained 2.07, full's change cut to it 2.44; full")
     figure = sweeps.draw_network_ranks(info)
     assert palette.FLOOR_DASH not in [trace.line.dash for trace in figure.data]
+    assert unnamed_axes(figure) == unnamed_axes(sweeps.draw_spectra(words.full)) == []
     assert "directions" in sweeps.spectra_words(words.full)
     assert len(sweeps.draw_spectra(words.full).data) == 12
 
@@ -156,19 +159,24 @@ def test_equal_numbers_are_compared_at_the_best_of_their_rates(copier: NetworkRu
     whole = beside.spending_info(made(plan, np.nan_to_num(values, nan=2.0)))
     assert "MLP is first with 1.90, q, v last with 2.10" in beside.spending_words(whole)
     assert beside.spending_words(info) == "11 of 12 trained."
-    assert len(beside.draw_spending(info, 2.0).layout.shapes) == 1
+    figure = beside.draw_spending(info, 2.0)
+    assert len(figure.layout.shapes) == 1
+    assert unnamed_axes(figure) == []
 
 
 def test_rates_are_compared_by_rule_and_rank() -> None:
     sweep = made(rates_plan(NetworkExperiment()), np.tile([2.2, 2.1, 2.0, 2.1, 2.2, 2.3], 9))
     assert beside.rates_words(sweep).count("0.005 at rank") == 9
-    assert len(beside.draw_rates(sweep).data) == 9
+    figure = beside.draw_rates(sweep)
+    assert len(figure.data) == 9
+    assert unnamed_axes(figure) == []
 
 
 def test_only_the_floor_is_dashed() -> None:
     floors = np.array([1.0, 0.5, 0.25, 0.1])
     found = DeepLinearFound(floors, ((0, 0, 0), (1, 0, 0), (1, 1, 0)), np.array([1.0, 0.5, np.nan]), False)
     figure = beside.draw_deep_linear(found)
+    assert unnamed_axes(figure) == []
     assert figure.data[0].line.dash == palette.FLOOR_DASH
     assert list(figure.data[0].y) == floors.tolist()
     assert beside.deep_linear_words(found) == "2 splits of ranks trained; each ends within 0 of the floor."

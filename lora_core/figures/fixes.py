@@ -22,17 +22,17 @@ ALIKE = 0.02
 """Curves that differ by less than this part of their losses cannot be told apart at this size."""
 
 
-def draw_fix(fix: Fix, before: str, after: str, updates: str) -> go.Figure:
-    """Draw both curves; the words name them and the axis of updates done."""
+def draw_fix(fix: Fix, before: str, after: str, updates: str, loss: str) -> go.Figure:
+    """Draw both curves; the words name them and the two axes."""
     figure = go.Figure(layout={"template": {}})
     # Where one curve lies on the other, the pale one is wider, to be seen at all.
     same = fix.before.shape == fix.after.shape and np.allclose(fix.before, fix.after, rtol=ALIKE)
     width = 7 if same else 2.5
     lines = (before, fix.before, palette.GHOST, width), (after, fix.after, palette.LORA, 2.5)
-    for name, loss, color, width in lines:
-        at = kept(len(loss))
+    for name, curve, color, width in lines:
+        at = kept(len(curve))
         figure.add_scatter(
-            x=at, y=loss[at], name=name, mode="lines", line={"color": color, "width": width},
+            x=at, y=curve[at], name=name, mode="lines", line={"color": color, "width": width},
         )  # fmt: skip
     levels = [(fix.base, palette.BASE)] if fix.base is not None else []
     levels += zip(fix.floors, (palette.GHOST, palette.LORA), strict=False)
@@ -43,10 +43,10 @@ def draw_fix(fix: Fix, before: str, after: str, updates: str) -> go.Figure:
         add_level(figure, level, loss_text(level), line, log=axis["type"] == "log", **place)
     figure.update_layout(
         xaxis={"title": {"text": updates}, "range": [0, len(fix.before) - 1], "nticks": 6},
-        yaxis=axis,
+        yaxis=axis | {"title": {"text": loss}},
         legend=legend(),
         hovermode="x unified",
-        margin={"l": 50, "r": 16, "t": 30, "b": 40},
+        margin={"l": 62, "r": 16, "t": 30, "b": 40},
     )  # fmt: skip
     return figure
 

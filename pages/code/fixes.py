@@ -77,7 +77,7 @@ def _draw_fix(words: Words, name: str, values: dict[str, object], experiment: Ex
     st.markdown(words(f"{name}.text", **values))
     st.caption(words("words.fix"))
     st.code(fix.line, "diff", wrap_lines=True)
-    figure = draw_fix(fix, words("words.before"), words("words.after"), words("words.updates"))
+    figure = draw_fix(fix, *(words(f"words.{name}") for name in ("before", "after", "updates", "loss")))
     ends = {
         f"{side}_{end}": loss_text(curve[place])
         for side, curve in (("before", fix.before), ("after", fix.after))

@@ -109,12 +109,16 @@ def draw_map(info: MapInfo) -> go.Figure:
         figure.add_shape(type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5, line=edge)
     every = -(-len(info.rows) * _ROW // (_MOST - _AROUND))
     ticks = list(range(0, len(info.rows), every))
-    yaxis = {"autorange": "reversed", "tickvals": ticks, "ticktext": [_short(info.rows[i]) for i in ticks]}
+    numbered = all(row.isdecimal() for row in info.rows)
+    yaxis = {
+        "autorange": "reversed", "tickvals": ticks, "ticktext": [_short(info.rows[i]) for i in ticks],
+        "title": {"text": "Layer" if numbered else ""},
+    }  # fmt: skip
     xaxis = {
         "tickvals": list(range(len(info.columns))),
         "ticktext": [_short(name) for name in _apart(info.columns)],
     }
-    margin = {**MARGIN, "l": 90 if any(len(row) > 3 for row in info.rows) else 44, "b": 48}
+    margin = {**MARGIN, "l": 90 if any(len(row) > 3 for row in info.rows) else 52, "b": 48}
     return figure.update_layout(margin=margin, xaxis=xaxis, yaxis=yaxis)
 
 

@@ -164,8 +164,9 @@ def draw_pictures(info: PicturesInfo) -> go.Figure:
             row=number, col=1,
         )  # fmt: skip
         ticks = [(PICTURE + 1) * i + (PICTURE - 1) / 2 for i in range(len(labels))]
+        named = [f"{kind} {labels[0]}", *labels[1:]]
         figure.update_xaxes(
-            tickvals=ticks, ticktext=labels, showgrid=False, zeroline=False, row=number, col=1
+            tickvals=ticks, ticktext=named, showgrid=False, zeroline=False, row=number, col=1
         )  # fmt: skip
         figure.update_yaxes(title=name, **_square(f"x{number if number > 1 else ''}"), row=number, col=1)
     bar = {"orientation": "h", "len": 0.46, "y": -0.12, "yanchor": "top", "nticks": 5}
