@@ -302,3 +302,20 @@ def test_the_epoch_chosen_on_the_playground_arrives_here(app, open_page):
     page.get_by_role("link", name="Inside the layer").click()
     wait_painted(page)
     expect(machine(page)).to_have_attribute("data-epoch", "200")
+
+
+def test_on_a_phone_the_maps_are_still_a_sum(tab: Page) -> None:
+    tops = """() => [...document.querySelectorAll('.time-machine .maps > *')].map((node) => ({
+      name: node.dataset.matrix ?? node.textContent.slice(0, 1), ...node.getBoundingClientRect().toJSON(),
+    }))"""
+    for width in (820, 390):
+        tab.set_viewport_size({"width": width, "height": 844})
+        tab.wait_for_function("() => document.querySelector('.time-machine .maps.narrow')")
+        W0, plus, change, equals, W = (part for part in tab.evaluate(tops))
+        assert [W0["name"], plus["name"], equals["name"], W["name"]] == ["W0", "+", "=", "W"]
+        assert W0["bottom"] <= change["top"] < plus["top"] < change["bottom"] <= W["top"] < equals["top"]
+        assert plus["width"] > 0
+        assert plus["right"] < change["left"]
+        assert equals["right"] < W["left"]
+        assert W["right"] == pytest.approx(change["right"], abs=1)
+    tab.set_viewport_size({"width": 1280, "height": 720})

@@ -18,11 +18,11 @@ const AXES = {
   delta: ["input", "output"],
   W: ["input", "output"],
 };
-const TALLEST = 300;
+const [TALLEST, NARROW_TALLEST] = [300, 200];
 const LEAST = 96;
 const STRIP = 12;
 const NARROW = 640;
-/** CSS pixels of a wide row that are not maps: two signs, the text beside A, and the gaps. */
+/** CSS pixels of a row that are not maps: signs, the text beside A, and the gaps; narrow, A's strip too. */
 const BESIDE = 190;
 
 export class Maps {
@@ -61,17 +61,18 @@ export class Maps {
     const ranks = shapes.A[1];
     const narrow = width < NARROW;
     const strip = (perEntry, most) => Math.round(Math.min(most, Math.max(STRIP, perEntry * ranks)));
-    // A wide row holds three maps and A's strip; on a narrow page W0 and W are above, the change below.
-    let room = narrow ? (width - 16) / 2 : (width - BESIDE) / 3;
-    let perEntry = Math.min(room / outputs, TALLEST / inputs);
+    // A wide row holds three maps and A's strip; on a narrow page they are below one another.
+    const tallest = narrow ? NARROW_TALLEST : TALLEST;
+    let room = (width - BESIDE) / (narrow ? 1 : 3);
+    let perEntry = Math.min(room / outputs, tallest / inputs);
     const wide = strip(perEntry, narrow ? 64 : room / 2);
     if (!narrow) room = (width - BESIDE - wide) / 3;
-    perEntry = Math.min(room / outputs, TALLEST / inputs);
+    perEntry = Math.min(room / outputs, tallest / inputs);
     const size = {
       "--wide": Math.round(Math.min(room, Math.max(LEAST, perEntry * outputs))),
       "--tall": Math.round(Math.max(LEAST, perEntry * inputs)),
       "--strip-wide": wide,
-      "--strip-tall": strip(perEntry, TALLEST / 3),
+      "--strip-tall": strip(perEntry, tallest / 3),
     };
     for (const [name, value] of Object.entries(size)) this.root.style.setProperty(name, `${value}px`);
     this.root.classList.toggle("narrow", narrow);
