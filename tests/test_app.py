@@ -25,6 +25,15 @@ def ends(name: str) -> list[object]:
     return [False, True] if isinstance(limit, Flag) else [str(each) for each in limit.kind]
 
 
+def test_the_formula_breaks_in_no_bracket() -> None:
+    (formula,) = [each.value for each in open_page().markdown if each.value.startswith("**W")]
+    assert formula.split(" ") == [
+        "**W\u00a0=\u00a0W₀\u00a0+\u00a0(8\u00a0/\u00a03)\u00a0A\u00a0B**,", "with",
+        "W₀\u00a0(64\u00a0×\u00a064)", "frozen,", "A\u00a0(64\u00a0×\u00a03)", "and",
+        "B\u00a0(3\u00a0×\u00a064)", "trained.",
+    ]  # fmt: skip
+
+
 def test_the_first_paint_is_trained_and_one_rank_short() -> None:
     app = open_page()
     found = run(Experiment())

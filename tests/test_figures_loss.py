@@ -19,6 +19,7 @@ from lora_core.figures.loss.numbers import (
     axis_range,
     format_loss,
     loss_info,
+    setting_text,
     table,
 )
 from lora_core.training.course import Cut
@@ -57,6 +58,17 @@ def info() -> LossInfo:
     run = Pair(Model(halving(3), halving(3, 2)), Model(halving(3, 4), halving(3, 8)))
     other = Pair(Model(halving(2, 16)), Model(halving(2)))
     return loss_info(run, ("Before", other), [("Pinned", other)])
+
+
+def test_a_picture_is_entitled_by_its_setting() -> None:
+    assert setting_text(Course(Experiment())) == (
+        "Rank 3 on 64 × 64, task low-rank, true rank 4, alpha 8 (standard), adam at 0.01, seed 42"
+    )
+    changed = Course(Experiment(task="digits", true_rank=1, rank=1), ((60, "rank", 4),))
+    assert setting_text(changed) == (
+        "Rank 1 on 64 × 10, task digits, 1 pair swapped, alpha 8 (standard), adam at 0.01, seed 42, "
+        "1 change on the way"
+    )
 
 
 def test_info_takes_the_run_whole_and_of_others_only_loras_training_curve(info):

@@ -34,6 +34,7 @@ def live_chart(
     zoom: str = "",
     rank: int | None = None,
     alt: str | None = None,
+    title: str = "",
     on_epoch: Callable[[int], None] | None = None,
     places: Sequence[int] | None = None,
     column: str = "training",
@@ -54,6 +55,7 @@ def live_chart(
     updates when the scrub bar is released or a playback ends, at the cost of a rerun each time. For a run
     recorded every few updates, `places` gives the number of updates of each point, and `column` is the
     read-out's word for its curves. A new name in `play` makes the chart play itself once, from the start.
+    `title` stands over a downloaded picture.
 
     With `on_here` the transport offers a choice, whether changes apply from the shown update on, `here`: then
     the run stays in sight beyond it, pale. `marks` are the changes that were made, (update, words);
@@ -72,6 +74,7 @@ def live_chart(
         "log": log,
         "zoom": zoom,
         "alt": alt,
+        "title": title,
         "rank": rank,
         "report": on_epoch is not None,
         "places": None if places is None else list(places),

@@ -130,6 +130,7 @@ def _draw_loss(run: Run, alone: bool = False) -> None:
         info, run_id=run.fingerprint, epochs=e.epochs, key=CHART, height=HEIGHT,
         rank=_rank_shown(run.course), streaming=None if run.complete else (run.updates, e.epochs),
         on_epoch=partial(choose_epoch, last=run.updates), here=from_here(), on_here=apply_from,
+        title=numbers.setting_text(run.course),
         marks=[(each.update, words_of_change(each)) for each in run.course.changes],
         on_mark=lambda place, update: move(run.course.changes[place], update),
     )  # fmt: skip
@@ -149,10 +150,15 @@ def _draw_formula(experiment: Experiment) -> None:
         ScalingRule.RSLORA: f"{e.alpha:g} / √{e.rank}",
         ScalingRule.CONSTANT: f"{e.alpha:g}",
     }[e.scaling_rule]
-    st.markdown(
-        f"**W = W₀ + ({factor}) A B**, with W₀ ({e.in_features} × {e.out_features}) frozen, "
-        f"A ({e.in_features} × {e.rank}) and B ({e.rank} × {e.out_features}) trained."
-    )
+    formula = f"W = W₀ + ({factor}) A B"
+    shapes = [
+        f"{name} ({rows} × {columns})"
+        for name, rows, columns in (
+            ("W₀", e.in_features, e.out_features), ("A", e.in_features, e.rank), ("B", e.rank, e.out_features)
+        )
+    ]  # fmt: skip
+    formula, base, A, B = (text.replace(" ", "\u00a0") for text in (formula, *shapes))  # never broken
+    st.markdown(f"**{formula}**, with {base} frozen, {A} and {B} trained.")
 
 
 def _draw_next_steps(run: Run) -> None:

@@ -33,6 +33,7 @@ def chart(info: LossInfo, run_id: str, streaming: tuple[int, int] | None = None)
         run_id=run_id,
         epochs=info.epochs,
         key="chart",
+        title=f"Rank of {run_id}",
         streaming=streaming,
         on_epoch=_keep if asked else None,
     )

@@ -396,7 +396,9 @@ def test_download_as_picture(page):
         with page.expect_download() as download:
             chart(page).get_by_role("button", name=kind, exact=True).click()
         assert download.value.suggested_filename == f"lora-loss-run-3-200.{kind.lower()}"
-        assert download.value.path().read_bytes().startswith(start)
+        picture = download.value.path().read_bytes()
+        assert picture.startswith(start)
+    assert b">Rank of run-3-200</text>" in picture
 
 
 def test_streaming_run_grows_and_ends_as_a_complete_one(app, open_page):

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lora_core.course import Course
-from lora_core.experiment import Experiment
-from lora_core.formatting import loss_text
+from lora_core.experiment import Experiment, Shift, Task
+from lora_core.formatting import loss_text, plural
 from lora_core.theory import floor_at
 from lora_core.training.course import Cut
 
@@ -200,6 +200,20 @@ def alt_text(info: LossInfo) -> str:
     for floor in info.floors:
         parts.append(f"{floor.label[0].upper()}{floor.label[1:]}: {format_loss(shown(info, floor))}.")
     return " ".join(parts)
+
+
+def setting_text(course: Course) -> str:
+    """The experiment in words, as the title of a picture that leaves the page."""
+    e = course.experiment
+    taught = {
+        Task.LOW_RANK: f", true rank {e.true_rank}", Task.POWER_LAW: f", decay {e.decay:g}",
+        Task.DIGITS: f", {plural(e.true_rank, 'pair')} swapped" if e.shift is Shift.SWAP else f", {e.shift}",
+    }.get(e.task, "")  # fmt: skip
+    return (
+        f"Rank {e.rank} on {e.in_features} × {e.out_features}, task {e.task}{taught}, alpha {e.alpha:g} "
+        f"({e.scaling_rule}), {e.optimizer} at {e.learning_rate:g}, seed {e.seed}"
+        + (f", {plural(len(course.changes), 'change')} on the way" if course.changes else "")
+    )
 
 
 def axis_range(info: LossInfo, log: bool) -> tuple[float, float]:

@@ -77,7 +77,7 @@ export function pictureLayout(shown, payload, theme, kind, { width, height }) {
   const font = { family: plain.font, size: plain.size, color: theme.muted };
   const picture = structuredClone(shown);
   const floors = placedFloors(payload, kind, null);
-  const margin = { l: 90, r: labelRoom(floors, plain), t: 80, b: 70 };
+  const margin = { l: 90, r: labelRoom(floors, plain), t: payload.title ? 110 : 80, b: 70 };
   for (const axis of [picture.xaxis, picture.yaxis]) axis.title.font = font;
   const span = { range: picture.yaxis.range, height: height - margin.t - margin.b };
   return Object.assign(picture, {
@@ -87,6 +87,7 @@ export function pictureLayout(shown, payload, theme, kind, { width, height }) {
     font,
     showlegend: true,
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "reversed" },
+    title: { text: payload.title, x: margin.l / width, y: 1 - 30 / height, font: { ...font, color: theme.text } },
     paper_bgcolor: theme.page,
     annotations: floorLabels(floors, span, payload, plain),
   });
