@@ -81,8 +81,8 @@ def _draw_adapter(opened: Opened) -> None:
             draw_cut(opened, found)
         draw_sizes_chart(opened, found)
         st.caption(
-            "Energy kept is not loss kept: what a cut costs depends on the inputs. It is measured, on the "
-            "playground's task, under **Train large, then cut?** of"
+            "Energy kept is not loss kept: what a cut costs depends on the inputs. On the playground's task "
+            "it is measured under **Train large, then cut?** on this page:"
         )
         st.page_link("pages/1_Every_rank.py", label="Every rank", icon=":material/bar_chart:")
     draw_table(opened, found, opened.summary.spectra)

@@ -108,7 +108,8 @@ def draw_memory(info: MemoryInfo) -> go.Figure:
         )
     for bar in info.bars:
         end = {"x": bar.total / 1e9, "xanchor": "left", "xshift": 6}
-        figure.add_annotation(y=bar.name, text=bytes_text(bar.total), showarrow=False, **end)
+        look = {"showarrow": False, "bgcolor": palette.PAGE}  # over the lines of the cards
+        figure.add_annotation(y=bar.name, text=bytes_text(bar.total), **look, **end)
     widest = max((bar.total for bar in info.bars), default=1) / 1e9
     title = "GB at the peak" if info.predicted else "GB, without activations"
     figure.update_xaxes(title=title, range=[0, 1.3 * widest])

@@ -29,7 +29,7 @@ export class Overlays {
   loadHelp(keys) {
     const lines = keys.flatMap(({ keys: names, says }) => {
       const shown = names.length > 3 ? [names[0], "…", names.at(-1)] : names;
-      const caps = shown.map((key) => (key === "…" ? "…" : element("kbd", {}, keyName(key))));
+      const caps = shown.map((key) => (key === "…" ? "… " : element("kbd", {}, keyName(key))));
       return [element("dt", {}, ...caps), element("dd", {}, says)];
     });
     this.dialogs.help.replaceChildren(element("h2", {}, "Keys"), element("dl", {}, ...lines));
