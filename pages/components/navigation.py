@@ -5,7 +5,7 @@ an entry of its own (seen in 1.67.0; streamlit PR 16831, merged in 2026-09, leav
 query string is unchanged). An invisible component replaces `history.pushState` so that only a change of path
 adds an entry. Its script is part of the message and waits for no module. Streamlit draws the links shortly
 before it starts the component: a link clicked in between adds two more entries, both of the previous page,
-and Back still leads there.
+and Back still leads there. With it comes the stylesheet of every page.
 """
 
 import re
@@ -24,4 +24,4 @@ def one_entry_a_page() -> None:
 def _component() -> Any:
     """Register the component, once a process and inside its first script run."""
     guard = re.sub(r"/\*\*.*?\*/\n", "", (WEB / "navigation/address.js").read_text(), flags=re.DOTALL)
-    return component("address", "navigation/leaving.js", first=guard)
+    return component("address", "navigation/page.js", first=guard)

@@ -88,7 +88,7 @@ def _picture(experiment: NetworkExperiment) -> None:
         _draw_curves(run)
         draw_ranks(run)
     with right:
-        network_words(parts.words_info(run), experiment.rank, key="network words", height=HEIGHT - 20)
+        network_words(parts.words_info(run), experiment.rank, key="network words", height=HEIGHT - 40)
         st.caption(_LUCK[run.experiment.network])
     with below:
         _draw_parts(run)
