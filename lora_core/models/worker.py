@@ -47,7 +47,13 @@ def answer(line: str) -> dict[str, Any]:
     except RecursionError:
         return {"error": "config.json: nested too deeply to be a model's configuration"}
     finally:
-        gc.collect()
+        sweep()
+
+
+def sweep() -> None:
+    """Free the model that was built; what is left are the libraries, which no later sweep needs to visit."""
+    gc.collect()
+    gc.freeze()
 
 
 def main() -> None:
@@ -63,6 +69,7 @@ def main() -> None:
         torch.set_num_threads(1)
         transformers.logging.set_verbosity_error()
         limit_memory()
+        sweep()
         while select.select([lines], [], [], IDLE_SECONDS)[0]:
             line = lines.readline()
             if not line:
