@@ -1,4 +1,4 @@
-"""Which class of transformers a config is for: the one it names, or the one for the head that is asked for.
+"""Which type and class of transformers a config is for: those it names, or the class for a head asked for.
 
 A head is a word for one of transformers' Auto classes. `lm` is the language model that the type is best known
 by (transformers may map a type to several); the others are offered where the type has a class for them.
@@ -23,6 +23,12 @@ TASKS = {  # PEFT's task types; those of classifiers always train the head
     "question-answering": "QUESTION_ANS",
 }
 HEAD_TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")
+HINTS = {  # fields by which a file without a model_type is known
+    ("n_embd", "n_layer"): "gpt2",
+    ("d_kv", "d_ff"): "t5",
+    ("type_vocab_size", "num_hidden_layers"): "bert",
+    ("num_key_value_heads", "intermediate_size"): "llama",
+}
 
 
 class UnknownClassError(ValueError):
@@ -86,6 +92,37 @@ def types_of(class_name: str) -> list[str]:
     return sorted(
         {kind for word in mappings() for kind in mappings()[word] if class_name in _classes(word, kind)}
     )
+
+
+def type_of(config: Mapping[str, object]) -> tuple[str, tuple[str, ...]]:
+    """The model type that the file or its class says, and a remark where it is the class.
+
+    Raises ValueError for a type that transformers does not know.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    model_type = config.get("model_type")
+    if model_type is None:
+        return _type_by_class(config)
+    if isinstance(model_type, str) and model_type in CONFIG_MAPPING_NAMES:
+        return model_type, ()
+    own = " and the file brings code of its own (auto_map), which is never run here"
+    raise ValueError(
+        f"model_type: {quoted(model_type)}, expected one of the {len(CONFIG_MAPPING_NAMES)} types that "
+        f"transformers knows{own if config.get('auto_map') else ''}"
+    )
+
+
+def _type_by_class(config: Mapping[str, object]) -> tuple[str, tuple[str, ...]]:
+    """The type that alone has the class which the file names; a ValueError guesses the type by its fields."""
+    classes = config.get("architectures")
+    name = classes[0] if isinstance(classes, list) and classes else None
+    found = types_of(name) if isinstance(name, str) and name else []
+    if len(found) == 1:
+        return found[0], (f"The file has no model_type; {found[0]} is that of {name}.",)
+    hint = next((kind for names, kind in HINTS.items() if all(one in config for one in names)), "")
+    add = f'add "model_type": "{hint}", whose fields these are' if hint else 'add one such as "llama"'
+    raise ValueError(f"model_type: missing, {add}")
 
 
 def choose(model_type: str, architectures: object, head: str | None) -> Chosen:

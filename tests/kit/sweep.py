@@ -37,6 +37,16 @@ class Result:
     peft_refuses: str = ""
     cannot_be: str = ""  # transformers itself cannot build it from its class defaults
 
+    @property
+    def outcome(self) -> str:
+        if self.refused:
+            return "refused"
+        return "PEFT refuses" if self.peft_refuses else "cannot be built" if self.cannot_be else "counted"
+
+    @property
+    def why(self) -> str:
+        return self.refused or self.peft_refuses or self.cannot_be
+
 
 def cases() -> list[tuple[str, str]]:
     """(model type, class) of every entry of the mappings, once each."""
@@ -65,10 +75,15 @@ def shallow(fields: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def class_defaults(kind: str, name: str) -> dict[str, Any]:
+    """The config.json of a type that says all that its class would set."""
+    plain = json.loads(AutoConfig.for_model(kind).to_json_string(use_diff=False))
+    return plain | {"model_type": kind, "architectures": [name]}
+
+
 def built(kind: str, name: str) -> Any:
     """The model, its class, its remarks: shallow where the class can be, else with its own depth."""
-    plain = json.loads(AutoConfig.for_model(kind).to_json_string(use_diff=False))
-    plain |= {"model_type": kind, "architectures": [name]}
+    plain = class_defaults(kind, name)
     try:
         return build(shallow(plain))
     except ValueError:
