@@ -26,18 +26,11 @@ from lora_core.models.memory import (
     adapter_memory,
     compare_memory,
 )
+from lora_core.models.names import family_ranks, head_names, target_names
 from lora_core.models.parts import Family
 from lora_core.models.peak import CARDS, Peak, Training, fits, longest, predict
 from lora_core.models.shape import ModelShape
-from lora_core.models.targets import (
-    TARGET_PRESETS,
-    Adapter,
-    Bias,
-    Row,
-    family_ranks,
-    head_names,
-    target_names,
-)
+from lora_core.models.targets import TARGET_PRESETS, Adapter, Bias, Row
 
 __all__ = [
     "CARDS",

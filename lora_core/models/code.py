@@ -1,16 +1,11 @@
 """The configuration as Python: `LoraConfig(...)` that trains exactly what was counted, to copy."""
 
+from lora_core.models.counting import within
 from lora_core.models.heads import HEAD_TASKS
+from lora_core.models.names import head_names, is_plain, regular_expression, target_names
 from lora_core.models.parts import Kind, pattern, selects
 from lora_core.models.shape import ModelShape
-from lora_core.models.targets import (
-    Adapter,
-    head_names,
-    is_plain,
-    regular_expression,
-    target_names,
-    within,
-)
+from lora_core.models.targets import Adapter
 
 HEAD_MODULES: dict[str, tuple[str, ...]] = {
     "SEQ_CLS": ("classifier", "score"),

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from lora_core.models.counting import rows
 from lora_core.models.parts import Family, Module, Part
-from lora_core.models.targets import Adapter, Row, rows
+from lora_core.models.targets import Adapter, Row
 
 
 @dataclass(frozen=True)
