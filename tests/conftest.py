@@ -32,6 +32,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name == "test_all_pages.py")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have recorded "to be read", also by the processes that share them."""
+    for reports in terminalreporter.stats.values():
+        for report in (one for one in reports if getattr(one, "when", "") == "call"):
+            for name, words in getattr(report, "user_properties", ()):
+                if name == "to be read":
+                    terminalreporter.write_line(f"\n{report.nodeid}\n{words}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
