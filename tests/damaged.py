@@ -23,7 +23,8 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 
 from lora_core.models import CATALOGUE
-from lora_core.models.reading import SECONDS, START_SECONDS, Reader, read_shape
+from lora_core.models.reading import SECONDS, Reader, read_shape
+from lora_core.models.worker_process import START_SECONDS
 from tests.kit.sweep import cases, class_defaults, shallow
 
 CASES = Path(__file__).parent / "data" / "model_cases.json"

@@ -113,7 +113,7 @@ def test_the_field_at_fault_is_found_by_leaving_fields_out(changes: Any, words: 
         (float, "a decimal number"),
         (int | list[int] | None, "a whole number, a list of whole numbers or null"),
         (dict | None, "an object or null"),
-        (tuple[float, ...] | bool, "a list of decimal numbers or true or false"),
+        (tuple[float, ...] | bool, "a list of decimal numbers, true or false"),
         (Literal["a", "b"] | None, "one of 'a', 'b' or null"),
     ],
 )

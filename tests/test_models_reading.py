@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -24,11 +25,11 @@ def reader() -> Iterator[Reader]:
     found = Reader(seconds=3.0)
     yield found
     found.close()
-    assert found.pid is None
+    assert not found.pids
 
 
 def test_the_worker_builds_what_the_library_builds(reader: Reader) -> None:
-    assert reader.pid is None  # nothing is started before something is pasted
+    assert not reader.pids  # nothing is started before something is pasted
     shape = read_shape(TINY, reader=reader)
     assert shape == build_shape(TINY)
     assert read_shape(TINY, "none", reader) == build_shape(TINY, "none")
@@ -36,8 +37,7 @@ def test_the_worker_builds_what_the_library_builds(reader: Reader) -> None:
 
 def test_the_same_config_is_answered_without_asking_again(reader: Reader) -> None:
     read_shape(TINY, reader=reader)
-    first = reader.pid
-    assert first
+    (first,) = reader.pids
     os.kill(first, signal.SIGSTOP)
     try:
         assert read_shape(dict(reversed(TINY.items())), reader=reader).total() == build_shape(TINY).total()
@@ -59,28 +59,62 @@ def test_a_refusal_comes_back_as_a_sentence_and_an_unknown_class_with_heads(read
 
 def test_a_worker_that_hangs_is_replaced_and_the_next_config_is_read(reader: Reader) -> None:
     read_shape(TINY, reader=reader)
-    first = reader.pid
-    assert first
+    (first,) = reader.pids
     os.kill(first, signal.SIGSTOP)  # as one that builds for minutes looks from outside
     start = time.monotonic()
     with pytest.raises(ValueError, match="takes longer than 3 s to build"):
         read_shape({**TINY, "vocab_size": 132}, reader=reader)
     assert 2.5 < time.monotonic() - start < 6
-    assert reader.pid is None
+    assert first not in reader.pids
     assert read_shape({**TINY, "vocab_size": 133}, reader=reader).total() > 0
-    assert reader.pid not in (None, first)
+    assert len(reader.pids) == 1
 
 
 def test_a_worker_that_dies_is_replaced_with_the_next_config(reader: Reader) -> None:
     read_shape(TINY, reader=reader)
-    first = reader.pid
-    assert first
+    (first,) = reader.pids
     os.kill(first, signal.SIGKILL)
     deadline = time.monotonic() + 10
-    while reader.pid is not None:
+    while reader.pids:
         assert time.monotonic() < deadline
     assert read_shape({**TINY, "vocab_size": 134}, reader=reader).total() > 0
-    assert reader.pid != first
+    assert reader.pids != [first]
+
+
+def test_nobody_waits_for_the_config_of_another_that_hangs() -> None:
+    reader = Reader(seconds=60.0)
+    answers: dict[int, int] = {}
+
+    def ask(size: int) -> None:
+        answers[size] = read_shape({**TINY, "vocab_size": size}, reader=reader).total()
+
+    try:
+        ask(135)
+        (first,) = reader.pids
+        os.kill(first, signal.SIGSTOP)
+        threads = [Thread(target=ask, args=(size,)) for size in (136, 137, 136)]
+        for thread in threads:
+            thread.start()
+        threads[1].join(120)
+        assert answers.keys() == {135, 137}
+        assert len(reader.pids) == 2  # and none for the second who asks what is asked already
+        os.kill(first, signal.SIGCONT)
+        for thread in threads:
+            thread.join(120)
+        assert answers.keys() == {135, 136, 137}
+    finally:
+        reader.close()
+
+
+def test_libraries_that_do_not_load_are_told_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader()
+    monkeypatch.setattr("lora_core.models.worker_process.START_SECONDS", 0.01)
+    for _ in range(2):
+        with pytest.raises(
+            ValueError, match=r"^config\.json: transformers did not load within 0\.01 s here$"
+        ):
+            read_shape(TINY, reader=reader)
+    assert not reader.pids
 
 
 def test_the_memory_of_the_worker_is_limited() -> None:

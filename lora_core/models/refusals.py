@@ -72,7 +72,7 @@ def kinds_of(annotation: Any) -> str:
     words = dict.fromkeys(_kind(option) for option in (get_args(annotation) if union else (annotation,)))
     if {"a decimal number", "a whole number"} <= words.keys():
         words = {"a number": None} | {word: None for word in words if not word.endswith("number")}
-    *first, last = words
+    *first, last = [word for word in words for word in word.split(" or ")]
     return f"{', '.join(first)} or {last}" if first else last
 
 
@@ -98,7 +98,7 @@ def _path(fault: Fault) -> str:
 def _plain(error: BaseException) -> str:
     """What an error says, if a person who knows no Python can read it; else ""."""
     said = error.args[0] if isinstance(error, KeyError) and error.args else error
-    words = _printable(" ".join(str(said).split())).replace("`", "'").rstrip(".")
+    words = _printable(" ".join(str(said).split())).replace("`", "'").partition(". ")[0].rstrip(".")
     if len(words.split()) < 4 or OF_PYTHON.search(words):
         return ""
     return words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}..."

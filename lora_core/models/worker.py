@@ -1,8 +1,8 @@
 """The process that builds models: `python -m lora_core.models.worker` reads a config from each line.
 
 It exists because a config.json may ask for anything: what hangs or grows here is ended from outside
-(reading.py), and the page goes on. It ends by itself after some idle minutes and once its input is closed.
-Hugging Face's libraries are told that there is no network.
+(worker_process.py), and the page goes on. It ends by itself after some idle minutes and once its input is
+closed. Hugging Face's libraries are told that there is no network.
 """
 
 import gc
@@ -17,6 +17,8 @@ from typing import Any
 MEMORY = 1_500_000_000
 """Bytes that a model's modules may take beside what the libraries take; no weight is ever allocated."""
 IDLE_SECONDS = 300.0
+FIRST = {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+"""Built before anything is asked: much of the libraries is loaded by the first model alone."""
 
 
 def limit_memory() -> None:
@@ -69,7 +71,9 @@ def main() -> None:
         torch.set_num_threads(1)
         transformers.logging.set_verbosity_error()
         limit_memory()
-        sweep()
+        answer(json.dumps({"config": FIRST, "head": None}))
+        out.write("ready\n")
+        out.flush()
         while select.select([lines], [], [], IDLE_SECONDS)[0]:
             line = lines.readline()
             if not line:
