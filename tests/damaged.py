@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path)
     options = parser.parse_args()
     reader, kinds, slowest, wrong = Reader(), Counter[str](), 0.0, 0
-    log = options.log.open("w", encoding="utf-8") if options.log else None
+    log = options.log.open("w", 1, encoding="utf-8") if options.log else None
     for config in damaged(options.configs, options.seed):
         start, words = time.monotonic(), "counted"
         try:
