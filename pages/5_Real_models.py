@@ -4,8 +4,8 @@ Rank and alpha of this page's own, put on the matrices of a real architecture: w
 and what must be held in memory. Nothing is loaded or downloaded.
 """
 
-from pages.models.controls import MODEL_CONTROLS
 from pages.models.page import show
+from pages.models.sidebar import MODEL_CONTROLS
 from pages.ui.frame import begin_apart
 
 show(begin_apart("Real models", MODEL_CONTROLS))

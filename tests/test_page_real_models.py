@@ -22,9 +22,10 @@ from lora_core.models import (
     lora_code,
     target_names,
 )
+from pages.models.choice import DEFAULT_MODEL
 from pages.models.config import CONFIG, MOST_IN_A_LINK, OWN
-from pages.models.controls import DEFAULT_MODEL, DEFAULT_RANK, MODEL_CONTROLS
 from pages.models.published import lines
+from pages.models.sidebar import DEFAULT_RANK, MODEL_CONTROLS
 from pages.models.words import verdict
 from tests.kit.pages import at_link, checked, open_page, said
 

@@ -16,7 +16,9 @@ from lora_core.models import (
     longest,
     predict,
 )
-from pages.models.controls import RANKS, TARGETS, choose_segment, pick
+from pages.models.chosen_adapter import TARGETS
+from pages.models.controls import choose_segment, pick
+from pages.models.sidebar import RANKS
 
 FITS = {"fits": "fits", "tight": "tight", "no": "does not fit"}
 

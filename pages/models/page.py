@@ -11,8 +11,10 @@ from lora_core.formatting import bytes_text, count_text, percent_text
 from lora_core.models import Adapter, ModelShape, Training, adapter_file_bytes, longest, lora_code
 from pages.components.still_chart import steady_chart
 from pages.models.beside import draw_beside
-from pages.models.controls import Chosen, Scale, choose, complaints
+from pages.models.choice import Chosen, choose
+from pages.models.controls import complaints
 from pages.models.published import draw_published
+from pages.models.sidebar import Scale
 from pages.models.training import choose_training
 from pages.models.words import (
     PEOPLE_USE,
