@@ -101,13 +101,16 @@ def _part_key(lang: str) -> str:
 
 
 def _keep_part() -> None:
-    """Keep the tab that is open, under its name in the language just chosen."""
+    """Keep the tab that is open, here and in the link, under its name in the language just chosen."""
     chosen = st.session_state[LANG]
     _link(chosen)
     for lang in LANGUAGES:
         part = st.session_state.get(_part_key(lang))
         if lang != chosen and part is not None:
-            st.session_state[_part_key(chosen)] = _parts(chosen)[_parts(lang).index(part)]
+            place = _parts(lang).index(part)
+            st.session_state[_part_key(chosen)] = _parts(chosen)[place]
+            if place:  # a tab set from here is not written by its widget (seen in Streamlit 1.67.0)
+                st.query_params[_part_key(chosen)] = _parts(chosen)[place]
 
 
 @st.cache_resource(show_spinner=False)

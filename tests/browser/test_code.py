@@ -5,6 +5,7 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -63,6 +64,12 @@ def drawn(page: Page, lang: str, part: str = "home") -> Page:
 
 def switch(page: Page, lang: str) -> None:
     page.get_by_role("radio", name=LANGUAGES[lang], exact=True).click()
+
+
+def part_in_link(page: Page) -> dict[str, list[str]]:
+    """The open tab as the link names it."""
+    words = parse_qs(urlsplit(page.url).query)
+    return {name: value for name, value in words.items() if name.startswith("part")}
 
 
 def css(locator: Locator, name: str) -> str:
@@ -132,11 +139,16 @@ def test_the_switch_turns_the_page_round_and_back_and_is_in_the_link(app, open_p
     drawn(page, "en", "walk")
     switch(page, "ar")
     expect(page.get_by_text(texts("ar")["layer.title"])).to_be_visible()
+    at_rest(page)
+    assert part_in_link(page) == {"part_ar": [texts("ar")["words.walk"]]}
     drawn(page, "ar", "walk")
     expect(page.locator(AREA)).to_have_attribute("dir", "rtl")
     assert re.search(r"[?&]lang=ar\b", page.url)
     assert re.search(r"[?&]rank=5\b", page.url)
     switch(page, "en")
+    expect(page.get_by_text(texts("en")["layer.title"])).to_be_visible()
+    at_rest(page)
+    assert part_in_link(page) == {"part": [texts("en")["words.walk"]]}
     drawn(page, "en")
     expect(page.locator(AREA)).to_have_attribute("dir", "ltr")
     assert "lang=" not in page.url
