@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, WebSocket, expect
 
 from tests.kit.browser import at_rest, frames, nothing_follows, p95, still
+from tests.kit.texts import trapped_swipes
 
 CHART = "[data-testid=rank-chart]"
 STILL = "[data-testid=steady-chart]"
@@ -245,9 +246,14 @@ def test_one_click_on_a_cell_of_the_map_opens_it_in_the_playground(
         assert part in page.url
 
 
-def test_a_phone_has_everything_within_its_width(app, open_page) -> None:
-    page = open_page(f"{app}/Every_rank", viewport={"width": 400, "height": 800})
+def test_a_phone_has_everything_within_its_width_and_a_swipe_keeps_the_rank(app, open_page) -> None:
+    page = open_page(f"{app}/Every_rank", viewport={"width": 400, "height": 800}, has_touch=True)
     painted(page)
+    handle = page.get_by_role("slider", name="Rank handle")
+    before = handle.get_attribute("aria-valuenow"), page.url
+    assert trapped_swipes(page) == []  # each is a swipe upwards from the middle of a chart
+    nothing_follows(page)
+    assert (handle.get_attribute("aria-valuenow"), page.url) == before
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     chart = page.locator(CHART).bounding_box()
     assert chart is not None

@@ -21,8 +21,11 @@ export default async function clickChart(component, Plotly) {
   const div = /** @type {any} */ (component.parentElement.querySelector(".js-plotly-plot"));
   if (div && !listening.has(div)) {
     listening.add(div);
+    let scrolled = false; // plotly.js takes a swipe that scrolls the page for a click (seen in 4.1)
+    div.addEventListener("pointerdown", () => (scrolled = false), { capture: true });
+    div.addEventListener("pointercancel", () => (scrolled = true), { capture: true });
     div.on("plotly_click", ({ points }) => {
-      component.setTriggerValue("cell", points[0].pointIndex);
+      if (!scrolled) component.setTriggerValue("cell", points[0].pointIndex);
     });
   }
   return leave;
