@@ -45,6 +45,7 @@ def test_curves_stand_at_the_updates_that_were_looked_at(words: NetworkRun) -> N
     assert low < words.full.test_loss.min() < info.lines[0][1] < high
     assert [trace["meta"]["kind"] for trace in drawing["data"]] == ["loss", "loss"]
     assert "LoRA goes from 2.97 to" in curves.curves_alt(info)
+    assert drawing["layout"]["yaxis"]["title"]["text"] == "Error (nats a letter)"
 
 
 def test_no_line_beside_the_curves_is_dashed(words: NetworkRun, copier: NetworkRun) -> None:
@@ -117,7 +118,7 @@ def test_the_plane_holds_both_paths(words: NetworkRun) -> None:
         values = [point[column] for path in drawing["paths"] for point in path["points"]]
         assert axis["range"][0] < min(values) <= max(values) < axis["range"][1]
         assert all(axis["range"][0] <= tick <= axis["range"][1] for tick in axis["ticks"])
-    assert "loss on English words" in parts.plane_alt(info)
+    assert "error on English words" in parts.plane_alt(info)
 
 
 def test_the_map_of_modules_says_which_is_best_and_what_is_missing() -> None:

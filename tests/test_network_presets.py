@@ -108,6 +108,10 @@ def test_each_corner_of_the_words() -> None:
         "LoRA trains 6,912 numbers, 12.5 % of full fine-tuning's 55,296, which end at "
     )
     assert "English goes from 1.97 to" in said.beside
+    ended = replace(found, lora=replace(found.lora, test_loss=np.array([2.97, 2.02])))
+    assert finding(ended).beside.endswith(
+        " At 2.02 a letter is as hard to guess as one of 7.5 alike, at 2.97 as one of 19."
+    )
 
 
 def test_each_corner_of_the_copier() -> None:

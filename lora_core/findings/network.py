@@ -3,6 +3,7 @@
 Nothing here says that LoRA forgets less, or is faster: measured on these networks, neither is true.
 """
 
+import math
 from typing import NamedTuple
 
 from lora_core.formatting import loss_text, percent_text
@@ -92,7 +93,9 @@ def _beside(run: NetworkRun) -> str:
     if e.network is Network.WORDS:
         ends = f"which end at {loss_text(float(full.test_loss[-1]))}"
         old = [loss_text(float(each)) for each in (lora.old_loss[0], lora.old_loss[-1], full.old_loss[-1])]
-        forgot = f"English goes from {old[0]} to {old[1]} with LoRA and to {old[2]} in full."
+        forgot = f"English goes from {old[0]} to {old[1]} with LoRA and to {old[2]} in full. " + _in_letters(
+            float(lora.test_loss[-1]), float(lora.test_loss[0])
+        )
     else:
         ends = f"which get {percent_text(float(full.accuracy[-1]))} right"
         old = [percent_text(float(lane.old_accuracy[-1])) for lane in (lora, full)]
@@ -100,6 +103,12 @@ def _beside(run: NetworkRun) -> str:
             f"Asked to repeat, as before, {old[0]} of the letters are right with LoRA and {old[1]} in full."
         )
     return f"{counts}, {ends}. {forgot}"
+
+
+def _in_letters(now: float, before: float) -> str:
+    """What nats a letter mean: as hard a guess as among so many equally likely letters."""
+    last, first = (f"{loss_text(error)} {{}} one of {math.exp(error):.2g}" for error in (now, before))
+    return f"At {last.format('a letter is as hard to guess as')} alike, at {first.format('as')}."
 
 
 def _nats(value: float) -> str:

@@ -29,6 +29,8 @@ _LUCK = {
     Network.WORDS: "Drawn with the same luck for all three: play, and the words turn.",
     Network.COPIER: "New questions and the likeliest answers; what is wrong is struck.",
 }
+_NEW = {Network.WORDS: "new names", Network.COPIER: "new questions"}
+"""What curves are measured on, in the words of headline and axes."""
 _SHOWN, _BEFORE = "network shown", "network before"
 
 
@@ -102,8 +104,8 @@ def _draw_curves(run: NetworkRun) -> None:
     live_chart(
         curves.curves_drawing(info), run_id=run.fingerprint, epochs=looks, key="network", height=HEIGHT,
         streaming=None if run.complete else (_looks(run.lora) + _looks(run.full), 2 * looks), log=False,
-        alt=curves.curves_alt(info), places=info.places, column="held-out", rank=run.experiment.rank,
-        zoom=f"{run.experiment.network} {run.experiment.task} {looks}",
+        alt=curves.curves_alt(info), places=info.places, column=_NEW[run.experiment.network],
+        rank=run.experiment.rank, zoom=f"{run.experiment.network} {run.experiment.task} {looks}",
     )  # fmt: skip
 
 
@@ -131,5 +133,5 @@ def _draw_parts(run: NetworkRun) -> None:
             height=LOWER, on_pick=choose_module,
         )  # fmt: skip
     with right:
-        st.markdown("**Learnt against forgotten** · nats a letter, both lower is better")
+        st.markdown("**Learnt against forgotten** · error in nats a letter, both lower is better")
         network_plane(parts.plane_info(run), run.experiment.rank, key="network plane", height=LOWER)

@@ -76,7 +76,7 @@ def test_the_read_out_counts_updates_and_not_looks(tab: Page) -> None:
     scrub(tab, 2)
     expect(chart(tab).locator(".count")).to_have_text("10 / 20")
     expect(chart(tab).locator(".readout")).to_contain_text("after 10 updates")
-    expect(chart(tab).locator(".readout")).to_contain_text("held-out")
+    expect(chart(tab).locator(".readout")).to_contain_text("new names")
     expect(chart(tab).locator(".readout")).not_to_contain_text("training")
     scrub(tab, 4)
 

@@ -197,7 +197,7 @@ def draw_angles(info: AnglesInfo, at: int) -> go.Figure:
                 row=1, col=column,
             )  # fmt: skip
         figure.add_vline(at, line={"color": palette.BASE, "width": 1, "dash": "dot"}, row=1, col=column)
-        figure.update_xaxes(title="Updates done", row=1, col=column)
+        figure.update_xaxes(title="Updates", row=1, col=column)
     figure.update_yaxes(range=[0, 92], dtick=15, row=1)
     figure.update_yaxes(title="Angle to the truth (degrees)", row=1, col=1)
     figure.update_annotations(font_size=13)

@@ -124,6 +124,6 @@ def draw_start(info: StartInfo) -> go.Figure:
         height=280, margin={"l": 56, "r": 8, "t": 8, "b": 44},
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
     )  # fmt: skip
-    figure.update_xaxes(title="Updates done")
+    figure.update_xaxes(title="Updates")
     figure.update_yaxes(title="Norm of the gradient", rangemode="tozero")
     return figure

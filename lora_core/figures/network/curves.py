@@ -64,7 +64,7 @@ def curves_info(run: NetworkRun, every: int, ghost: tuple[str, NetworkLane] | No
     if percent:
         title, lines = "Right letters (%)", (("guessing", 100 / LETTERS),)
     else:
-        title = "Held-out nats a letter"  # short enough to stand beside the axis with its unit
+        title = "Error (nats a letter)"
         base = ("before", float(run.lora.test_loss[0]))
         lines = (base, ("letter pairs", letter_tables(e.language).pairs))
     return CurvesInfo(title, percent, tuple(curves), lines, places_of(e.updates, every))
@@ -85,7 +85,7 @@ def curves_drawing(info: CurvesInfo) -> dict[str, Any]:
                 "named": True,
             },
             "xaxis": {
-                "title": {"text": "Updates done"},
+                "title": {"text": "Updates"},
                 "tickvals": shown,
                 "ticktext": [f"{info.places[i]:,}" for i in shown],
             },

@@ -132,9 +132,9 @@ def modules_alt(info: ModulesInfo) -> str:
 def plane_info(run: NetworkRun) -> PlaneInfo:
     """Both paths through the plane of what is learnt and what is forgotten."""
     if run.experiment.network is Network.WORDS:
-        new, old = f"loss on {run.experiment.language.capitalize()} names", "loss on English words"
+        new, old = f"error on {run.experiment.language.capitalize()} names", "error on English words"
     else:
-        new, old = f"loss on {run.experiment.task}", "loss on repeating"
+        new, old = f"error on {run.experiment.task}", "error on repeating"
 
     def path(lane: NetworkLane) -> np.ndarray:
         return np.stack([lane.test_loss, lane.old_loss], axis=1)
@@ -158,7 +158,7 @@ def plane_alt(info: PlaneInfo) -> str:
     """Where both paths end."""
     ends = [f"{name} ends at {lane[-1][0]:.3g} and {lane[-1][1]:.3g}"
             for name, lane in (("LoRA", info.lora), ("full fine-tuning", info.full))]  # fmt: skip
-    return f"{info.new} across, {info.old} up, both held-out: {', '.join(ends)}."
+    return f"{info.new} across, {info.old} up, both on new data: {', '.join(ends)}."
 
 
 def _axis(values: np.ndarray) -> dict[str, Any]:

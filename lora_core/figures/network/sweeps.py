@@ -40,7 +40,9 @@ def value_text(sweep: NetworkSweep, value: float) -> str:
 
 def axis_title(sweep: NetworkSweep) -> str:
     """What the values are."""
-    return "Right letters, held-out (%)" if by_accuracy(sweep) else "Held-out loss (nats a letter)"
+    return (
+        "Right letters on new questions (%)" if by_accuracy(sweep) else "Error on new names (nats a letter)"
+    )
 
 
 @dataclass(frozen=True, eq=False)
