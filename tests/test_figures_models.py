@@ -159,12 +159,12 @@ def test_a_peak_is_the_sum_of_its_bar() -> None:
 
 
 def test_a_kind_that_is_not_predicted_is_drawn_without_activations_and_cards() -> None:
-    info = memory_info(CATALOGUE["BERT base"].shape(), Adapter(8, "qv"), Training(), 24)
+    info = memory_info(CATALOGUE["T5 base"].shape(), Adapter(8, "qv"), Training(), 24)
     assert not info.predicted
     figure = draw_memory(info)
     assert figure.layout.xaxis.title.text == "GB, without activations"
     assert not figure.layout.shapes
-    static = compare_memory(CATALOGUE["BERT base"].shape(), Adapter(8, "qv"))
+    static = compare_memory(CATALOGUE["T5 base"].shape(), Adapter(8, "qv"))
     assert [bar.total for bar in info.bars] == [memory.total for memory in static]
 
 
@@ -185,7 +185,7 @@ def test_the_rank_hardly_moves_the_longest_sequence_and_the_loss_does() -> None:
     assert [trace.name for trace in figure.data] == list(lines)
     assert unnamed_axes(figure) == []
     assert length_text(info).startswith("Longest sequence on 24 GB, rank 1 to 256: as set ")
-    assert length_info(CATALOGUE["BERT base"].shape(), Adapter(), Training(), 24) is None
+    assert length_info(CATALOGUE["T5 base"].shape(), Adapter(), Training(), 24) is None
 
 
 def test_every_picture_has_words() -> None:

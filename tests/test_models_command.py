@@ -60,11 +60,11 @@ def test_full_fine_tuning_and_4_bits(config: str, capsys: pytest.CaptureFixture[
 
 
 def test_what_is_not_predicted_is_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "bert.json"
-    path.write_text(json.dumps(dict(CATALOGUE["BERT base"].config)))
+    path = tmp_path / "t5.json"
+    path.write_text(json.dumps(dict(CATALOGUE["T5 base"].config)))
     found = run(capsys, str(path), "--rank", "8", "--card", "24")
     assert (found["peak_bytes"], found["moment"], found["verdict"]) == (None, None, None)
-    assert found["trainable"] == CATALOGUE["BERT base"].shape().trainable(8)
+    assert found["trainable"] == CATALOGUE["T5 base"].shape().trainable(8)
     assert main([str(path)]) == 0
     assert "not predicted for this kind of model" in capsys.readouterr().out
 

@@ -7,7 +7,7 @@ in depth. `measured_peaks.json` holds published peaks of runs on an A100 of 80 G
 import json
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import peft
 import pytest
@@ -15,81 +15,83 @@ import pytest
 from lora_core.models import CATALOGUE, Adapter
 from lora_core.models.build import build_shape
 from lora_core.models.memory import adapter_memory, weight_bytes
-from lora_core.models.peak import CARDS, FAMILIES, Training, fits, longest, predict
+from lora_core.models.peak import CARDS, Training, fits, longest, most_tokens, predict
 from tests.kit.models import DATA
 from tests.kit.peak_oracle import model_of, step_bytes
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 RUNS: list[dict[str, Any]] = json.loads((DATA / "measured_peaks.json").read_text(encoding="utf-8"))["runs"]
-WIDTHS: dict[str, dict[str, Any]] = {
-    "llama": {
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_attention_heads": 32,
-        "vocab_size": 128256,
-    },
-    "mistral": {
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_attention_heads": 32,
-        "vocab_size": 32000,
-    },
-    "qwen2": {"hidden_size": 896, "intermediate_size": 4864, "num_attention_heads": 14, "vocab_size": 151936},
-    "qwen3": {
-        "hidden_size": 2560,
-        "intermediate_size": 9728,
-        "num_attention_heads": 32,
-        "vocab_size": 151936,
-    },
-    "gemma": {
-        "hidden_size": 2048,
-        "intermediate_size": 16384,
-        "num_attention_heads": 8,
-        "vocab_size": 256000,
-    },
-    "gemma2": {
-        "hidden_size": 2304,
-        "intermediate_size": 9216,
-        "num_attention_heads": 8,
-        "vocab_size": 256000,
-    },
-    "gemma3_text": {
-        "hidden_size": 1152,
-        "intermediate_size": 6912,
-        "num_attention_heads": 4,
-        "vocab_size": 262144,
-    },
+
+
+class Model(NamedTuple):
+    """A model of two layers: fields of its config, and what LoRA adapts in the smaller of two ways."""
+
+    fields: dict[str, Any]
+    few: tuple[str, ...] = ("q_proj", "v_proj")
+    head: str = "CausalLM"
+
+
+def widths(d: int, f: int, heads: int, keys: int, vocabulary: int, **more: Any) -> dict[str, Any]:
+    """A config's fields in the names that most types use."""
+    return {
+        "hidden_size": d, "intermediate_size": f, "num_attention_heads": heads, "num_key_value_heads": keys,
+        "vocab_size": vocabulary, "num_hidden_layers": 2, "pad_token_id": 0, **more,
+    }  # fmt: skip
+
+
+def encoder(head: str, **more: Any) -> Model:
+    """BERT base, two layers of it."""
+    fields = {"num_hidden_layers": 2, "vocab_size": 30522, **more}
+    return Model(fields, ("query", "value"), head)
+
+
+MODELS_AT = {  # real widths, but two layers
+    "llama": Model(widths(4096, 14336, 32, 8, 128256)),
+    "mistral": Model(widths(4096, 14336, 32, 8, 32000)),
+    "qwen2": Model(widths(896, 4864, 14, 2, 151936, tie_word_embeddings=True)),
+    "qwen3": Model(widths(2560, 9728, 32, 8, 151936, head_dim=128, tie_word_embeddings=True)),
+    "gemma": Model(widths(2048, 16384, 8, 1, 256000, head_dim=256)),
+    "gemma2": Model(widths(2304, 9216, 8, 4, 256000, head_dim=256)),
+    "gemma3_text": Model(widths(1152, 6912, 4, 1, 262144, head_dim=256)),
+    "gpt2": Model({"n_layer": 2, "vocab_size": 50257}, ("c_attn",)),
+    "bert": encoder("MaskedLM"),
+    "vit": Model({"num_hidden_layers": 2}, head="ImageClassification"),
 }
-KEYS = {"llama": 8, "mistral": 8, "qwen2": 2, "qwen3": 8, "gemma": 1, "gemma2": 4, "gemma3_text": 1}
-HEAD_DIM = {"qwen3": 128, "gemma": 256, "gemma2": 256, "gemma3_text": 256}
-TIED = {"tie_word_embeddings": True}
+HEADS = {
+    "CausalLM": "lm", "MaskedLM": "lm", "ImageClassification": "classification",
+    "TokenClassification": "token-classification", "QuestionAnswering": "question-answering",
+    "SequenceClassification": "classification",
+}  # fmt: skip
 ATTENTION = {"flash": "oracle_kernel", "sdpa": "oracle_masked", "eager": "oracle_eager"}
-WAYS = {"full": None, "qv": Adapter(16, "qv"), "all": Adapter(16, "all-linear")}
+DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
+OTHERS = tuple(kind for kind in MODELS_AT if kind not in DECODERS)
 GRID = [
-    *product(FAMILIES, ("flash",), (False, True), ("full", "all")),
-    *product(("llama", "qwen2", "gemma2"), ("sdpa", "eager"), (False, True), ("qv",)),
+    *product(DECODERS, ("flash",), (False, True), ("full", "all")),
+    *product(("llama", "qwen2", "gemma2"), ("sdpa", "eager"), (False, True), ("few",)),
+    *product(OTHERS, ("flash",), (False, True), ("full", "all")),
+    *product(OTHERS, ("eager",), (False,), ("few",)),
 ]  # fmt: skip
-LAYERS = [
-    *product(("llama", "mistral", "qwen2"), ("flash", "eager"), (False, True), ("full", "qv")),
-    *product(("qwen3", "gemma", "gemma3_text"), ("flash",), (False, True), ("all",)),
+SMALL = [
+    *product(("llama", "mistral", "qwen2"), ("flash", "eager"), (False, True), ("full", "few")),
+    *product(("qwen3", "gemma", "gemma2", "gemma3_text"), ("flash",), (False, True), ("full", "all")),
+    *product(("gpt2", "bert"), ("flash", "eager"), (False, True), ("full", "all", "few")),
 ]
-"""Cases with so small a vocabulary that a layer's way back is the peak, which no model of use has."""
+"""Cases with so small a vocabulary that a layer's way back is the peak, as it is for classifiers."""
 
 
-def both(
-    kind: str, training: Training, way: str, **more: Any
-) -> tuple[float, float]:  # bytes predicted, bytes followed
-    fields = {**WIDTHS[kind], "num_key_value_heads": KEYS[kind], "num_hidden_layers": 2, "pad_token_id": 0}
-    fields |= {"head_dim": HEAD_DIM[kind]} if kind in HEAD_DIM else {}
-    fields |= (TIED if kind in ("qwen2", "qwen3") else {}) | more
-    targets = ["q_proj", "v_proj"] if way == "qv" else "all-linear"
-    lora = None if way == "full" else peft.LoraConfig(r=16, target_modules=targets, task_type="CAUSAL_LM")
+def both(kind: str, training: Training, way: str, model: Model | None = None, **more: Any) -> tuple[int, int]:
+    """Bytes at the peak: predicted, and followed by the oracle."""
+    model = MODELS_AT[kind] if model is None else model
+    fields = model.fields | more
+    targets: Any = "all-linear" if way == "all" else model.few
+    lora = None if way == "full" else peft.LoraConfig(r=16, target_modules=targets)
     held, followed = step_bytes(
-        model_of(kind, fields, ATTENTION[training.attention]), training.batch, training.length, lora=lora,
-        checkpointing=training.checkpointing, adapters=training.computing,
+        model_of(kind, fields, ATTENTION[training.attention], model.head), training.batch, training.length,
+        lora=lora, checkpointing=training.checkpointing, adapters=training.computing,
     )  # fmt: skip
-    found = predict(build_shape({**fields, "model_type": kind}), WAYS[way], training)
+    shape = build_shape({**fields, "model_type": kind}, HEADS[model.head])
+    found = predict(shape, None if way == "full" else Adapter(16, targets), training)
     assert found is not None
     return found.total, held + followed
 
@@ -101,22 +103,29 @@ def test_the_peak_is_that_of_the_oracle(kind: str, attention: str, checkpointing
     assert predicted == pytest.approx(followed, rel=0.005)
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gemma2"])
 def test_adapters_in_16_bits_share_the_input_of_their_matrices(kind: str) -> None:
-    for checkpointing in (False, True):
+    for checkpointing, more in product((False, True), ({}, {"vocab_size": 512})):
         training = Training(2, 512, checkpointing, computing="bf16", optimizer="sgd")
-        predicted, followed = both(kind, training, "all")
+        predicted, followed = both(kind, training, "all", **more)
         assert predicted == pytest.approx(followed, rel=0.005)
-        assert predicted <= both(kind, replace(training, computing="fp32"), "all")[0]
 
 
-@pytest.mark.parametrize(("kind", "attention", "checkpointing", "way"), LAYERS)
+@pytest.mark.parametrize(("kind", "attention", "checkpointing", "way"), SMALL)
 def test_the_way_back_through_a_layer_is_near_the_oracles(
     kind: str, attention: str, checkpointing: bool, way: str
 ) -> None:
     training = Training(2, 512, checkpointing, attention, optimizer="sgd")
     predicted, followed = both(kind, training, way, vocab_size=512)
     assert predicted == pytest.approx(followed, rel=0.03)
+
+
+@pytest.mark.parametrize("head", ["SequenceClassification", "TokenClassification", "QuestionAnswering"])
+def test_the_peak_of_a_classifier_is_a_layer_or_the_step(head: str) -> None:
+    for checkpointing, way in product((False, True), ("full", "few")):
+        training = Training(2, 512, checkpointing, optimizer="sgd")
+        predicted, followed = both("bert", training, way, encoder(head))
+        assert predicted == pytest.approx(followed, rel=0.005)
 
 
 def test_the_grid_is_wide_enough() -> None:
@@ -202,9 +211,28 @@ def test_the_longest_sequence_fits_and_one_token_more_does_not() -> None:
 
 
 def test_what_is_not_known_is_not_predicted() -> None:
-    assert predict(CATALOGUE["BERT base"].shape(), Adapter(8, "qv"), Training()) is None
     assert predict(CATALOGUE["T5 base"].shape(), None, Training()) is None
-    assert longest(CATALOGUE["Phi-2"].shape(), Adapter(8, "qv"), Training(), 24) is None
+    for name in ("Whisper large v2", "gpt-oss 20B", "Llama 4 Scout"):
+        assert longest(CATALOGUE[name].shape(), Adapter(8, "all-linear"), Training(), 141) is None
+    bert = CATALOGUE["BERT base"]
+    assert predict(bert.shape("none"), Adapter(8, "qv"), Training()) is None  # no loss to train
+    assert predict(bert.shape(), None, Training(precision="fp32")) is None
+
+
+def test_a_sequence_is_no_longer_than_the_table_of_positions() -> None:
+    """BERT has 512 of them; of ViT's pictures every one is 197 patches, whatever is asked for."""
+    bert, vit = CATALOGUE["BERT base"].shape(), CATALOGUE["ViT base"].shape()
+    adapter = Adapter(8, "qv")
+    assert (most_tokens(bert), most_tokens(vit), most_tokens(CATALOGUE["Llama 3.2 1B"].shape())) == (
+        512,
+        197,
+        0,
+    )
+    assert predict(bert, adapter, Training(4, 2048)) == predict(bert, adapter, Training(4, 512))
+    assert predict(vit, adapter, Training(4, 64)) == predict(vit, adapter, Training(4, 512))
+    assert longest(bert, adapter, Training(4), 24) == 512
+    assert longest(vit, adapter, Training(4), 24) == 197
+    assert longest(vit, adapter, Training(512, checkpointing=False), 8) == 0
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_batch_length_and_card_decide_whether_it_fits() -> None:
     assert "It does not fit on 24 GB" in said(app)
     put(app, "selectbox", "model_card", "141 GB")
     assert "It fits on 141 GB (longest sequence there: " in said(app)
-    put(app, "selectbox", "model_name", "BERT base")
+    put(app, "selectbox", "model_name", "T5 base")
     assert "Not predicted for this kind of model" in said(app)
     assert any("are not counted" in each.value for each in app.caption)
 
@@ -373,7 +373,7 @@ def test_the_model_is_still_there_after_a_visit_to_another_page() -> None:
         (Adapter(8, "all-linear"), "Rank 8 on all linear layers of BERT"),
         (Adapter(8, "attention"), "Rank 8 on attention of BERT"),
         (Adapter(1024, "all-linear"), "trains 172 M numbers, 1.57 times the 109 M of full fine-tuning and"),
-        (Adapter(1024, "all-linear"), "needs 2.97 GB to train, no less than full fine-tuning's 876 MB."),
+        (Adapter(1024, "all-linear"), "needs 2.98 GB to train, no less than full fine-tuning's 877 MB."),
     ],
 )
 def test_the_verdict_is_right_in_every_corner(adapter: Adapter, words: str) -> None:

@@ -5,15 +5,17 @@ that adds the bytes of each new storage and takes them off when it dies, as torc
 (blocks of 512 bytes aside). Attention is replaced by functions that keep what CUDA's kernels keep.
 """
 
+import sys
 import weakref
 from typing import Any
 from unittest.mock import patch
 
 import peft
 import torch
+import transformers
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -27,6 +29,8 @@ class Allocations(TorchDispatchMode):
         self._known: dict[int, weakref.ref[Any]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.add.Tensor and not torch.is_grad_enabled() and alone(args[0], args[1]):
+            return args[0].add_(args[1])
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
             if isinstance(tensor, torch.Tensor):
@@ -50,6 +54,35 @@ class Allocations(TorchDispatchMode):
     def _free(self, key: int, size: int) -> None:
         self.live -= size
         self._known.pop(key, None)
+
+
+def alone(old: Any, new: Any) -> bool:
+    """Whether autograd, which adds up gradients, would write into `old`: nothing else holds its storage.
+
+    torch/csrc/autograd/input_buffer.cpp (2.13) does so, but never while a dispatch mode is on.
+    """
+    if not isinstance(new, torch.Tensor) or (old.shape, old.dtype) != (new.shape, new.dtype):
+        return False
+    return torch._C._storage_Use_Count(old.untyped_storage()._cdata) <= 2  # `old`, and the line above
+
+
+class Dropout(torch.autograd.Function):
+    """Dropout as CUDA does it: a mask of one byte a number is kept, and a copy made."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Any) -> Any:
+        ctx.save_for_backward(torch.empty_like(tensor, dtype=torch.bool))
+        return torch.empty_like(tensor)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (_,) = ctx.saved_tensors  # a checkpoint computes again when it is asked for
+        return torch.empty_like(grads[0])
+
+
+def dropout(tensor: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """torch.nn.functional.dropout for CUDA's memory."""
+    return Dropout.apply(tensor) if training and p > 0 else tensor
 
 
 class Kernel(torch.autograd.Function):
@@ -104,19 +137,17 @@ def masked(module: Any, query: Any, key: Any, value: Any, mask: Any, **more: Any
     return Kernel.apply(query, key, value, mask).transpose(1, 2), None
 
 
-def eager(module: Any, query: Any, key: Any, value: Any, mask: Any, *, scaling: float, **more: Any) -> Any:
-    """Attention step by step, as transformers writes it out."""
-    share = query.shape[1] // key.shape[1]
-    if share > 1:
-        key, value = (
-            one[:, :, None].expand(-1, -1, share, -1, -1).reshape(query.shape) for one in (key, value)
-        )
-    scores = torch.matmul(query, key.transpose(2, 3)) * scaling
-    if more.get("softcap"):
-        scores = torch.tanh(scores / more["softcap"]) * more["softcap"]
-    scores = scores + scores.new_empty(scores.shape[0], 1, *scores.shape[2:])
-    weights = Softmax.apply(scores).to(query.dtype)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
+def softmax(scores: Any, dim: int = -1, dtype: Any = None) -> Any:
+    """torch.nn.functional.softmax for CUDA's memory."""
+    return torch.softmax(scores, dim) if dtype in (None, scores.dtype) else Softmax.apply(scores)
+
+
+def eager(module: Any, query: Any, key: Any, value: Any, mask: Any, **more: Any) -> Any:
+    """Attention step by step, as the module's own file writes it out, with a mask."""
+    mask = query.new_empty(query.shape[0], 1, query.shape[2], query.shape[2])
+    own = sys.modules[type(module).__module__].eager_attention_forward
+    with patch("torch.nn.functional.softmax", softmax):
+        return own(module, query, key, value, mask, **more)
 
 
 for _name, _function in (("oracle_kernel", flash), ("oracle_masked", masked), ("oracle_eager", eager)):
@@ -124,14 +155,32 @@ for _name, _function in (("oracle_kernel", flash), ("oracle_masked", masked), ("
     ALL_MASK_ATTENTION_FUNCTIONS.register(_name, lambda *args, **more: None)
 
 
-def model_of(kind: str, fields: dict[str, Any], attention: str) -> Any:
-    """A causal model of bf16 weights on the meta device."""
+def model_of(kind: str, fields: dict[str, Any], attention: str, head: str = "CausalLM") -> Any:
+    """A model of bf16 weights on the meta device, of transformers' Auto class for `head`."""
     config = AutoConfig.for_model(kind, **fields)
     config._attn_implementation = attention
     config.use_cache = False
+    auto = getattr(transformers, f"AutoModelFor{head}")
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        model = auto.from_config(config, dtype=torch.bfloat16)
     return model
+
+
+def inputs_of(model: Any, batch: int, length: int) -> dict[str, Any]:
+    """A batch for the model's head; pictures are in fp32, their length is that of the config."""
+    name, config = type(model).__name__, model.config
+    with torch.device("meta"):
+        one, each = (torch.zeros(shape, dtype=torch.long) for shape in ((batch,), (batch, length)))
+        if name.endswith("ForImageClassification"):
+            side = config.image_size
+            return {"pixel_values": torch.zeros(batch, config.num_channels, side, side), "labels": one}
+    if name.endswith("SequenceClassification"):
+        return {"input_ids": each, "attention_mask": each, "labels": one}
+    if name.endswith("QuestionAnswering"):
+        return {"input_ids": each, "start_positions": one, "end_positions": one}
+    if name.endswith("TokenClassification"):
+        return {"input_ids": each, "attention_mask": each, "labels": each}
+    return {"input_ids": each, "labels": each}
 
 
 def step_bytes(
@@ -143,7 +192,8 @@ def step_bytes(
     checkpointing: bool,
     adapters: str = "fp32",
 ) -> tuple[int, int]:
-    """(bytes of weights, greatest sum of what a step allocates beside them): forward, loss, backward."""
+    """(bytes of weights, greatest sum that a step holds beside them): forward, loss, backward; pictures."""
+    inputs = inputs_of(model, batch, length)
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         if lora is not None:
@@ -156,15 +206,14 @@ def step_bytes(
                 tensor.data = tensor.data.to(torch.bfloat16)
     model.train()
     weights = {t.untyped_storage()._cdata: t for t in (*model.parameters(), *model.buffers())}
-    ids = torch.zeros(batch, length, dtype=torch.long, device="meta")
     mode = Allocations()
-    for tensor in (*weights.values(), ids):
+    for tensor in (*weights.values(), *inputs.values()):
         mode.ignore(tensor)
-    with mode:
-        with patch("transformers.masking_utils.find_packed_sequence_indices", lambda _: None):
-            out = model(input_ids=ids, labels=ids)
-        loss = out.loss
-        del out
+    if "pixel_values" in inputs:
+        mode.live = inputs["pixel_values"].nbytes
+    unpacked = patch("transformers.masking_utils.find_packed_sequence_indices", lambda _: None)
+    with mode, unpacked, patch("torch.nn.functional.dropout", dropout):
+        loss = model(**inputs).loss
         loss.backward()
     held = sum(t.untyped_storage().nbytes() for t in weights.values() if isinstance(t, torch.nn.Parameter))
     return held, mode.peak
