@@ -28,7 +28,18 @@ from lora_core.models.memory import (
 )
 from lora_core.models.names import family_ranks, head_names, target_names
 from lora_core.models.parts import Family
-from lora_core.models.peak import CARDS, Peak, Training, fits, longest, predict
+from lora_core.models.peak import (
+    CARDS,
+    Peak,
+    Training,
+    chunks,
+    fits,
+    fixed_tokens,
+    largest_batch,
+    longest,
+    most_tokens,
+    predict,
+)
 from lora_core.models.shape import ModelShape
 from lora_core.models.targets import TARGET_PRESETS, Adapter, Bias, Row
 
@@ -54,12 +65,16 @@ __all__ = [
     "UnknownClassError",
     "adapter_file_bytes",
     "adapter_memory",
+    "chunks",
     "compare_memory",
     "family_ranks",
     "fits",
+    "fixed_tokens",
     "head_names",
+    "largest_batch",
     "longest",
     "lora_code",
+    "most_tokens",
     "predict",
     "target_names",
 ]

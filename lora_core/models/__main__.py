@@ -12,7 +12,17 @@ from typing import Any
 from lora_core.formatting import bytes_text, count_text, percent_text
 from lora_core.models.config import parse
 from lora_core.models.memory import OPTIMIZERS, PRECISIONS, full_memory
-from lora_core.models.peak import ATTENTION, COMPUTING, LOSSES, Peak, Training, fits, longest, predict
+from lora_core.models.peak import (
+    ATTENTION,
+    COMPUTING,
+    LOSSES,
+    Peak,
+    Training,
+    fits,
+    longest,
+    most_tokens,
+    predict,
+)
 from lora_core.models.shape import ModelShape
 from lora_core.models.targets import TARGET_PRESETS, Adapter
 
@@ -44,6 +54,7 @@ def count(options: argparse.Namespace) -> dict[str, Any]:
     )  # fmt: skip
     counted = None if adapter is None else shape.count(adapter)
     peak = predict(shape, adapter, training)
+    most = most_tokens(shape)
     static = peak.static if peak else full_memory(shape) if adapter is None else None
     return {
         "model_type": shape.model_type,
@@ -53,6 +64,7 @@ def count(options: argparse.Namespace) -> dict[str, Any]:
         "trainable": shape.total() if counted is None else counted.trainable,
         "peak_bytes": peak.total if peak else None,
         "moment": peak.moment if peak else None,
+        "length": min(options.length, most) if most else options.length,
         "parts": _parts(peak, static),
         "card": options.card,
         "verdict": fits(peak.total, options.card) if peak and options.card else None,
@@ -83,7 +95,8 @@ def _words(found: dict[str, Any]) -> str:
     if found["peak_bytes"] is None:
         lines.append("The peak of memory is not predicted for this kind of model.")
     else:
-        lines.append(f"Peak {bytes_text(found['peak_bytes'])}, at {found['moment']}")
+        at = f"at {found['moment']}, of {found['length']:,} tokens a sequence"
+        lines.append(f"Peak {bytes_text(found['peak_bytes'])}, {at}")
     if found["verdict"]:
         words = {"fits": "fits", "tight": "is tight", "no": "does not fit"}[found["verdict"]]
         lines.append(f"It {words} on {found['card']:g} GB; longest there: {found['longest']:,} tokens")

@@ -13,11 +13,11 @@ from lora_core.models import (
     adapter_file_bytes,
     adapter_memory,
     fits,
-    longest,
     predict,
 )
 from pages.models.chosen_adapter import TARGETS
 from pages.models.controls import choose_segment, pick
+from pages.models.fit import room_words
 from pages.models.sidebar import RANKS
 
 FITS = {"fits": "fits", "tight": "tight", "no": "does not fit"}
@@ -85,9 +85,9 @@ def _column(shape: ModelShape, adapter: Adapter, training: Training, card: int) 
     if peak is None:
         memory = adapter_memory(shape, adapter, training.precision, training.optimizer)
         return found | {"Memory, without activations": bytes_text(memory.total)}
-    most = longest(shape, adapter, training, card)
+    what, room = room_words(shape, adapter, training, card)
     return found | {
         "Peak": f"{bytes_text(peak.total)}, at {peak.moment}",
         f"On {card} GB": FITS[fits(peak.total, card)],
-        "Longest sequence there": f"{most:,} tokens" if most else "none",
+        what: room,
     }

@@ -8,18 +8,17 @@ import streamlit as st
 
 from lora_core.figures.models import drawing, numbers
 from lora_core.formatting import bytes_text, count_text, percent_text
-from lora_core.models import Adapter, ModelShape, Training, adapter_file_bytes, longest, lora_code
+from lora_core.models import Adapter, ModelShape, Training, adapter_file_bytes, lora_code
 from pages.components.still_chart import steady_chart
 from pages.models.beside import draw_beside
 from pages.models.choice import Chosen, choose
 from pages.models.controls import complaints
+from pages.models.fit import UNCERTAIN, fit_sentence
 from pages.models.published import draw_published
 from pages.models.sidebar import Scale
 from pages.models.training import choose_training
 from pages.models.words import (
     PEOPLE_USE,
-    UNCERTAIN,
-    fit_sentence,
     frozen_note,
     measured_note,
     module_table,
@@ -53,18 +52,18 @@ def show(scale: Scale) -> None:
         _draw_ranks(info)
     left, right = st.columns([0.55, 0.45])
     with left:
-        training, card = choose_training()
+        training, card = choose_training(shape)
         memory = _draw_memory(shape, adapter, training, card)
     with right:
-        lengths = _draw_lengths(shape, adapter, training, card)
+        _draw_lengths(shape, adapter, training, card)
         _draw_code(shape, adapter)
     draw_beside(shape, adapter, training, card)
     st.caption(PEOPLE_USE)
     st.caption(f"By module, sizes from {choice.model.source}:")
     _draw_table(shape, adapter, info, memory)
     draw_published()
-    most = longest(shape, adapter, training, card) if lengths else None
-    top.markdown(f"# {verdict(choice.model.name, shape, adapter, memory)}\n\n{fit_sentence(memory, most)}")
+    fit = fit_sentence(memory, shape, adapter, training)
+    top.markdown(f"# {verdict(choice.model.name, shape, adapter, memory)}\n\n{fit}")
     with metrics:
         _draw_numbers(choice, memory)
     with said:
@@ -112,17 +111,19 @@ def _draw_memory(shape: ModelShape, adapter: Adapter, training: Training, card: 
     return info
 
 
-def _draw_lengths(shape: ModelShape, adapter: Adapter, training: Training, card: int) -> bool:
-    """The longest sequence over ranks; whether there is anything to say of it."""
+def _draw_lengths(shape: ModelShape, adapter: Adapter, training: Training, card: int) -> None:
+    """The longest sequence over ranks, where it depends on anything."""
     info = _length_info(shape, replace(adapter, rank=1, alpha=1.0), training, card)  # over all ranks
     if info is None:
-        return False
+        return
     if not any(length for _, tokens in info.lines for length in tokens):
         st.caption(f"No sequence is short enough for {card} GB.")
-        return True
+        return
+    if info.all_fit:
+        st.caption(f"All {info.most:,} tokens that it takes fit on {card} GB, at every rank and each way.")
+        return
     st.caption("How long a sequence may be: the rank hardly matters.")
     steady_chart(_lengths(info), key="model_length_picture", alt=numbers.length_text(info), height=260)
-    return True
 
 
 def _draw_code(shape: ModelShape, adapter: Adapter) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lora_core.models import CARDS, OPTIMIZERS, PRECISIONS, Training
+from lora_core.models import CARDS, OPTIMIZERS, PRECISIONS, ModelShape, Training, fixed_tokens
 from lora_core.models.peak import ATTENTION, COMPUTING, LOSSES
 from pages.models.controls import pick, toggle
 
@@ -11,8 +11,11 @@ LENGTHS = ("256", "512", "1024", "2048", "4096", "8192", "16384", "32768", "6553
 DEFAULT_CARD = "24 GB"
 
 
-def choose_training() -> tuple[Training, int]:
-    """Draw the controls; the way of training and the card in GB that they describe."""
+def choose_training(shape: ModelShape) -> tuple[Training, int]:
+    """Draw the controls; the way of training and the card in GB that they describe.
+
+    A model whose sequences are all equally long has no control of the length.
+    """
     row = st.container(horizontal=True, vertical_alignment="bottom")
     with row:
         card = pick(
@@ -22,7 +25,7 @@ def choose_training() -> tuple[Training, int]:
         precision = _word("Frozen weights in", PRECISIONS, "bf16", "model_precision", 190,
                           "What LoRA freezes; full fine-tuning takes bf16 for quantised ones.")  # fmt: skip
         batch = pick("Batch", BATCHES, "1", "model_batch", width=90, help="Sequences in a step.")
-        length = pick(
+        length = "2048" if fixed_tokens(shape) else pick(
             "Longest sequence", LENGTHS, "2048", "model_length", width=150,
             help="In tokens, after padding: the longest one decides the peak.",
         )  # fmt: skip

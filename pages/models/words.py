@@ -19,7 +19,6 @@ from lora_core.models import (
     MeasuredPeak,
     ModelShape,
     Row,
-    fits,
 )
 from lora_core.models.heads import HEAD_TASKS
 
@@ -40,28 +39,10 @@ def verdict(name: str, shape: ModelShape, adapter: Adapter, info: MemoryInfo) ->
     return f"{_adapter_words(shape, adapter)} of {name} {trained} and {memory}."
 
 
-def fit_sentence(info: MemoryInfo, most: int | None) -> str:
-    """Whether LoRA and QLoRA go on the card, and how long a sequence may be there."""
-    if not info.predicted:
-        return "Not predicted for this kind of model: activations, and so whether it fits on a card."
-    words = {"fits": "fits", "tight": "is tight", "no": "does not fit"}
-    _, lora, qlora = ((bar, words[fits(bar.total, info.card)]) for bar in info.bars)
-    longest = f"longest sequence there: {most:,} tokens" if most else "no sequence is short enough there"
-    return (
-        f"It {lora[1]} on {info.card} GB ({longest}); as QLoRA it needs {bytes_text(qlora[0].total)} and "
-        f"{qlora[1]}."
-    )
-
-
 PEOPLE_USE = (
     "What people use: r = 8 on q and v (Hu et al., 2021, where r = 1 comes near it); r = 64, alpha 16 on all "
     "linear layers (QLoRA, Dettmers et al., 2023, appendix B); r = 8, alpha = 8 where nothing is said "
     "(PEFT's LoraConfig)."
-)
-UNCERTAIN = (
-    "The peak is what torch allocates (torch.cuda.max_memory_allocated); nvidia-smi shows more. It is that "
-    "of transformers 5.23 with PEFT 0.21; Unsloth, Liger, compile, offloading and several GPUs give other "
-    "numbers; evaluation and generation are not counted. Tight: it fits with less than a tenth to spare."
 )
 
 

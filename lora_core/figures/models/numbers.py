@@ -20,8 +20,11 @@ from lora_core.models import (
     Peak,
     Row,
     Training,
+    chunks,
     compare_memory,
+    fixed_tokens,
     longest,
+    most_tokens,
     predict,
 )
 
@@ -218,11 +221,20 @@ class MemoryInfo:
 
 @dataclass(frozen=True)
 class LengthInfo:
-    """The longest sequence that fits on a card, in tokens, over ranks: a line for each way of training."""
+    """The longest sequence that fits on a card, in tokens, over ranks: a line for each way of training.
+
+    `most` is what the model's table of positions allows, 0 for no bound.
+    """
 
     ranks: tuple[int, ...]
     lines: tuple[tuple[str, tuple[int, ...]], ...]
     card: int
+    most: int = 0
+
+    @property
+    def all_fit(self) -> bool:
+        """Whether every way of training takes the longest sequence that there is."""
+        return all(length == self.most for _, tokens in self.lines for length in tokens)
 
 
 def memory_info(shape: ModelShape, adapter: Adapter, training: Training, card: int) -> MemoryInfo:
@@ -250,23 +262,26 @@ def _bar(name: str, memory: Memory, peak: Peak | None) -> MemoryBar:
 
 
 def length_info(shape: ModelShape, adapter: Adapter, training: Training, card: int) -> LengthInfo | None:
-    """How long a sequence may be on a card, over ranks; None where the kind of model is not predicted."""
+    """How long a sequence may be on a card, over ranks; None if it is not predicted, or always the same."""
+    if fixed_tokens(shape):
+        return None
     other = replace(training, checkpointing=not training.checkpointing)
     ways = {
         "as set": training,
         "without checkpointing" if training.checkpointing else "with checkpointing": other,
         f"batch {2 * training.batch}": replace(training, batch=min(512, 2 * training.batch)),
-        "loss in chunks" if training.loss != "chunked" else "loss as transformers": replace(
-            training, loss="whole" if training.loss == "chunked" else "chunked"
-        ),
     }
+    if chunks(shape):
+        whole = training.loss == "chunked"
+        other = replace(training, loss="whole" if whole else "chunked")
+        ways["loss as transformers" if whole else "loss in chunks"] = other
     lines = []
     for name, way in ways.items():
         found = [longest(shape, replace(adapter, rank=rank), way, card) for rank in LENGTH_RANKS]
         if None in found:
             return None
         lines.append((name, tuple(length or 0 for length in found)))
-    return LengthInfo(LENGTH_RANKS, tuple(lines), card)
+    return LengthInfo(LENGTH_RANKS, tuple(lines), card, most_tokens(shape))
 
 
 def memory_text(info: MemoryInfo) -> str:

@@ -8,6 +8,7 @@ with published peaks of real runs (tests/data/measured_peaks.json). The peak is 
 (torch.cuda.max_memory_allocated), not what nvidia-smi shows.
 """
 
+from lora_core.models.peak.ends import chunks
 from lora_core.models.peak.kinds import LAYERS
 from lora_core.models.peak.training import ATTENTION, CHUNK, COMPUTING, LOSSES, Training
 from lora_core.models.peak.verdict import (
@@ -17,6 +18,7 @@ from lora_core.models.peak.verdict import (
     Peak,
     fits,
     fixed_tokens,
+    largest_batch,
     longest,
     most_tokens,
     predict,
@@ -24,5 +26,5 @@ from lora_core.models.peak.verdict import (
 
 __all__ = [
     "ATTENTION", "CARDS", "CHUNK", "COMPUTING", "LAYERS", "LOSSES", "MARGIN", "RESERVE", "Peak", "Training",
-    "fits", "fixed_tokens", "longest", "most_tokens", "predict",
+    "chunks", "fits", "fixed_tokens", "largest_batch", "longest", "most_tokens", "predict",
 ]  # fmt: skip

@@ -69,6 +69,12 @@ def loss_bytes(shape: ModelShape, sizes: Sizes, training: Training) -> int:
     return number * sizes.outputs * tokens
 
 
+def chunks(shape: ModelShape) -> bool:
+    """Whether a loss in chunks is known of this model: that of a causal one."""
+    layer = LAYERS.get(shape.model_type)
+    return shape.head == "lm" and layer is not None and layer.order != "post"
+
+
 def picture_bytes(shape: ModelShape) -> int:
     """Bytes of the numbers of one picture in fp32, as a batch brings it; 0 for a model that reads text."""
     patches = next((part for part in shape.parts if part.kind == "convolution"), None)

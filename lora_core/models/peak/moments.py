@@ -74,7 +74,7 @@ class StepMoments:
         above_gradients = self.layer_gradients * (sizes.layers - 1) // sizes.layers
         table = 2 * sizes.outputs * sizes.d if self.full else 0
         loss = loss_bytes(self.shape, sizes, training) + (table if training.loss == "chunked" else 0)
-        gradients = self.static.gradients
+        gradients, fed = self.static.gradients, self.full or training.checkpointing
         return kept, {
             "the loss": kept + loss,
             "the output layer": start + inner + _most(tapes.head_back, training),
@@ -83,7 +83,7 @@ class StepMoments:
             "the first layer on the way back": start + below + self.head_gradients + above_gradients
             + _most(tapes.first_back, training),
             "the end of the way back": pictures + gradients
-            + max(2 * sizes.d * tokens, 2 * table * sizes.tied),
+            + max(2 * sizes.d * tokens * fed, 2 * table * sizes.tied),
             "the optimizer's step": gradients + step_copy(self.static, training.optimizer),
         }  # fmt: skip
 

@@ -1,12 +1,13 @@
 """The peak of a training step, whether it goes on a card, and the longest sequence that does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lora_core.models.memory import Memory, adapter_memory, full_memory
 from lora_core.models.peak.ends import HEADS, positions
 from lora_core.models.peak.kinds import LAYERS, Sizes, sizes
 from lora_core.models.peak.moments import StepMoments
-from lora_core.models.peak.training import LENGTHS, Training
+from lora_core.models.peak.training import BATCHES, LENGTHS, Training
 from lora_core.models.shape import ModelShape
 from lora_core.models.targets import Adapter
 
@@ -108,9 +109,31 @@ def longest(shape: ModelShape, adapter: Adapter | None, training: Training, card
         return fits(_peak(shape, step, replace(training, length=length)).total, card) == "fits"
 
     most = most_tokens(shape)
-    low, high = 0, most or LENGTHS[1]
     if fixed_tokens(shape):
         return most if holds(most) else 0
+    return _largest(holds, most or LENGTHS[1])
+
+
+def largest_batch(shape: ModelShape, adapter: Adapter | None, training: Training, card: float) -> int | None:
+    """The largest batch, up to 512, that fits with a margin on a card of `card` GB; 0 where none does.
+
+    None where the model's kind is not predicted. For models whose sequences are all equally long
+    (`fixed_tokens`).
+    """
+    found = _predicted(shape, training)
+    if found is None:
+        return None
+    step = StepMoments(shape, found, adapter, training, _static(shape, adapter, training))
+
+    def holds(batch: int) -> bool:
+        return fits(_peak(shape, step, replace(training, batch=batch)).total, card) == "fits"
+
+    return _largest(holds, BATCHES[1])
+
+
+def _largest(holds: Callable[[int], bool], high: int) -> int:
+    """The largest number up to `high` that holds, 0 where none does; what holds for one holds for less."""
+    low = 0
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if holds(middle) else (low, middle - 1)
