@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import zxingcpp
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from lora_core import Experiment, run
 from lora_core.talk.scenes import Scene, own_talk
@@ -793,3 +793,17 @@ def test_a_talk_comes_back_from_its_own_download(on_stage, tmp_path) -> None:
         "scene knee: claims"
     )
     expect(page.locator(".st-key-stage_question")).to_contain_text("Two times the rank: 8")
+
+
+def test_a_chart_begun_before_the_stage_is_dressed_is_as_large_as_the_stage(app, open_page) -> None:
+    page = open_page("about:blank")
+    held: dict[str, Route] = {}
+    for name in ("on_stage.css", "plotly-cartesian.min.js"):
+        page.route(f"**/{name}", lambda route: held.update({route.request.url.rpartition("/")[2]: route}))
+    with page.expect_request("**/on_stage.css"), page.expect_request("**/plotly-cartesian.min.js"):
+        page.goto(f"{app}/On_stage?scene=one-short~0.079~revealed")
+    expect(page.locator(".live-chart .quick")).to_be_attached(timeout=30_000)  # drawn in small letters
+    held["on_stage.css"].continue_()
+    expect(page.locator(".live-chart")).to_have_css("font-size", re.compile(r"2\d"))
+    held["plotly-cartesian.min.js"].continue_()
+    expect(page.locator(".live-chart .ytick text").first).to_have_css("font-size", re.compile(r"2\d"))

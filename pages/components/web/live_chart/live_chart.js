@@ -113,6 +113,7 @@ class LiveChart {
     this.readout.show(this.player.epoch);
     this.preview.show();
     if (this.payload.rank != null) hand.draw(this.payload.rank);
+    await this.dress(); // the stage's stylesheet may have come while plotly.js was started
   }
 
   /** Show the held rank, if it is not the run's. */
@@ -136,7 +137,9 @@ class LiveChart {
     this.resizing = requestAnimationFrame(() => {
       const { width, height } = this.chart.root.getBoundingClientRect();
       const { layout } = this.chart.div;
-      if (layout && width && (layout.width !== width || layout.height !== height)) this.draw();
+      if (!layout || !width) return;
+      if (layout.width !== width || layout.height !== height) this.draw();
+      else this.dress();
     });
   }
 
