@@ -244,7 +244,8 @@ def _answer(stage: Stage, facts: SceneNumbers) -> str:
         return guessed
     if truth is None:
         return f"{guessed} · Now it is rank **{stage.experiment.rank}**"
-    it_is = f"At rank {stage.experiment.rank} it is" if changed else "It is"
+    it_is = "It is" if scene.guess is not None else "Right:"  # a choice is often a sentence
+    it_is = f"At rank {stage.experiment.rank} {it_is.lower()}" if changed else it_is
     return f"{guessed} · {it_is} **{plain(truth)}**"
 
 

@@ -167,9 +167,10 @@ def draw_scenes(stage: Stage) -> None:
     with st.sidebar:
         with st.container(key="stage_scenes", gap=None):
             for place, scene in enumerate(stage.talk.scenes):
+                name = f"{place + 1}\\. {plain(scene.title)}"
                 st.button(
-                    f"{place + 1}\\. {plain(scene.title)}", key=f"to {scene.name}", type="tertiary",
-                    on_click=perform, args=(stage, f"go {scene.name}"), disabled=scene.name == stage.name,
+                    f"**{name}**" if scene.name == stage.name else name, key=f"to {scene.name}",
+                    type="tertiary", on_click=perform, args=(stage, f"go {scene.name}"),
                 )  # fmt: skip
         st.button(
             "Start over", key="stage over", icon=":material/restart_alt:", on_click=perform,

@@ -22,7 +22,7 @@ def draw_words(stage: Stage, facts: SceneNumbers, height: int) -> bool:
     shown = revealed and complete
     info = scene_curves(run, beside, revealed=shown)
     with st.container(key="stage_words"):
-        left, right = st.columns([0.5, 0.5])
+        left, right = st.columns([0.56, 0.44])
     with left:
         live_chart(
             curves_drawing(info), run_id=run.fingerprint if shown else f"before-{run.fingerprint}",

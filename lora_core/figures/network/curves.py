@@ -86,6 +86,7 @@ def curves_drawing(info: CurvesInfo) -> dict[str, Any]:
             },
             "xaxis": {
                 "title": {"text": "Updates"},
+                "tickangle": 0,
                 "tickvals": shown,
                 "ticktext": [f"{info.places[i]:,}" for i in shown],
             },

@@ -10,7 +10,8 @@ import { themed, themedLayout } from "../kit/theme.js";
 /** @typedef {"log"|"linear"} Kind */
 /** @typedef {{value: number, shape: any, annotation: any}} Floor */
 
-const NARROW = 480; // CSS pixels: in a narrower chart floors are labelled by their value alone
+/** In a narrower chart floors are labelled by their value alone: CSS pixels, and letters of the chart's size. */
+const [NARROW, FEW_LETTERS] = [480, 24];
 
 /**
  * @param {Payload} payload
@@ -25,7 +26,7 @@ export function layout(payload, theme, kind, zoom, { width, height }) {
   const { size } = theme;
   const home = figure.layout.meta.axes[kind];
   const short = payload.rank != null && !figure.layout.meta.named; // a line with a name of its own is no floor
-  const floors = placedFloors(payload, kind, short ? "floor " : width < NARROW ? "" : null);
+  const floors = placedFloors(payload, kind, short ? "floor " : width < Math.max(NARROW, FEW_LETTERS * size) ? "" : null);
   const side = short ? textWidth("floor 0.00000", theme) + 16 : labelRoom(floors, theme);
   const range = zoom.y ?? (kind === "log" ? home.range.map(Math.log10) : home.range);
   const decades = range[1] - range[0];
@@ -52,6 +53,7 @@ export function layout(payload, theme, kind, zoom, { width, height }) {
       type: kind,
       range,
       dtick: kind === "log" && decades > 1.2 && decades < 8 ? 1 : undefined,
+      nticks: Math.max(3, Math.min(9, Math.round(room / (2.5 * size)))),
       tickformat: "~g",
       title: { text: fitting(home.title, room, theme), font: { size } },
     },

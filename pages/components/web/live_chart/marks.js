@@ -31,7 +31,7 @@ export class Marks {
     const across = x.c2p(update);
     const seen = across >= -0.5 && across <= x._length + 0.5;
     const late = across > x._length * 0.7;
-    const look = { x: late ? -5 : 5, y: 12 + 15 * (place % ROWS), "text-anchor": late ? "end" : "start" };
+    const look = { x: late ? -5 : 5, y: `${1.4 + 1.25 * (place % ROWS)}em`, "text-anchor": late ? "end" : "start" };
     const text = svg("text", look);
     text.textContent = words;
     const touch = svg("rect", { x: -14, y: -18, width: 28, height: 32 }); // larger than the arrow, for a finger

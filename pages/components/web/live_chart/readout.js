@@ -42,7 +42,7 @@ export class Readout {
    */
   table(caption, curves, tests) {
     const heldOut = curves.some(({ meta }) => tests.has(meta.curve));
-    const head = element("tr", {}, caption, column(this.column, this.column === "held-out" ? "dot" : undefined));
+    const head = element("tr", {}, caption, column(this.column, this.column === "training" ? undefined : "dot"));
     if (heldOut) head.append(column("new data", "dot"));
     const rows = curves.map((curve) => {
       const name = element("th", { scope: "row", title: curve.name }, swatch(curve.line), curve.name);
@@ -59,7 +59,7 @@ export class Readout {
    * @param {string} name
    */
   cell(trace, name) {
-    const cell = element("td", { "data-column": name });
+    const cell = element("td", { "data-column": name === "training" ? name : "held-out" });
     const ended = trace && this.diverged.has(trace.meta.curve) ? "diverged" : "–";
     if (trace) this.cells.push({ cell, trace, values: trace.y, ended });
     return cell;
