@@ -1,7 +1,7 @@
-"""Configs read by way of worker processes: started when the first comes, limited, replaced when they hang.
+"""Configs read by way of a worker process (worker.py), in which each has a child of its own with its limits.
 
-There are at most `WORKERS`, so that nobody waits for a config of another that hangs; mostly there is one.
-Results are shared by everybody who brings the same config; the catalogue needs no worker (catalogue.py).
+It is started when the first one comes; so that no machine is swamped, `AT_ONCE` are built at a time. Results
+are shared by everybody who brings the same config; the catalogue needs no worker (catalogue.py).
 """
 
 import atexit
@@ -18,19 +18,18 @@ from lora_core.models.serial import from_json
 from lora_core.models.shape import ModelShape
 from lora_core.models.worker_process import WorkerProcess
 
-WORKERS = 2
+AT_ONCE = 3
 SECONDS = 10.0
 """A config may take so long to build; the largest published ones take less than one."""
 KEPT = 256
 
 
 class Reader:
-    """The worker processes and what they have answered; for any number of threads."""
+    """The worker and what it has answered; for any number of threads."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
-        self._free = [WorkerProcess() for _ in range(WORKERS)]
-        self._all = tuple(self._free)
+        self._worker = WorkerProcess()
         self._changed = Condition()
         self._asked: set[str] = set()
         self._answers: OrderedDict[str, dict[str, Any]] = OrderedDict()
@@ -39,18 +38,17 @@ class Reader:
         """The worker's answer, `shape` or `error`; the same for everybody who asks the same."""
         line = json.dumps({"config": config, "head": head}, sort_keys=True)
         with self._changed:
-            self._changed.wait_for(lambda: line in self._answers or (self._free and line not in self._asked))
+            self._changed.wait_for(
+                lambda: line in self._answers or (len(self._asked) < AT_ONCE and line not in self._asked)
+            )
             if line in self._answers:
                 self._answers.move_to_end(line)
                 return self._answers[line]
-            worker = max(self._free, key=lambda each: each.pid is not None)  # one that is running first
-            self._free.remove(worker)
             self._asked.add(line)
         try:
-            found = self._answers[line] = worker.ask(line, self._seconds)
+            found = self._answers[line] = self._worker.ask(line, self._seconds)
         finally:
             with self._changed:
-                self._free.append(worker)
                 self._asked.remove(line)
                 while len(self._answers) > KEPT:
                     self._answers.popitem(last=False)
@@ -58,14 +56,13 @@ class Reader:
         return found
 
     def close(self) -> None:
-        """End the workers; the next question starts another."""
-        for worker in self._all:
-            worker.end()
+        """End the worker; the next question starts another."""
+        self._worker.end()
 
     @property
-    def pids(self) -> list[int]:
-        """The workers' processes."""
-        return [worker.pid for worker in self._all if worker.pid is not None]
+    def pid(self) -> int | None:
+        """The worker's process, None where none is running."""
+        return self._worker.pid
 
 
 READER = Reader()

@@ -1,15 +1,15 @@
-"""A worker process (worker.py) as it is seen from outside: started, asked, ended when it hangs or dies.
+"""The worker (worker.py) as seen from outside: started with the first config, asked, replaced if it dies.
 
-It says one line once its libraries are loaded, and then one for each that it is given.
+Each config travels on a connection of its own, so that one that hangs is in nobody's way.
 """
 
 import json
 import os
-import selectors
+import socket
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -26,11 +26,12 @@ ENVIRONMENT = {
 
 
 class WorkerProcess:
-    """One process, started with the first question; not for two threads at once."""
+    """The process that forks a child for each config; for any number of threads."""
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._ready = False
+        self._control: socket.socket | None = None
 
     @property
     def pid(self) -> int | None:
@@ -39,70 +40,77 @@ class WorkerProcess:
         return process.pid if process is not None and process.poll() is None else None
 
     def ask(self, line: str, seconds: float) -> dict[str, Any]:
-        """The answer to a line; an `error` where none comes in so many seconds, and another process loads.
+        """The answer to a line of JSON, an `error` where none comes in so many seconds.
 
         Raises TimeoutError where the libraries do not load.
         """
-        process = self._process if self._process is not None and self.pid is not None else self._start()
-        if not self._ready:
-            self._ready = bool(self._line(process, START_SECONDS))
-            if not self._ready:
-                self.end()
-                raise TimeoutError(f"config.json: transformers did not load within {START_SECONDS:g} s here")
-        assert process.stdin is not None
-        try:
-            process.stdin.write(line.encode() + b"\n")
-            process.stdin.flush()
-            answer = self._line(process, seconds)
-        except OSError:
-            answer = b""
-        if answer:
+        with self._child() as connection:
+            start = monotonic()
+            try:
+                connection.sendall(f"{seconds}\n{line}\n".encode())
+                connection.settimeout(seconds + 1)  # its own alarm comes first
+                with connection.makefile("rb") as answers:
+                    answer = answers.readline()
+            except OSError:
+                answer = b""
+        if answer.endswith(b"\n"):
             return dict(json.loads(answer))
-        slow = process.poll() is None
-        self._start()
-        if slow:
+        if monotonic() - start > 0.9 * seconds:
             error = f"takes longer than {seconds:g} s to build, which no published model does"
         else:
             error = "too large to be built in the memory that is set aside for it"
         return {"error": f"config.json: {error}"}
 
     def end(self) -> None:
-        """Kill the process, if there is one."""
-        process, self._process, self._ready = self._process, None, False
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with suppress(OSError):  # what was to be written is lost with its reader
-                    stream.close()
+        """Kill the process, if there is one; children end with their configs."""
+        with self._lock:
+            self._end()
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        """A new process in the place of the last, which loads while others do something else."""
-        self.end()
+    def _child(self) -> socket.socket:
+        """A connection to a child that has begun; for a worker that has died there is another, once."""
+        until = monotonic() + START_SECONDS
+        for _ in range(2):
+            connection = self._connected()
+            connection.settimeout(max(0.01, until - monotonic()))
+            try:
+                if connection.recv(1):
+                    return connection
+            except TimeoutError:
+                pass
+            connection.close()
+            self.end()
+        raise TimeoutError(f"config.json: transformers did not load within {START_SECONDS:g} s here")
+
+    def _connected(self) -> socket.socket:
+        """A connection to a child, which a worker that is still loading forks once it has loaded."""
+        ours, theirs = socket.socketpair()
+        with theirs, self._lock:
+            control = self._start() if self.pid is None or self._control is None else self._control
+            try:
+                socket.send_fds(control, [b"+"], [theirs.fileno()])
+            except OSError:  # it has just ended by itself
+                socket.send_fds(self._start(), [b"+"], [theirs.fileno()])
+        return ours
+
+    def _start(self) -> socket.socket:
+        self._end()
         root = str(Path(__file__).parents[2])
         known = {name: value for name, value in os.environ.items() if "TOKEN" not in name.upper()}
         path = os.pathsep.join(filter(None, [root, known.get("PYTHONPATH", "")]))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "lora_core.models.worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=root,
-            env={**known, **ENVIRONMENT, "PYTHONPATH": path},
-        )  # fmt: skip
-        return self._process
+        control, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "lora_core.models.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], cwd=root, env={**known, **ENVIRONMENT, "PYTHONPATH": path},
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        self._control = control
+        return control
 
-    def _line(self, process: "subprocess.Popen[bytes]", seconds: float) -> bytes:
-        """The next line of the worker, empty where it does not come in time or the worker has ended."""
-        assert process.stdout is not None
-        until, read = monotonic() + seconds, b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while not read.endswith(b"\n"):
-                if not selector.select(max(0.0, until - monotonic())):
-                    return b""
-                piece = os.read(process.stdout.fileno(), 1 << 20)
-                if not piece:
-                    process.wait(5)
-                    return b""
-                read += piece
-        return read
+    def _end(self) -> None:
+        process, control, self._process, self._control = self._process, self._control, None, None
+        if control is not None:
+            control.close()
+        if process is not None:
+            process.kill()
+            process.wait()
