@@ -75,6 +75,8 @@ TINY: dict[str, dict[str, Any]] = {
     "vit": {**BASE, "image_size": 32, "patch_size": 8},
     "bart": BART,
     "t5": T5,
+    # Experts whose biases are named gate_up_proj_bias and down_proj_bias: PEFT takes none of them for one.
+    "gpt_oss": {**GROUPED, "head_dim": 10, "num_local_experts": 4, "num_experts_per_tok": 2},
 }
 
 

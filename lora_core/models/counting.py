@@ -80,10 +80,8 @@ def _row(
     else:
         rank = _module_rank(part, adapter, names, within(shape, adapter))
         rank = rank or tensor_rank(f"{part.path}.weight", adapter.rank, tensors)
-    everywhere = adapter.bias == Bias.ALL
+    everywhere = adapter.bias == Bias.ALL and named_bias(part)
     biases = part.count * part.bias if everywhere or (rank and adapter.bias == Bias.ADAPTED) else 0
-    if everywhere and part.bias_in_name and not part.tied:
-        biases += part.count * part.weight
     if not rank:
         return Row(part, biases=biases)
     if rank % part.groups:
@@ -92,6 +90,11 @@ def _row(
         )
     magnitudes = part.count * part.out_features * adapter.use_dora
     return Row(part, rank, part.count * part.adapter(rank), magnitudes, biases)
+
+
+def named_bias(part: Part) -> bool:
+    """Whether PEFT takes a bias for one: it goes by the name `bias` alone (0.21.2), not `up_proj_bias`."""
+    return part.kind is not Kind.PARAMETER or part.path.rpartition(".")[2] == "bias"
 
 
 def _module_rank(part: Part, adapter: Adapter, names: Sequence[str] | None, where: str) -> int:

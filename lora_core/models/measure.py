@@ -96,7 +96,7 @@ def _module(
     role = role_of(where) if known else ""
     return Part(
         where, kind, family, rows, columns, bias=bias, role=role, tied=tied, kernel=kernel, groups=groups,
-        output=output, bias_in_name="bias" in where,
+        output=output,
     )  # fmt: skip
 
 
@@ -131,6 +131,4 @@ def _tensors(where: str, own: dict[str, Any], seen: set[int], *, head: bool) -> 
             kernel, columns, rows = tensor.shape
         elif tensor.dim() == 2:
             columns, rows = tensor.shape
-        yield Part(
-            path, Kind.PARAMETER, family, rows, columns, kernel=kernel, bias_in_name="bias" in path
-        )  # fmt: skip
+        yield Part(path, Kind.PARAMETER, family, rows, columns, kernel=kernel)

@@ -65,7 +65,6 @@ class Part:
     groups: int = 1  # of a convolution
     output: bool = False  # the output layer of a language model, which PEFT's "all-linear" leaves out
     barred: bool = False  # PEFT refuses to adapt it here
-    bias_in_name: bool = False  # PEFT's bias="all" trains the weight too: "bias" stands in its path
 
     @property
     def weight(self) -> int:
