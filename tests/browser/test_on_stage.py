@@ -22,6 +22,7 @@ from lora_core import Experiment, run
 from lora_core.talk.scenes import Scene, own_talk
 from tests.kit.browser import at_rest, frames, nothing_follows, still
 from tests.kit.runs import facts
+from tests.kit.texts import faint_texts, overlapping_texts
 
 TALK = own_talk().scenes
 CHART = ":is([data-testid=live-chart], [data-testid=steady-chart], [data-testid=scene-view])[data-run]"
@@ -170,9 +171,9 @@ def pictures(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080)])
-def test_the_whole_talk_on_keys_alone(on_stage, pictures: Path, width: int, height: int) -> None:
-    page = on_stage(viewport={"width": width, "height": height})
+@pytest.mark.parametrize(("width", "height", "theme"), [(1280, 720, "dark"), (1920, 1080, "light")])
+def test_the_whole_talk_on_keys_alone(on_stage, pictures: Path, width: int, height: int, theme: str) -> None:
+    page = on_stage(viewport={"width": width, "height": height}, color_scheme=theme)
     at_scene(page, 0)
     page.keyboard.press("h")
     expect(page.get_by_test_id("stSidebar")).to_be_hidden()
@@ -262,7 +263,13 @@ def test_a_reveal_plays_the_curve_then_says_the_answer_then_the_sentence(on_stag
 
 
 def readable(page: Page, height: int) -> None:
-    """No word is smaller than 24 px at 720 lines, and nothing lies outside the window."""
+    """No word is faint, on another or smaller than 24 px at 720 lines, and nothing is outside the window."""
+    hard_to_read = overlapping_texts(page) + faint_texts(page)
+    if hard_to_read:  # a chart may be on its way to its place
+        at_rest(page)
+        frames(page, 30)
+        hard_to_read = overlapping_texts(page) + faint_texts(page)
+    assert hard_to_read == []
     least = 24 * height / 720
     small = [(text, size) for text, size in page.evaluate(WORDS) if size < least - 0.01]
     assert not small
