@@ -36,10 +36,9 @@ class HeadTape(LayerTape):
     def build(self) -> None:
         x = self.norm("x", "normed") if self.layer.order != "post" else "x"
         parts = [part for part in self.shape.parts if part.linear and "*" not in part.path]
+        out = [part for part in parts if part.family is Family.HEAD][-1]
         self.matrices = {
-            "out" if part.family is Family.HEAD else "dense": Linear(
-                part.path, part.in_features, part.out_features
-            )
+            "out" if part is out else "dense": Linear(part.path, part.in_features, part.out_features)
             for part in parts
         }
         head = self.shape.head

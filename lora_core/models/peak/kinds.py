@@ -29,6 +29,8 @@ class Layer:
     gated: bool = True
     activation: str = "silu"
     dropout: bool = False  # after embeddings, attention and MLP, and on eager attention's weights
+    attention_dropout: bool = True  # whether after attention too
+    held: tuple[str, ...] = ("n2", "attention.dropped")  # what a layer's function keeps to its end (layer.py)
     scores_cap: bool = False
     softmax_fp32: bool = True  # in eager attention
     logits_cap: bool = False
@@ -36,23 +38,42 @@ class Layer:
     offset: int = 0  # rows of the table of positions that no token takes
     pictures: bool = False  # of a fixed number of patches; no masks
 
+    @property
+    def norms(self) -> int:
+        """Norms in a layer, of which a shape tells."""
+        return {"parallel": 1, "sandwich": 4}.get(self.order, 2) + (2 if self.qk_norm else 0)
+
 
 LLAMA = Layer()
-GEMMA = Layer("gemma", activation="gelu_pytorch_tanh")
+GEMMA = Layer("gemma", activation="gelu_pytorch_tanh", held=())
 PLAIN = Layer("layer", rope=False, gated=False, activation="gelu", mixed=True)
-BERT = replace(PLAIN, order="post", dropout=True, softmax_fp32=False)
+BERT = replace(PLAIN, order="post", dropout=True, softmax_fp32=False, held=("n1", "inner", "mlp.dropped"))
+ROBERTA = replace(BERT, offset=2)
+OLMO = Layer("gemma", "after", "whole")  # its norms multiply in fp32, as Gemma's do
 LAYERS = {
-    "llama": LLAMA,
-    "mistral": LLAMA,
-    "qwen2": LLAMA,
-    "qwen3": replace(LLAMA, qk_norm="heads"),
+    **dict.fromkeys(
+        ("llama", "mistral", "ministral", "ministral3", "qwen2", "phi3", "smollm3", "glm"), LLAMA
+    ),
+    **dict.fromkeys(("qwen3", "hunyuan_v1_dense"), replace(LLAMA, qk_norm="heads")),
+    "granite": replace(LLAMA, mixed=True),
+    "glm4": replace(LLAMA, order="sandwich", held=()),
+    "exaone4": replace(LLAMA, order="after", qk_norm="heads"),
+    **dict.fromkeys(("olmo2", "olmo3"), OLMO),
+    "helium": Layer("gemma"),
     "gemma": GEMMA,
     "gemma2": replace(GEMMA, order="sandwich", scores_cap=True, logits_cap=True),
     "gemma3_text": replace(GEMMA, order="sandwich", qk_norm="heads"),
+    "starcoder2": replace(PLAIN, rope=True, activation="gelu_pytorch_tanh", mixed=False),
+    "phi": replace(
+        PLAIN, order="parallel", rope=True, activation="gelu_new", mixed=False, held=("n1", "attention")
+    ),
     "gpt2": replace(PLAIN, activation="gelu_new", dropout=True, softmax_fp32=False),
-    "bert": BERT,
+    **dict.fromkeys(("bert", "electra", "ernie"), BERT),
+    "distilbert": replace(BERT, attention_dropout=False, held=("n1", "mlp.dropped")),
+    **dict.fromkeys(("roberta", "xlm-roberta", "camembert"), ROBERTA),
     "vit": replace(PLAIN, pictures=True),
 }
+"""Types whose config can change the order of a layer unseen (GPT-NeoX, StableLM, OPT) are left out."""
 KEYS = ("k_proj", "key", "k_lin")
 
 
@@ -91,12 +112,17 @@ def sizes(shape: ModelShape) -> Sizes | None:
     d, heads, kv_heads, width, layers = (facts.get(name, 0) for name in names)
     heads_of = [part for part in shape.parts if part.family is Family.HEAD and part.linear]
     head = heads_of[-1] if heads_of else None
+    tied = any(part.tied for part in shape.parts if part.output or part.family is Family.EMBEDDING)
     matrices = _matrices(shape.parts, d, layers)
     if head is None or not (d and heads and kv_heads and width and layers and matrices):
         return None
     q, k, f = heads * width, kv_heads * width, matrices["down"].inputs
-    found = Sizes(d, q, k, f, head.out_features, heads, kv_heads, layers, head.tied, tuple(matrices.items()))
-    return found if _agree(found, LAYERS[shape.model_type]) else None
+    found = Sizes(d, q, k, f, head.out_features, heads, kv_heads, layers, tied, tuple(matrices.items()))
+    layer = LAYERS[shape.model_type]
+    narrow = any(p.family is Family.EMBEDDING and p.out_features != d for p in shape.parts)
+    norms = sum(part.count for part in shape.parts if part.family is Family.NORM and "*" in part.path)
+    fits = _agree(found, layer) and norms == layers * layer.norms and not narrow
+    return found if fits else None
 
 
 def _matrices(parts: tuple[Part, ...], d: int, layers: int) -> dict[str, Linear]:

@@ -28,6 +28,7 @@ class LayerTape(Tape):
         self.layer, self.s, self.training = layer, sizes, training
         self.full, self.ranks = ranks is None, ranks or {}
         self.matrices = dict(sizes.matrices)
+        self.held |= set(layer.held)
         self._storage: dict[str, str] = {}  # of tensors that are views of others
         self.build()
 
@@ -97,6 +98,11 @@ class LayerTape(Tape):
         """The residual stream and what a branch adds to it."""
         self.add({out: 2 * self.s.d}, [x, branch], shared=True)
         return out
+
+    def attended(self, x: str) -> str:
+        """Attention, and dropout behind it."""
+        mixed = self.attention(x, "attention")
+        return self.dropout(mixed, "attention.dropped") if self.layer.attention_dropout else mixed
 
     def attention(self, x: str, out: str) -> str:
         """Queries, keys and values, the kernel, and the output matrix."""
@@ -191,9 +197,8 @@ class LayerTape(Tape):
 
 def pre(tape: LayerTape) -> None:
     """Norm, attention, sum; norm, MLP, sum."""
-    mixed = tape.dropout(tape.attention(tape.norm("x", "n1"), "attention"), "attention.dropped")
+    mixed = tape.attended(tape.norm("x", "n1"))
     middle = tape.sum("x", mixed, "middle")
-    tape.held |= {"n2", "attention.dropped"}
     tape.sum(middle, tape.dropout(tape.mlp(tape.norm(middle, "n2"), "mlp"), "mlp.dropped"), "out")
 
 
@@ -212,16 +217,15 @@ def after(tape: LayerTape) -> None:
 
 def post(tape: LayerTape) -> None:
     """Attention, sum, norm; MLP, sum, norm."""
-    mixed = tape.dropout(tape.attention("x", "attention"), "attention.dropped")
+    mixed = tape.attended("x")
     middle = tape.norm(tape.sum("x", mixed, "sum1"), "n1")
-    tape.held |= {"n1", "inner", "mlp.dropped"}
     tape.norm(tape.sum(middle, tape.dropout(tape.mlp(middle, "mlp"), "mlp.dropped"), "sum2"), "out")
 
 
 def parallel(tape: LayerTape) -> None:
     """Attention and MLP side by side on one norm."""
     normed = tape.norm("x", "n1")
-    mixed = tape.dropout(tape.attention(normed, "attention"), "attention.dropped")
+    mixed = tape.attended(normed)
     inner = tape.dropout(tape.mlp(normed, "mlp"), "mlp.dropped")
     tape.sum(tape.sum(mixed, inner, "both"), "x", "out")
 

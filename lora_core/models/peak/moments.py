@@ -103,7 +103,7 @@ def _most(lines: Iterable[Line], training: Training) -> int:
 
 
 def _gradients(shape: ModelShape, adapter: Adapter | None, training: Training) -> tuple[int, int]:
-    """Bytes of gradients of the head, and of all layers; parts stand in the model's order."""
+    """Bytes of gradients of what stands behind the layers, and of all layers."""
     if adapter is None:
         sizes = [(part, 2 * (part.weight if part.output else part.own)) for part in shape.parts]
     else:
@@ -116,7 +116,7 @@ def _gradients(shape: ModelShape, adapter: Adapter | None, training: Training) -
     for part, size in sizes:
         if "*" in part.path:
             layers += size
-        elif layers or part.family is Family.HEAD:
+        elif part.family is not Family.EMBEDDING and "embed" not in part.path:
             head += size
     return head, layers
 
