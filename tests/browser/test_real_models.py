@@ -5,7 +5,9 @@ Run with `-s` to see the measured figures.
 
 import json
 import re
-from statistics import quantiles
+import time
+from itertools import count
+from statistics import median, quantiles
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -52,6 +54,11 @@ WATCH = """() => {
 }"""
 
 
+DRAWN = """([number, title]) =>
+  document.querySelector("[data-testid=stMetric]")?.textContent.includes(number) &&
+  document.querySelector(".st-key-model_share_picture .gtitle")?.textContent.includes(title)"""
+
+
 @pytest.fixture(scope="module")
 def tab(app, open_shared_page) -> Page:
     page = open_shared_page(f"{app}/{PAGE}")
@@ -73,6 +80,20 @@ def paste(page: Page, text: str) -> None:
         page.get_by_role("button", name="Any config.json").click()
     field.fill(text)
     field.blur()
+
+
+def pasted(page: Page, name: str) -> float:
+    """Seconds from the end of a paste to the numbers and the picture of that model of the catalogue."""
+    entry = CATALOGUE[name]
+    trainable = entry.shape().trainable(RANK)
+    field = page.get_by_role("textbox", name="Paste a config.json")
+    if not field.is_visible():
+        page.get_by_role("button", name="Any config.json").click()
+    field.fill(json.dumps(dict(entry.config)))
+    start = time.monotonic()
+    field.blur()
+    page.wait_for_function(DRAWN, arg=[f"{trainable:,}", f"Trained: {count_text(trainable)}"], timeout=60_000)
+    return time.monotonic() - start
 
 
 def choose(page: Page, rank: int) -> None:
@@ -130,6 +151,24 @@ def test_a_pasted_model_is_counted_and_nonsense_keeps_its_picture(tab: Page) -> 
         assert tab.url == address
     paste(tab, json.dumps(CONFIG))
     expect(tab.get_by_test_id("stAlert")).to_have_count(0)
+
+
+def test_a_pasted_config_is_a_picture_within_seconds_on_a_cold_worker_and_one_on_a_warm(
+    serve, open_page, within
+) -> None:
+    rounds = count(3)
+
+    def cold() -> float:  # on a server in which nothing has been pasted
+        nonlocal page
+        page = open_page(f"{serve('app.py', '--server.maxMessageSize', str(next(rounds)))}/{PAGE}")
+        shows(page, LLAMA.trainable(RANK))
+        return pasted(page, "Qwen3 4B")
+
+    page = open_page("about:blank")
+    within(6, cold, page, "pasted to picture, cold, in s")
+    warm = ("Mistral 7B", "BERT base", "GPT-2", "Llama 2 7B")
+    pasted(page, warm[0])
+    within(1, lambda: median(pasted(page, name) for name in warm[1:]), page, "pasted to picture, warm, in s")
 
 
 def test_a_link_opens_the_same_model_elsewhere(app, tab: Page, open_page) -> None:
