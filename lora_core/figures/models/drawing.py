@@ -5,6 +5,7 @@ line carries its name and bars of memory are hatched, so that colour never speak
 """
 
 import math
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -106,35 +107,48 @@ def draw_memory(info: MemoryInfo) -> go.Figure:
             },
             hovertemplate="%{y}, " + words + ": %{x:.3g} GB<extra></extra>",
         )
-    for bar in info.bars:
-        end = {"x": bar.total / 1e9, "xanchor": "left", "xshift": 6}
-        look = {"showarrow": False, "bgcolor": palette.PAGE}  # over the lines of the cards
-        figure.add_annotation(y=bar.name, text=bytes_text(bar.total), **look, **end)
+    look = {"showarrow": False, "bgcolor": palette.PAGE}  # over the lines of the cards
+    ends = [
+        {"x": bar.total / 1e9, "xanchor": "left", "xshift": 6, "y": bar.name, "text": bytes_text(bar.total)}
+        | look
+        for bar in info.bars
+    ]
     widest = max((bar.total for bar in info.bars), default=1) / 1e9
     title = "GB at the peak" if info.predicted else "GB, without activations"
     figure.update_xaxes(title=title, range=[0, 1.3 * widest])
     figure.update_yaxes(autorange="reversed")
     if info.predicted:
-        _add_cards(figure, info, 1.3 * widest)
+        lines, names = _cards(info, 1.3 * widest)
+        figure.update_layout(
+            shapes=lines, annotations=ends + names
+        )  # one by one, plotly checks all anew each time
+        _add_margin(figure, info, 1.3 * widest)
+    else:
+        figure.update_layout(annotations=ends)
     legend = {"orientation": "h", "y": 1.18, "yanchor": "bottom", "traceorder": "normal"}
     return figure.update_layout(barmode="stack", legend=legend, margin={"l": 110, "r": 8, "t": 8, "b": 52})
 
 
-def _add_cards(figure: go.Figure, info: MemoryInfo, widest: float) -> None:
-    """A line for each card in sight; beside the one asked about the margin in which a run is tight."""
+def _cards(info: MemoryInfo, widest: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A line for each card in sight, and the names of those that have room for one."""
+    lines, names = [], []
     labelled = [info.card]  # labels keep a seventh of the axis between them, on a phone too
     for card in info.cards:
         if card > widest:
             continue
         chosen = card == info.card
         line = {"color": palette.INK if chosen else palette.BASE, "width": 2 if chosen else 1, "dash": "dot"}
-        figure.add_shape(type="line", x0=card, x1=card, y0=0, y1=1, yref="paper", line=line, layer="below")
+        ends = {"x0": card, "x1": card, "y0": 0, "y1": 1, "yref": "paper"}
+        lines.append({"type": "line", **ends, "line": line, "layer": "below"})
         if chosen or all(abs(card - other) > widest / 7 for other in labelled):
             labelled.append(card)
-            figure.add_annotation(
-                x=card, y=1, yref="paper", yanchor="bottom", text=f"{card} GB" if chosen else f"{card}",
-                showarrow=False,
-            )  # fmt: skip
+            top = {"x": card, "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False}
+            names.append({**top, "text": f"{card} GB" if chosen else f"{card}"})
+    return lines, names
+
+
+def _add_margin(figure: go.Figure, info: MemoryInfo, widest: float) -> None:
+    """Below the card that is asked about, the margin in which a run is tight."""
     high = info.card - RESERVE / 1e9
     low = high / MARGIN
     if low < widest:
