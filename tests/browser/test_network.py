@@ -191,7 +191,7 @@ def test_the_copier_strikes_what_is_wrong(app, open_page) -> None:
     complete(page, 6)
     scrub(page, 0)
     assert page.locator(".network-words s").count() > 24
-    expect(page.get_by_test_id("network-plane").locator("text").last).to_contain_text("loss on repeating")
+    expect(page.get_by_test_id("network-plane").locator("text").last).to_contain_text("error on repeating")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
