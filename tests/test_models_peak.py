@@ -16,6 +16,8 @@ from lora_core.models import CATALOGUE, Adapter
 from lora_core.models.build import build_shape
 from lora_core.models.memory import adapter_memory, weight_bytes
 from lora_core.models.peak import CARDS, LAYERS, Training, fits, longest, most_tokens, predict
+from lora_core.models.peak.kinds import sizes
+from lora_core.models.peak.layer import LayerTape
 from tests.kit.models import DATA
 from tests.kit.peak_oracle import model_of, step_bytes
 
@@ -141,6 +143,31 @@ def test_the_grid_is_wide_enough() -> None:
     assert len(GRID) >= 30
 
 
+def test_what_a_layer_keeps_is_the_sum_by_hand() -> None:
+    """Bytes a token with flash attention; d hidden, q and k of queries and keys, H heads, f of the MLP.
+
+    Llama 16 d + 4 q + 4 k + 4 H + 8 f + 8 in full, with the adapters' inputs under LoRA; GPT-2 58 d (of which
+    two masks of dropout) and BERT 28 d with adapters on q and v beside masks and statistics.
+    """
+    for name, adapter, by_hand in (
+        ("Llama 3.1 8B", None, 16 * 4096 + 4 * 4096 + 4 * 1024 + 4 * 32 + 8 * 14336 + 8),
+        (
+            "Llama 3.1 8B",
+            "qv",
+            8 * 4096 + 4 * 4096 + 4 * 1024 + 4 * 32 + 6 * 14336 + 8 + 2 * (4 * 4096 + 4 * 8),
+        ),
+        ("GPT-2", None, 58 * 768 + 4 * 12 + 16),
+        ("BERT base", "qv", 20 * 768 + 2 * 768 + 8 * 768 + 2 * 4 * 8 + 4 * 12 + 16),
+    ):
+        shape = CATALOGUE[name].shape()
+        found = sizes(shape)
+        assert found is not None
+        rows = shape.rows(Adapter(8, adapter)) if adapter else ()
+        ranks = {row.part.path: row.rank for row in rows if row.rank} if adapter else None
+        tape = LayerTape(LAYERS[shape.model_type], found, Training(), ranks, fed=True)
+        assert tape.kept == by_hand, name
+
+
 MODELS = {
     "mistralai/Mistral-7B-v0.1": "Mistral 7B",
     "TheBloke/Mistral-7B-v0.1-GPTQ": "Mistral 7B",
@@ -178,7 +205,7 @@ STOCK = [run for run in RUNS if run["kernels"] == "stock" and run["peak_bytes"]]
 
 @pytest.mark.parametrize("run", STOCK, ids=lambda run: f"{run['model']} {run['framework']} {run['batch']}")
 def test_a_published_peak_of_stock_kernels_is_met(run: dict[str, Any]) -> None:
-    assert predicted(run) == pytest.approx(run["peak_bytes"], rel=0.015)
+    assert predicted(run) == pytest.approx(run["peak_bytes"], rel=0.01)
 
 
 def test_no_published_run_that_ran_out_of_memory_is_said_to_fit() -> None:
@@ -227,6 +254,21 @@ def test_what_is_not_known_is_not_predicted() -> None:
     bert = CATALOGUE["BERT base"]
     assert predict(bert.shape("none"), Adapter(8, "qv"), Training()) is None  # no loss to train
     assert predict(bert.shape(), None, Training(precision="fp32")) is None
+
+
+@pytest.mark.parametrize("name", ["BERT base", "GPT-2", "ViT base"])
+def test_prepared_weights_keep_the_stream_of_an_encoder_in_fp32(name: str) -> None:
+    """LayerNorm keeps its own input, which is twice as large then; a masked model's logits too."""
+    shape, adapter = CATALOGUE[name].shape(), Adapter(8, "qv")
+    for checkpointing in (False, True):
+        whole, half = (
+            predict(shape, adapter, Training(16, 512, checkpointing, precision="nf4", prepared=prepared))
+            for prepared in (True, False)
+        )
+        assert whole is not None
+        assert half is not None
+        tokens = 16 * min(512, most_tokens(shape))
+        assert whole.total - half.total >= 2 * 12 * 768 * tokens
 
 
 def test_a_sequence_is_no_longer_than_the_table_of_positions() -> None:

@@ -178,7 +178,7 @@ def test_batch_length_and_card_decide_whether_it_fits() -> None:
     assert "It takes no more than 512 tokens, which are counted." in said(app)
     assert any("All 512 tokens that it takes fit on 141 GB" in each.value for each in app.caption)
     put(app, "selectbox", "model_name", "ViT base")
-    assert "(largest batch there: 512 pictures or more of 197 tokens)" in said(app)
+    assert "(largest batch there: 512 pictures or more, of 197 tokens each)" in said(app)
     assert not [each for each in app.selectbox if each.key == "model_length"]
     put(app, "selectbox", "model_name", "T5 base")
     assert "Not predicted for this kind of model" in said(app)

@@ -43,7 +43,7 @@ def room_words(shape: ModelShape, adapter: Adapter, training: Training, card: in
     if fixed_tokens(shape):
         batch = largest_batch(shape, adapter, training, card)
         words = f"{batch:,} pictures" if batch and batch < BATCHES[1] else f"{BATCHES[1]} pictures or more"
-        return "Largest batch there", f"{words} of {most:,} tokens" if batch else "none"
+        return "Largest batch there", f"{words}, of {most:,} tokens each" if batch else "none"
     tokens = longest(shape, adapter, training, card)
     words = f"{tokens:,} tokens" if tokens else "none"
     return "Longest sequence there", words + (", all that it takes" if tokens and tokens == most else "")

@@ -59,7 +59,8 @@ def loss_bytes(shape: ModelShape, sizes: Sizes, training: Training) -> int:
     if shape.head != "lm":
         return 0 if shape.head == "classification" else 6 * sizes.outputs * tokens
     if layer.order == "post":
-        return 6 * sizes.outputs * tokens  # logits, log-probabilities and a gradient in 16 bits
+        # Log-probabilities and two gradients of them, in the precision of the head.
+        return 3 * training.stream * sizes.outputs * tokens
     number = 12 + 2 * layer.logits_cap  # two fp32 gradients of the log-probabilities beside them
     if training.loss == "4.46":
         return 14 * sizes.outputs * tokens + 2 * d * tokens

@@ -23,8 +23,10 @@ class LayerTape(Tape):
     def __init__(
         self, layer: Layer, sizes: Sizes, training: Training, ranks: Mapping[str, int] | None, *, fed: bool
     ) -> None:
-        super().__init__(**({"x": 2 * sizes.d} if fed else {}))
-        self.sizes["x"] = 2 * sizes.d
+        # RMSNorm takes a copy in fp32 in any case; LayerNorm keeps the stream itself.
+        stream = (training.stream if layer.norm == "layer" else 2) * sizes.d
+        super().__init__(**({"x": stream} if fed else {}))
+        self.sizes["x"] = self.stream = stream
         self.layer, self.s, self.training = layer, sizes, training
         self.full, self.ranks = ranks is None, ranks or {}
         self.matrices = dict(sizes.matrices)
@@ -96,7 +98,7 @@ class LayerTape(Tape):
 
     def sum(self, x: str, branch: str, out: str) -> str:
         """The residual stream and what a branch adds to it."""
-        self.add({out: 2 * self.s.d}, [x, branch], shared=True)
+        self.add({out: self.stream}, [x, branch], shared=True)
         return out
 
     def attended(self, x: str) -> str:

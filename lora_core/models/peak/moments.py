@@ -59,6 +59,7 @@ class StepMoments:
         plain = Training(
             checkpointing=training.checkpointing, attention=training.attention,
             computing=training.computing, dropout=training.dropout,
+            precision="nf4" if training.quantised else "bf16", prepared=training.prepared,
         )  # fmt: skip
         self.tapes = _tapes(shape, sizes, plain, ranks)
         self.head_gradients, self.layer_gradients = _gradients(shape, adapter, training)
@@ -93,7 +94,7 @@ class StepMoments:
         if not training.checkpointing:
             below = tapes.first.at(training) + (layers - 2) * tapes.layer.at(training)
             return below + tapes.layer.at(training), below, 0
-        stream = (4 if training.quantised and training.prepared else 2) * self.sizes.d * training.tokens
+        stream = training.stream * self.sizes.d * training.tokens
         own = 0 if tapes.shares else stream  # else a layer's input is among what it keeps
         return layers * stream, (layers - 1) * stream + own, own
 

@@ -43,5 +43,10 @@ class Training:
         return self.batch * self.length
 
     @property
+    def stream(self) -> int:
+        """Bytes of a number between the layers: prepare_model_for_kbit_training holds embeddings in fp32."""
+        return 4 if self.quantised and self.prepared else 2
+
+    @property
     def quantised(self) -> bool:
         return self.precision not in BYTES
