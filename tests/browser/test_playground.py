@@ -291,8 +291,13 @@ def test_a_link_clicked_before_any_module_has_come_is_one_step_too(app, open_pag
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
 
 
+LEAVING = """() => performance.getEntriesByType("resource").some(
+  ({name, responseEnd}) => name.endsWith("/leaving.js") && responseEnd)"""
+
+
 def test_a_link_opens_its_page_in_a_new_tab_too(app, open_page) -> None:
     page = open_page(f"{app}/The_code?rank=5")
+    page.wait_for_function(LEAVING)  # which gives the first page's link its path
     for name in ("Playground", "Every rank"):
         with page.context.expect_page() as opened:
             page.get_by_role("link", name=name).click(button="middle")

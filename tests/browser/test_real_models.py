@@ -140,6 +140,7 @@ def test_a_pasted_model_is_counted_and_nonsense_keeps_its_picture(tab: Page) -> 
     shape = ModelShape.from_config(CONFIG)
     paste(tab, json.dumps(CONFIG))
     shows(tab, shape.trainable(RANK))
+    tab.wait_for_url("**model_config=**")
     address = tab.url
     for text, words in NONSENSE.items():
         paste(tab, text)
@@ -173,6 +174,7 @@ def test_a_pasted_config_is_a_picture_within_seconds_on_a_cold_worker_and_one_on
 
 def test_a_link_opens_the_same_model_elsewhere(app, tab: Page, open_page) -> None:
     tab.get_by_role("button", name="Any config.json").click()
+    tab.wait_for_url("**model_config=**")  # set by the run that draws the picture, at its end
     other = open_page(tab.url)
     shows(other, ModelShape.from_config(CONFIG).trainable(RANK))
     other = open_page(
