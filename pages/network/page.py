@@ -19,8 +19,8 @@ from pages.network.one_module import (
     is_drawn,
     note_drawn,
 )
-from pages.network.ranks import draw_ranks
-from pages.runtime.networks import grown_run, kept_lora, kept_run, tick
+from pages.network.ranks import draw_ranks, ranks_grow
+from pages.runtime.networks import LORA, grow_ranks, grown_run, kept_lora, kept_run, tick
 from pages.runtime.runs import warm_up
 
 HEIGHT, LOWER = 340, 250
@@ -40,9 +40,10 @@ def show(experiment: NetworkExperiment) -> None:
     warm_up()
     _remember(experiment)
     note_drawn()
-    done = kept_run(experiment) is not None
-    # The same place for both, so that the charts of a growing run are kept once it is complete.
-    st.fragment(_picture, run_every=None if done else tick())(experiment)
+    done, ranks = kept_run(experiment) is not None, ranks_grow(experiment)
+    every = tick() if not done else LORA.tick() if ranks else None
+    # The same place for all, so that the charts of a growing run are kept once it is complete.
+    st.fragment(_picture, run_every=every)(experiment, ranks)
     draw_one_module(experiment)
     if done:
         draw_on_request(experiment)
@@ -73,10 +74,14 @@ def _apart(before: NetworkExperiment, experiment: NetworkExperiment) -> str:
     return words[0] if len(words) == 1 else "another setting"
 
 
-def _picture(experiment: NetworkExperiment) -> None:
-    """Draw headline, curves, words, modules and plane; a growing run is trained for a tick at each call."""
-    if st.session_state.get(key_of("rank"), experiment.rank) != experiment.rank:
-        st.rerun()  # the control under the curves has changed it
+def _picture(experiment: NetworkExperiment, ranks: bool) -> None:
+    """Draw headline, curves, words, modules and plane; what grows is trained for a tick at each call.
+
+    That is the run, or, where ``ranks``, the other ranks of the control under the curves.
+    """
+    moved = st.session_state.get(key_of("rank"), experiment.rank) != experiment.rank
+    if moved or ranks != ranks_grow(experiment):
+        st.rerun()  # by the control under the curves
     words = st.container(key="network_verdict")
     left, right = st.columns([0.58, 0.42])
     below = st.container()
@@ -88,13 +93,16 @@ def _picture(experiment: NetworkExperiment) -> None:
         st.caption(found.beside)
     with left:
         _draw_curves(run)
-        draw_ranks(run)
+        draw_ranks(experiment)
     with right:
         network_words(parts.words_info(run), experiment.rank, key="network words", height=HEIGHT - 40)
         st.caption(_LUCK[run.experiment.network])
     with below:
         _draw_parts(run)
-    if (run.complete and done is None) or not is_drawn():
+    if ranks:
+        grow_ranks(experiment, unasked=True)  # after the drawing, which does not wait for it
+    ended = ranks and not ranks_grow(experiment)
+    if (run.complete and done is None) or ended or not is_drawn():
         st.rerun()  # the whole page: elements with buttons are outside the fragment
 
 

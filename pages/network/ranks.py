@@ -10,12 +10,10 @@ import streamlit as st
 
 from lora_core.figures.network.every_rank import every_rank_info
 from lora_core.network.experiment import RANKS, NetworkExperiment
-from lora_core.network.run import NetworkLane, NetworkRun
+from lora_core.network.run import NetworkLane
 from pages.components.network_view import every_rank_message, network_ranks
 from pages.network.controls import DEFAULT, set_network_field
 from pages.runtime.networks import (
-    LORA,
-    grow_ranks,
     is_brief,
     kept_full,
     kept_ranks,
@@ -33,11 +31,9 @@ NOTES = {
 }
 
 
-def draw_ranks(run: NetworkRun) -> None:
-    """Draw the control of the run's rank; where the other ranks are wanted, they grow from tick to tick."""
-    experiment = run.experiment
-    grows = kept_run(experiment) is not None and _is_wanted(experiment) and None in kept_ranks(experiment)
-    st.fragment(_ranks, run_every=LORA.tick() if grows else None)(experiment, grows)
+def ranks_grow(experiment: NetworkExperiment) -> bool:
+    """Whether the other ranks are trained now: the run itself is, a hand wants them, and some are missing."""
+    return kept_run(experiment) is not None and _is_wanted(experiment) and None in kept_ranks(experiment)
 
 
 def _any_rank(experiment: NetworkExperiment) -> NetworkExperiment:
@@ -49,9 +45,12 @@ def _is_wanted(experiment: NetworkExperiment) -> bool:
     return is_brief(experiment) and (wanted or _any_rank(experiment) == _any_rank(DEFAULT))
 
 
-def _ranks(experiment: NetworkExperiment, grows: bool) -> None:
-    if grows:
-        grow_ranks(experiment, unasked=True)
+def draw_ranks(experiment: NetworkExperiment) -> None:
+    """Draw the control of the rank, as far as the ranks are trained.
+
+    Not a fragment of its own: one that ticks inside another may find its place gone, and the page then turns
+    white (seen in Streamlit 1.67.0 on a busy machine; streamlit issue 16708).
+    """
     lanes = kept_ranks(experiment)
     state = _state(experiment, lanes)
     network_ranks(
@@ -59,9 +58,6 @@ def _ranks(experiment: NetworkExperiment, grows: bool) -> None:
         on_rank=lambda rank: set_network_field("rank", rank),
         on_near=lambda: st.session_state.update({_WANTED: _any_rank(experiment)}),
     )  # fmt: skip
-    moved = st.session_state.get("net_rank", experiment.rank) != experiment.rank
-    if moved or (grows and state == "trained") or (state == "training" and not grows):
-        st.rerun()
 
 
 def _state(experiment: NetworkExperiment, lanes: tuple[NetworkLane | None, ...]) -> str:
