@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -108,16 +109,16 @@ def _harm(config: dict[str, Any], draw: random.Random, names: tuple[str, ...]) -
     elif kind < 0.5:
         place[name] = draw.choice((str(value), [value], {"value": value}, [value, value], [[value]]))
     elif kind < 0.6:
-        place[name] = place.get(draw.choice(list(place) or [name]))
+        place[name] = deepcopy(place.get(draw.choice(list(place) or [name])))
     elif kind < 0.75:
         name = draw.choice(list(SPECIAL))
-        place[name] = draw.choice(SPECIAL[name])
+        place[name] = deepcopy(draw.choice(SPECIAL[name]))
     elif kind < 0.8:  # another model's type, class or sub-config
         other = draw.choice(whole()[0])
         name = draw.choice([*(one for one in ("model_type", "architectures") if one in other), *other])
-        place[name] = other[name]
+        place[name] = deepcopy(other[name])
     else:
-        place[name] = draw.choice(ABSURD)
+        place[name] = deepcopy(draw.choice(ABSURD))
 
 
 def kind_of(sentence: str) -> str:
