@@ -19,26 +19,10 @@ settings.load_profile("the same everywhere")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what holds a time to its limit, and what stays together on one worker.
-
-    Timed tests run one by one, with the machine to themselves. Browser tests of a file share tabs; those of
-    each page's look share none, and fill up whichever worker is done first.
-    """
+    """Mark what holds a time to its limit: such tests run one by one, with the machine to themselves."""
     for item in items:
         if "within" in getattr(item, "fixturenames", ()) or item.path.name == "test_load.py":
             item.add_marker("timed")
-        if item.path.parent.name == "browser" and item.path.name != "test_all_pages.py":
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-    items.sort(key=lambda item: item.path.name == "test_all_pages.py")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests have recorded "to be read", also by the processes that share them."""
-    for reports in terminalreporter.stats.values():
-        for report in (one for one in reports if getattr(one, "when", "") == "call"):
-            for name, words in getattr(report, "user_properties", ()):
-                if name == "to be read":
-                    terminalreporter.write_line(f"\n{report.nodeid}\n{words}")
 
 
 @pytest.fixture(scope="session", autouse=True)
