@@ -208,6 +208,7 @@ def test_a_server_that_dies_and_comes_back_finds_its_visitors_where_they_were(ta
         expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=6)).fingerprint)
         with Server(first.port):
             page.locator("[data-testid=stApp][data-test-connection-state=CONNECTED]").wait_for(timeout=40_000)
+            nothing_follows(page)  # the picture was there all the time, the new session is not
             shows(page, Experiment(rank=6), 40)
             rank(page).press("ArrowRight")
             shows(page, Experiment(rank=7), 40)
