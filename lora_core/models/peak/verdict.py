@@ -100,13 +100,12 @@ def longest(shape: ModelShape, adapter: Adapter | None, training: Training, card
 
     None where the model's kind is not predicted; at most what its table of positions says.
     """
-    found = _predicted(shape, training)
-    if found is None:
+    held = _room(shape, adapter, training, card)
+    if held is None:
         return None
-    step = StepMoments(shape, found, adapter, training, _static(shape, adapter, training))
 
     def holds(length: int) -> bool:
-        return fits(_peak(shape, step, replace(training, length=length)).total, card) == "fits"
+        return held(replace(training, length=length))
 
     most = most_tokens(shape)
     if fixed_tokens(shape):
@@ -120,15 +119,19 @@ def largest_batch(shape: ModelShape, adapter: Adapter | None, training: Training
     None where the model's kind is not predicted. For models whose sequences are all equally long
     (`fixed_tokens`).
     """
+    held = _room(shape, adapter, training, card)
+    return None if held is None else _largest(lambda batch: held(replace(training, batch=batch)), BATCHES[1])
+
+
+def _room(
+    shape: ModelShape, adapter: Adapter | None, training: Training, card: float
+) -> Callable[[Training], bool] | None:
+    """Whether ways of training that differ in batch and length fit with a margin; None if not predicted."""
     found = _predicted(shape, training)
     if found is None:
         return None
     step = StepMoments(shape, found, adapter, training, _static(shape, adapter, training))
-
-    def holds(batch: int) -> bool:
-        return fits(_peak(shape, step, replace(training, batch=batch)).total, card) == "fits"
-
-    return _largest(holds, BATCHES[1])
+    return lambda way: fits(_peak(shape, step, way).total, card) == "fits"
 
 
 def _largest(holds: Callable[[int], bool], high: int) -> int:
