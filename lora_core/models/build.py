@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from lora_core.models.config import check
+from lora_core.models.config import TOO_LARGE, check
 from lora_core.models.heads import Chosen, choose, type_of
 from lora_core.models.measure import measure
 from lora_core.models.refusals import refusal
@@ -57,9 +57,7 @@ def build(config: Mapping[str, object], head: str | None = None) -> tuple[Any, C
     try:
         read, model = _built(model_type, fields, chosen.class_name)
     except MemoryError:
-        raise ValueError(
-            "config.json: too large to be built in the memory that is set aside for it"
-        ) from None
+        raise ValueError(TOO_LARGE) from None
     except Exception as error:
         raise ValueError(
             refusal(chosen.class_name, fields, error, attempt, CONFIG_MAPPING[model_type])

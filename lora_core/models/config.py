@@ -14,6 +14,7 @@ from lora_core.text_file import parsed_json
 MAX_CHARACTERS = 1_000_000
 MOST_LEVELS = 12
 LARGEST = 2**53
+TOO_LARGE = "config.json: too large to be built in the memory that is set aside for it"
 
 # What a field of this name may be, first match first: more would take minutes to build, or is no size.
 COUNTS: tuple[tuple[str, tuple[int, int]], ...] = (

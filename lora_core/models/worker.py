@@ -39,6 +39,7 @@ def limit_memory() -> None:
 def answer(line: str | bytes) -> dict[str, Any]:
     """The shape of a model as JSON, or what is wrong with its config in a sentence."""
     from lora_core.models.build import build_shape
+    from lora_core.models.config import TOO_LARGE
     from lora_core.models.heads import UnknownClassError
     from lora_core.models.serial import to_json
 
@@ -50,7 +51,7 @@ def answer(line: str | bytes) -> dict[str, Any]:
     except ValueError as error:
         return {"error": str(error)}
     except MemoryError:
-        return {"error": "config.json: too large to be built in the memory that is set aside for it"}
+        return {"error": TOO_LARGE}
     except RecursionError:
         return {"error": "config.json: nested too deeply to be a model's configuration"}
 

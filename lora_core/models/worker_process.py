@@ -13,6 +13,8 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
+from lora_core.models.config import TOO_LARGE
+
 START_SECONDS = 60.0
 """The libraries may take so long to load, on a machine that may be busy."""
 ENVIRONMENT = {
@@ -56,10 +58,9 @@ class WorkerProcess:
         if answer.endswith(b"\n"):
             return dict(json.loads(answer))
         if monotonic() - start > 0.9 * seconds:
-            error = f"takes longer than {seconds:g} s to build, which no published model does"
-        else:
-            error = "too large to be built in the memory that is set aside for it"
-        return {"error": f"config.json: {error}"}
+            late = f"takes longer than {seconds:g} s to build, which no published model does"
+            return {"error": f"config.json: {late}"}
+        return {"error": TOO_LARGE}
 
     def end(self) -> None:
         """Kill the process, if there is one; children end with their configs."""
