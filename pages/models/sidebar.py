@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from pages.models.controls import DEFAULTS, check_link, choose_segment
+from pages.models.controls import DEFAULTS, choose_segment, toggle
 from pages.runtime.callbacks import run_to_completion
 from pages.ui.link import Link
 
@@ -39,11 +39,9 @@ class ModelControls:
             "Alpha", tuple(ALPHAS), DEFAULT_ALPHA, "model_alpha",
             "The factor of A B is alpha / r: 1 or 2 here, whatever the rank.",
         )  # fmt: skip
-        check_link("model_rslora", "rsLoRA", ("true", "false"), "false", "true or false")
-        rslora = st.toggle(
-            "rsLoRA", key="model_rslora", bind="query-params",
-            help="Divides alpha by the square root of r (Kalajdzievski, 2023).",
-        )  # fmt: skip
+        rslora = toggle(
+            "rsLoRA", "model_rslora", "Divides alpha by the square root of r (Kalajdzievski, 2023)."
+        )
         return Scale(int(rank), float(ALPHAS[alpha] * int(rank)), rslora)
 
     def words(self) -> dict[str, Any]:
