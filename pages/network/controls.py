@@ -14,7 +14,7 @@ from lora_core.network.presets import NETWORK_PRESETS, usual
 from lora_core.network.shape import Network, path_of
 from pages.runtime.callbacks import run_to_completion
 from pages.ui.controls import value_text
-from pages.ui.link import Link, LinkedFields, read_link
+from pages.ui.link import Link, LinkedFields, read_link, words_of
 from pages.ui.text import harmless
 
 DEFAULT = NetworkExperiment()
@@ -88,7 +88,7 @@ class NetworkControls:
 
     def read(self) -> Link:
         """Read the network experiment from the link; a wrong value gives a complaint and its default."""
-        return read_link(LinkedFields(CONTROLS, NETWORK_LIMITS, DEFAULT, _offer, key_of("")))
+        return read_link(_linked())
 
     def draw(self, linked: dict[str, Any]) -> NetworkExperiment:
         """Draw the controls in the current container and return their experiment."""
@@ -119,9 +119,8 @@ class NetworkControls:
 
     def words(self) -> dict[str, str]:
         """Values of the controls that differ from the default, formatted for a link."""
-        kept = ((name, st.session_state.get(key_of(name), getattr(DEFAULT, name))) for name in CONTROLS)
-        texts = ((name, value_text(value)) for name, value in kept)
-        return {key_of(name): text for name, text in texts if text != value_text(getattr(DEFAULT, name))}
+        kept = {name: st.session_state.get(key_of(name), getattr(DEFAULT, name)) for name in CONTROLS}
+        return words_of(kept, _linked())
 
     def reset(self) -> None:
         """Set all controls to their defaults."""
@@ -216,3 +215,7 @@ def _offer(name: str, value: Any) -> None:
     if CONTROLS[name].options and value not in CONTROLS[name].options:
         offered = st.session_state.setdefault(_OFFERED, {})
         offered.setdefault(name, set()).add(value)
+
+
+def _linked() -> LinkedFields:
+    return LinkedFields(CONTROLS, NETWORK_LIMITS, DEFAULT, _offer, key_of(""))

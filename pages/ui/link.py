@@ -18,16 +18,36 @@ from pages.ui.on_the_way import words_of_change
 from pages.ui.text import harmless
 
 
+class LinkedFields(NamedTuple):
+    """Fields that a link may hold: controls, limits, defaults, and how a value joins a slider's options.
+
+    A field's parameter, which is its widget's key, is its name after `prefix`.
+    """
+
+    controls: Mapping[str, Any]
+    limits: Mapping[str, FieldLimit]
+    default: Any
+    offer: Callable[[str, Any], None]
+    prefix: str = ""
+
+
+EXPERIMENT = LinkedFields(CONTROLS, LIMITS, DEFAULT, offer)
+
+
 def differences(experiment: Experiment, other: Experiment = DEFAULT) -> dict[str, str]:
     """Fields in which an experiment differs from another, formatted for a link."""
     pairs = ((name, getattr(experiment, name)) for name in CONTROLS)
     return {name: value_text(value) for name, value in pairs if value != getattr(other, name)}
 
 
-def words_of(fields: dict[str, Any]) -> dict[str, str]:
+def words_of(fields: dict[str, Any], linked: LinkedFields = EXPERIMENT) -> dict[str, str]:
     """Fields as a link writes them, less the defaults."""
     texts = ((name, value_text(value)) for name, value in fields.items())
-    return {name: text for name, text in texts if text != value_text(getattr(DEFAULT, name))}
+    return {
+        f"{linked.prefix}{name}": text
+        for name, text in texts
+        if text != value_text(getattr(linked.default, name))
+    }
 
 
 def words_of_controls() -> dict[str, str]:
@@ -64,22 +84,6 @@ class Link(NamedTuple):
     fields: dict[str, Any]
     reworded: dict[str, str]
     complaints: list[str]
-
-
-class LinkedFields(NamedTuple):
-    """Fields that a link may hold: controls, limits, defaults, and how a value joins a slider's options.
-
-    A field's parameter, which is its widget's key, is its name after `prefix`.
-    """
-
-    controls: Mapping[str, Any]
-    limits: Mapping[str, FieldLimit]
-    default: Any
-    offer: Callable[[str, Any], None]
-    prefix: str = ""
-
-
-EXPERIMENT = LinkedFields(CONTROLS, LIMITS, DEFAULT, offer)
 
 
 def read_link(linked: LinkedFields = EXPERIMENT) -> Link:
