@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.kit.browser import still
+from tests.kit.browser import seen_after, still
 
 PAGE = "A_small_network"
 QUICK = "net_updates=20&net_batch=8"
@@ -169,6 +169,9 @@ def test_the_page_follows_a_held_rank_once_every_rank_is_trained(tab: Page) -> N
     held, said = column(tab, 2), headline.inner_text()
     assert held != words
     assert chart(tab).get_attribute("data-run") == before
+    title = ".st-key-network_verdict h1"
+    told = tab.locator(title).text_content()
+    assert seen_after(tab, title, "of an older answer") == told
     tab.mouse.up()
     expect(chart(tab)).not_to_have_attribute("data-run", str(before))
     expect(chart(tab)).not_to_have_attribute("data-held", "16")

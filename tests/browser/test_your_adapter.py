@@ -21,7 +21,7 @@ from lora_core.adapters.spectra import Spectrum, measure
 from lora_core.figures.adapter.spectrum import spectrum_info, spectrum_words
 from pages.adapter.cut import SHARES, numbers_of
 from tests.adapters_kit import PREFIX, config, factors, truncated
-from tests.kit.browser import at_rest
+from tests.kit.browser import at_rest, frames, seen_after
 
 PAGE = "Your_adapter"
 PATHS = [f"model.layers.{layer}.self_attn.{name}" for layer in range(6) for name in ("q_proj", "v_proj")]
@@ -252,6 +252,7 @@ def test_all_follows_the_slider_in_the_same_frame_and_the_server_hears_of_the_re
         slider.focus()
         for key in ("ArrowLeft", "ArrowLeft", "ArrowRight"):
             page.keyboard.press(key)
+            frames(page)
     else:
         pointer = Finger(page) if hand == "finger" else page.mouse
         box = page.locator(".st-key-adapter_slider [data-rac][role=group]").bounding_box()
@@ -265,29 +266,32 @@ def test_all_follows_the_slider_in_the_same_frame_and_the_server_hears_of_the_re
             pointer.move(box["x"] + share * box["width"], y, steps=4)
             page.evaluate("new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))")
         assert not sent
+        for selector in (".st-key-adapter_numbers [data-testid=stMetricValue]", ".st-key-adapter_words p"):
+            held = page.locator(selector).first.text_content()
+            assert seen_after(page, selector, "of an older answer") == held
         pointer.up()
     expect(follower).to_have_attribute("data-at", slider.input_value())
     assert sent
     # And as all stands after the server's answer.
     page.evaluate(FOLLOW.replace("window.frames_seen = [];", ""))
-    frames = page.evaluate("frames_seen")
-    assert len({frame["place"] for frame in frames}) >= (3 if hand == "keys" else 5)
-    marks = {(frame["place"], frame["mark"]) for frame in frames}
-    assert len(marks) == len({frame["place"] for frame in frames})  # one of each, whoever has drawn it
+    looks = page.evaluate("frames_seen")
+    assert len({look["place"] for look in looks}) >= (3 if hand == "keys" else 5)
+    marks = {(look["place"], look["mark"]) for look in looks}
+    assert len(marks) == len({look["place"] for look in looks})  # one of each, whoever has drawn it
     assert len({mark for _, mark in marks}) >= 3
-    for frame in frames:
-        found = cut_at(file, spectra, way, frame["place"])
+    for look in looks:
+        found = cut_at(file, spectra, way, look["place"])
         numbers = numbers_of(file, found)
-        assert frame["values"] == [value for _, value, _ in numbers]
-        assert frame["notes"] == [note for _, _, note in numbers]
+        assert look["values"] == [value for _, value, _ in numbers]
+        assert look["notes"] == [note for _, _, note in numbers]
         kept = found.ranks[0]
-        assert frame["words"] == spectrum_words(spectrum_info(spectra[0], 8, kept))
-        assert frame["rounding"] == rounding_words(found)
-        assert frame["bars"] == [kept, 8 - kept]
+        assert look["words"] == spectrum_words(spectrum_info(spectra[0], 8, kept))
+        assert look["rounding"] == rounding_words(found)
+        assert look["bars"] == [kept, 8 - kept]
     if hand != "keys":
-        at = frames[0]["place"]
-        assert all(frame["pale"] == (frame["place"] != at) for frame in frames[:-1])
-    assert not frames[-1]["pale"]
+        at = looks[0]["place"]
+        assert all(look["pale"] == (look["place"] != at) for look in looks[:-1])
+    assert not looks[-1]["pale"]
 
 
 def cut_at(file: AdapterFile, spectra: list[Spectrum], way: str, place: int) -> Cut:

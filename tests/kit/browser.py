@@ -21,6 +21,13 @@ STILL = """node => new Promise(done => {
   look();
 })"""
 
+ANSWER = """([selector, words]) => new Promise(done => {
+  const drawn = document.querySelector(selector);
+  const node = document.createTreeWalker(drawn, NodeFilter.SHOW_TEXT).nextNode();
+  node.nodeValue = words;
+  requestAnimationFrame(() => done(drawn.textContent));
+})"""
+
 
 def frames(page: Page, count: int = 1) -> None:
     """Wait until the browser has begun so many frames."""
@@ -49,6 +56,12 @@ def still(element: Locator) -> Locator:
     element.scroll_into_view_if_needed()
     element.evaluate(STILL)
     return element
+
+
+def seen_after(page: Page, selector: str, words: str) -> str:
+    """The text at a selector in the next frame after Streamlit has written an answer's words there."""
+    text: str = page.evaluate(ANSWER, [selector, words])
+    return text
 
 
 def p95(values: list[float]) -> float:

@@ -1,10 +1,9 @@
 /**
  * A text of the server's that follows the held rank, once every rank is trained.
- *
- * Streamlit's own text node stays in place and is written into; after the release Streamlit writes the same.
  */
 
 import { hand } from "../kit/hand.js";
+import { textAt, write } from "../kit/texts.js";
 
 export class HeldText {
   /**
@@ -18,13 +17,16 @@ export class HeldText {
   }
 
   show() {
-    const drawn = document.querySelector(this.selector);
-    const node = drawn && document.createTreeWalker(drawn, NodeFilter.SHOW_TEXT).nextNode();
+    const node = textAt(this.selector);
     if (!node) return;
     const texts = hand.differs(hand.shown) ? hand.trained?.[this.name] : null;
     if (texts) {
-      this.before ??= { words: String(node.nodeValue), rank: hand.shown };
-      write(node, texts[hand.place]);
+      // What Streamlit has written since, about another experiment perhaps, is what will stand again.
+      if (!this.before || node.nodeValue !== this.written) {
+        this.before = { words: String(node.nodeValue), rank: hand.shown };
+      }
+      this.written = texts[hand.place];
+      write(node, this.written);
     } else if (this.before) {
       const { words, rank } = this.before;
       this.before = null;
@@ -33,12 +35,4 @@ export class HeldText {
       if (now) write(node, now); // if not, another experiment is shown, and Streamlit has written of it
     }
   }
-}
-
-/**
- * @param {Node} node
- * @param {string} words
- */
-function write(node, words) {
-  if (node.nodeValue !== words) node.nodeValue = words;
 }

@@ -9,6 +9,7 @@ import { element, stylesheet } from "../kit/dom.js";
 import { hand } from "../kit/hand.js";
 import { mounting } from "../kit/mount.js";
 import { sameBytes, unpack } from "../kit/series.js";
+import { afterTexts } from "../kit/texts.js";
 import { readTheme, themed } from "../kit/theme.js";
 import { Control } from "../rank_axis/control.js";
 import { Requests } from "../rank_axis/requests.js";
@@ -42,6 +43,7 @@ class Ranks {
     this.texts = Object.entries(TEXTS).map(([name, selector]) => new HeldText(name, selector));
     this.sidebar = new Sidebar(signal, SLIDER);
     hand.listen(() => this.show(), signal);
+    afterTexts(() => hand.differs(hand.shown) && this.showTexts(), signal);
     this.requests = new Requests(`${SLIDER}, .network-ranks`, signal);
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.root);
@@ -91,6 +93,10 @@ class Ranks {
     const end = this.payload.ends[this.payload.ranks.indexOf(rank)];
     this.control.show(rank, end ? `ends at ${end}` : "not trained yet");
     this.root.dataset.rank = String(rank);
+    this.showTexts();
+  }
+
+  showTexts() {
     for (const text of this.texts) text.show();
   }
 

@@ -10,6 +10,7 @@ import { element } from "../kit/dom.js";
 import { Hand } from "../kit/hand.js";
 import { mounting } from "../kit/mount.js";
 import { sameBytes, unpack } from "../kit/series.js";
+import { afterTexts, textAt, write } from "../kit/texts.js";
 
 /**
  * @typedef {object} Payload
@@ -39,6 +40,7 @@ class SliderFollower {
     // A chart's `data-run` changes when it has been drawn anew, by an older answer perhaps.
     const watched = ["aria-valuetext", "data-run"];
     this.observer.observe(document.body, { subtree: true, attributes: true, attributeFilter: watched });
+    afterTexts(() => hand.differs(null) && this.show(), signal);
     hand.listen(() => this.show(), signal);
   }
 
@@ -72,7 +74,7 @@ class SliderFollower {
     const place = hand.rank;
     if (!this.payload || place === null || (place === hand.shown && this.written === undefined)) return;
     this.written = place;
-    for (const [selector, texts] of Object.entries(this.payload.texts)) write(selector, texts[place]);
+    for (const [selector, texts] of Object.entries(this.payload.texts)) write(textAt(selector), texts[place]);
     this.showBars(place);
     this.showPoint(place);
     const waiting = /** @type {HTMLElement|null} */ (document.querySelector(this.payload.waiting));
@@ -109,17 +111,6 @@ class SliderFollower {
     hand.giveUp();
     this.root.remove();
   }
-}
-
-/**
- * Write into the text that Streamlit has drawn there. Its own node stays, which Streamlit writes into again.
- * @param {string} selector
- * @param {string} text
- */
-function write(selector, text) {
-  const drawn = document.querySelector(selector);
-  const node = drawn && document.createTreeWalker(drawn, NodeFilter.SHOW_TEXT).nextNode();
-  if (node && node.nodeValue !== text) node.nodeValue = text;
 }
 
 export default mounting((parent) => new SliderFollower(parent));
