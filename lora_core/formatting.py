@@ -33,10 +33,12 @@ def _scaled(count: float, units: tuple[str, ...]) -> str:
 
 
 def percent_text(share: float) -> str:
-    """A share as a percentage with three significant digits: 31.3 %, 8.45 %, 11.0 %, 100 %, 0.0123 %."""
+    """A share as a percentage with three significant digits: 31.3 %, 8.45 %, 0.540 %, 100 %, 0.0123 %."""
     percent = 100 * share
-    decimals = 2 if 0.1 <= percent < 9.995 else 1 if 9.995 <= percent < 99.95 else 0
-    return f"{percent:,.{decimals}f} %" if percent >= 0.1 else f"{percent:.3g} %"
+    if percent < 0.09995:
+        return f"{percent:.3g} %"
+    decimals = sum(percent < most for most in (0.9995, 9.995, 99.95))
+    return f"{percent:,.{decimals}f} %"
 
 
 def plural(count: int, noun: str) -> str:

@@ -16,6 +16,7 @@ from lora_core import Course, Experiment, LoRALayer, make_problem, run
 from lora_core.course import CHANGEABLE, LIMITS, MOST_CHANGES, parse_changes
 from lora_core.data import Problem
 from lora_core.experiment import Optimizer, scaling
+from lora_core.theory import floor_at
 from lora_core.training.course import growth_generator
 from lora_core.training.run import Run, snapshot_updates, train
 from lora_core.training.start import lora_layer
@@ -122,9 +123,14 @@ def check(course: Course) -> Run:
     return found
 
 
+def floor_after(found: Run, update: int) -> float:
+    """The floor in force after so many updates: that of the rank in force."""
+    return floor_at(found.floors, found.course.in_force(update).rank)
+
+
 def check_floors(found: Run) -> None:
     """No loss is below the floor of the rank in force."""
-    least = np.array([found.floor_after(update) for update in range(found.lora.updates + 1)])
+    least = np.array([floor_after(found, update) for update in range(found.lora.updates + 1)])
     assert (found.lora.loss >= least - 1e-9 * found.lora.loss[0]).all()
 
 
@@ -205,7 +211,7 @@ def test_more_rank_takes_the_curve_through_its_floor() -> None:
     found = run(Course(Experiment(), ((100, "rank", 4),)))
     assert found.lora.loss[:101].min() >= found.floors[3]
     assert found.lora.loss[-1] < found.floors[3] / 10
-    assert [found.floor_after(update) for update in (99, 100)] == [found.floors[3], found.floors[4]]
+    assert [floor_after(found, update) for update in (99, 100)] == [found.floors[3], found.floors[4]]
     check_floors(found)
 
 

@@ -67,9 +67,9 @@ def test_the_share_is_drawn_with_a_title_and_a_unit_from_the_top_down() -> None:
     figure = draw_share(ShareInfo(bars, 4, 0.5))
     (trace,) = figure.data
     assert list(trace.x) == [75, 25]
-    assert list(trace.text) == ["75 %", "25 %"]
+    assert list(trace.text) == ["75.0 %", "25.0 %"]
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
-    assert figure.layout.title.text == "Trained: 4, 50 % of full fine-tuning"
+    assert figure.layout.title.text == "Trained: 4, 50.0 % of full fine-tuning"
     assert figure.layout.xaxis.title.text.endswith("%")
 
 

@@ -19,7 +19,8 @@ def test_a_loss_has_three_significant_digits(value: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("share", "text"),
     [(0.312896, "31.3 %"), (0.0845, "8.45 %"), (0.10959, "11.0 %"), (1.0, "100 %"), (1.04, "104 %"),
-     (12.5, "1,250 %"), (0.000123, "0.0123 %"), (0.0, "0 %"), (0.09996, "10.0 %")],
+     (12.5, "1,250 %"), (0.000123, "0.0123 %"), (0.0, "0 %"), (0.09996, "10.0 %"),
+     (0.0054, "0.540 %"), (0.00999, "0.999 %"), (0.009996, "1.00 %"), (0.000_999_6, "0.100 %")],
 )  # fmt: skip
 def test_a_share_is_a_percentage_with_three_significant_digits(share: float, text: str) -> None:
     assert percent_text(share) == text

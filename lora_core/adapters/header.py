@@ -53,11 +53,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Header:
-    """Everything a safetensors file says of itself: its tensors by key, free metadata, its sizes in bytes."""
+    """Everything a safetensors file says of itself: its tensors by key, free metadata, its size in bytes."""
 
     tensors: Mapping[str, Entry]
     metadata: Mapping[str, str]
-    header_bytes: int
     file_bytes: int
 
 
@@ -85,7 +84,7 @@ def read_header(source: Source) -> Header:
     first = _LENGTH + length
     entries = {key: _entry(name, key, value, first, size) for key, value in content.items()}
     _check_layout(name, entries, first, size)
-    return Header(entries, metadata, first, size)
+    return Header(entries, metadata, size)
 
 
 def _parsed(name: str, text: bytes) -> dict[str, Any]:

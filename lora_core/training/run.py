@@ -53,10 +53,6 @@ class Run:
         """The experiment as it stands at the end of the course."""
         return self.course.last
 
-    def floor_after(self, update: int) -> float:
-        """The floor in force after so many updates: that of the rank in force."""
-        return floor_at(self.floors, self.course.in_force(update).rank)
-
     @property
     def floors(self) -> np.ndarray:
         """The best training loss of every rank 0..min(in, out), float64."""

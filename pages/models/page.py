@@ -138,7 +138,7 @@ def _draw_table(
     table = pd.DataFrame(module_table(numbers.table_rows(shape, adapter)))
     st.table(table, border="horizontal", hide_index=True)
     if st.toggle("Charts as tables", key="model_tables", bind="query-params"):
-        shares = {curve.label: [f"{share:.3g} %" for share in curve.share] for curve in info.curves}
+        shares = {curve.label: [percent_text(share / 100) for share in curve.share] for curve in info.curves}
         st.table(pd.DataFrame({"Rank": info.ranks, **shares}), border="horizontal", hide_index=True)
         bars = [
             {"": bar.name}

@@ -19,7 +19,7 @@ from lora_core.figures.models.numbers import (
     RankInfo,
     ShareInfo,
 )
-from lora_core.formatting import bytes_text
+from lora_core.formatting import bytes_text, percent_text
 from lora_core.models.peak import MARGIN, RESERVE
 
 HEADROOM = 3.0
@@ -34,7 +34,7 @@ def draw_share(info: ShareInfo) -> go.Figure:
         y=[bar.label for bar in info.bars],
         x=shares,
         orientation="h",
-        text=[f"{share:.3g} %" for share in shares],
+        text=[percent_text(share / 100) for share in shares],
         textposition="outside",
         cliponaxis=False,
         customdata=[f"{bar.trained:,} numbers<br>{bar.note}" for bar in info.bars],

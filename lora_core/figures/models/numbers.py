@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lora_core.formatting import bytes_text, count_text
+from lora_core.formatting import bytes_text, count_text, percent_text
 from lora_core.models import (
     CARDS,
     LEFT_OUT,
@@ -60,7 +60,7 @@ class ShareInfo:
 
     @property
     def title(self) -> str:
-        return f"Trained: {count_text(self.trained)}, {100 * self.share:.3g} % of full fine-tuning"
+        return f"Trained: {count_text(self.trained)}, {percent_text(self.share)} of full fine-tuning"
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,11 @@ def share_text(info: ShareInfo) -> str:
 def rank_text(info: RankInfo) -> str:
     """The share over ranks in words."""
     curve = next(curve for curve in info.curves if curve.current)
-    first, last = (f"{curve.share[place]:.3g} % at rank {info.ranks[place]}" for place in (0, -1))
+    first, last = (
+        f"{percent_text(curve.share[place] / 100)} at rank {info.ranks[place]}" for place in (0, -1)
+    )
     return (
-        f"Trainable share over ranks: {first}, {info.share:.3g} % at rank {info.rank}, {last}; "
+        f"Trainable share over ranks: {first}, {percent_text(info.share / 100)} at rank {info.rank}, {last}; "
         f"from rank {info.break_even:,.0f} more than the matrices themselves hold."
     )
 
