@@ -23,5 +23,5 @@ def one_entry_a_page() -> None:
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Register the component, once a process and inside its first script run."""
-    guard = re.sub(r"/\*\*.*?\*/\n", "", (WEB / "navigation/address.js").read_text(), flags=re.DOTALL)
+    guard = re.sub(r"/\*\*.*?\*/", "", (WEB / "navigation/address.js").read_text(), flags=re.DOTALL)
     return component("address", "navigation/page.js", first=guard)

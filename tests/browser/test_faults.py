@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
+from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, expect
 
 from lora_core import Experiment, run
 from lora_core.findings.verdict import verdict
@@ -84,6 +84,14 @@ def updates(page: Page, more_than: int = 0) -> int:
     return int(page.locator(CHART).get_attribute("data-epochs") or 0)
 
 
+def wait_until(page: Page, true: Callable[[], object], seconds: float = 20) -> None:
+    """Let the page go on until something is true of what was heard of it."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        page.wait_for_timeout(20)
+    assert true()
+
+
 def test_a_line_that_drops_in_the_middle_of_a_run_is_taken_up_where_it_was(app: str, tab: Tab) -> None:
     lines: list[WebSocketRoute] = []
 
@@ -96,10 +104,7 @@ def test_a_line_that_drops_in_the_middle_of_a_run_is_taken_up_where_it_was(app: 
     page.goto(f"{app}/?{GROWING}&seed=1")
     before = updates(page)
     lines[-1].close()
-    for _ in range(400):
-        if len(lines) > 1:
-            break
-        page.wait_for_timeout(50)
+    wait_until(page, lambda: len(lines) > 1)
     assert len(lines) == 2  # the page has taken up the line by itself
     again = updates(page, more_than=before)
     assert updates(page, more_than=again) > again
@@ -111,9 +116,9 @@ def test_a_line_that_drops_in_the_middle_of_a_run_is_taken_up_where_it_was(app: 
 
 
 @pytest.mark.parametrize(("to", "path"), [("The code", "/The_code"), ("Playground", "/")])
-@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("when", ["after the click", "at once", "before any module has come"])
 def test_what_a_page_says_when_its_visitor_leaves_does_not_empty_the_next_one(
-    app: str, tab: Tab, at_once: bool, to: str, path: str
+    app: str, tab: Tab, when: str, to: str, path: str
 ) -> None:
     """Streamlit does, if a fragment of the page before is asked for before the next one has answered.
 
@@ -130,16 +135,23 @@ def test_what_a_page_says_when_its_visitor_leaves_does_not_empty_the_next_one(
 
     page = tab("")
     page.route_web_socket(STREAM, through)
+    modules: list[Route] = []
+    if when == "before any module has come":
+        page.route("**/leaving.js", lambda route: modules.append(route))
     page.goto(f"{app}/Inside_the_layer?rank=5")
     expect(page.get_by_role("tab", name="Proofs")).to_be_visible()
-    left = True
+    page.wait_for_function("history.hasOwnProperty('pushState')")
     bar = page.get_by_test_id("time-machine").locator("input.scrub")
+    if when != "before any module has come":
+        bar.wait_for()
+    left = True
     link = page.get_by_role("link", name=to, exact=True).first
-    if at_once:
+    if when == "at once":
         bar.evaluate(f"(bar, link) => {{ ({LET_GO})(bar); link.click(); }}", link.element_handle())
     else:
         link.click()
-        page.wait_for_timeout(100)
+        wait_until(page, lambda: held)  # what Streamlit says of the click
+        page.unroute("**/leaving.js")  # lets go of what is held
         bar.evaluate(LET_GO)
     page.wait_for_timeout(500)
     left = False

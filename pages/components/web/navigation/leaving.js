@@ -9,6 +9,7 @@
  */
 
 const PATIENCE = 10000; // ms after which reports are sent even if no other page has come
+const GONE = 2000; // ms after which a component that is still there belongs to the next page as well
 const GLANCE = 50; // ms between two checks for the other page
 const BACK = 300; // ms after the browser's Back and Forward, which change the address at once
 const SENT = 10; // ms after which Streamlit has sent a report: its timer of 0 ms may take 4 (seen in 1.67.0)
@@ -25,25 +26,14 @@ function leave(patience) {
   until = performance.now() + patience;
 }
 
-/**
- * The page link at an event's target. Streamlit writes the link to the first page without a path, so that a new tab
- * would open the current page (seen in 1.67.0); the link gets the first page's path.
- *
- * @param {Event} event
- * @returns {HTMLAnchorElement|null}
- */
-function linkAt({ target }) {
-  if (!(target instanceof Element)) return null;
-  const link = /** @type {HTMLAnchorElement|null} */ (target.closest("a[data-testid=stPageLink-NavLink]"));
-  const address = link?.getAttribute("href") ?? "";
-  if (/^(\?|$)/.test(address)) link?.setAttribute("href", "./" + address);
-  return link;
-}
-
 /** @param {MouseEvent} event */
 function clicked(event) {
-  const link = linkAt(event);
-  if (!link || late.has(event) || link.pathname === location.pathname) return;
+  if (!(event.target instanceof Element) || late.has(event)) return;
+  const link = /** @type {HTMLAnchorElement|null} */ (event.target.closest("a[data-testid=stPageLink-NavLink]"));
+  if (!link) return;
+  // For a new tab or window, which Streamlit's own handler would not open (seen in 1.67.0).
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return event.stopPropagation();
+  if (link.pathname === location.pathname) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   const again = new MouseEvent("click", event);
@@ -52,9 +42,12 @@ function clicked(event) {
   leave(PATIENCE);
 }
 
-addEventListener("pointerdown", linkAt, { capture: true });
 addEventListener("click", clicked, { capture: true });
 addEventListener("popstate", () => leave(BACK));
+
+// A link clicked before this module had come.
+const early = /** @type {PerformanceMark|undefined} */ (performance.getEntriesByName("page link").at(-1));
+if (early?.detail === location.pathname) leave(early.startTime + PATIENCE - performance.now());
 
 /**
  * @template {{parentElement: Node, setTriggerValue: (name: string, value: unknown) => void}} Component
@@ -63,9 +56,17 @@ addEventListener("popstate", () => leave(BACK));
  */
 export function patient(component) {
   const { parentElement, setTriggerValue } = component;
+  const home = location.pathname;
+  /** @type {number|undefined} */
+  let arrived;
   /** @type {Component["setTriggerValue"]} */
   const report = (name, value) => {
-    if (performance.now() >= until || location.pathname !== left) setTriggerValue(name, value);
+    const now = performance.now();
+    const leaving = now < until && location.pathname === left;
+    // The next page is there: what was drawn of this one goes in a moment, and its reports with it.
+    if (location.pathname !== home) arrived ??= now;
+    else arrived = undefined;
+    if (!leaving && (arrived === undefined || now > arrived + GONE)) setTriggerValue(name, value);
     else setTimeout(() => parentElement.isConnected && report(name, value), GLANCE);
   };
   return { ...component, setTriggerValue: report };
