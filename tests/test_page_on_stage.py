@@ -16,6 +16,7 @@ from lora_core.experiment import Experiment
 from lora_core.figures.ranks.numbers import RanksInfo
 from lora_core.findings.verdict import verdict
 from lora_core.talk.scenes import Scene, Talk, own_talk
+from pages.runtime import networks
 from pages.runtime.runs import finished_run, is_quick
 from pages.runtime.sweeps import SWEEPS, grows, ranks_plan
 from pages.stage import page, setup
@@ -26,7 +27,7 @@ from pages.stage.keys import KEYS
 from pages.stage.state import Stage, guess_key, middle, take_scene
 from pages.ui.text import plain
 from tests.kit.pages import at_link, checked, open_page, shown
-from tests.kit.runs import facts
+from tests.kit.runs import facts, network_trained
 
 PAGE = "pages/3_On_stage.py"
 
@@ -77,6 +78,20 @@ def words(app: AppTest) -> list[str]:
 
 def upload(app: AppTest, content: bytes) -> AppTest:
     return checked(app.file_uploader(key="talk file").upload("talk.toml", content, "application/toml").run())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def networks_of_the_talk() -> None:
+    """The talk's networks as the stage finds them once it has trained them ahead: here by their oracle.
+
+    That the stage trains what is not there yet, ahead and at its scene, two talks of one's own show.
+    """
+    for scene in TALK:
+        for network in (scene.network, scene.network_beside):
+            if network is not None:
+                found = network_trained(network)
+                networks.LORA._keep(network.lora_only(), found.lora)
+                networks.FULL._keep(network.full_only(), found.full)
 
 
 @pytest.fixture(scope="module")
@@ -633,3 +648,18 @@ def test_a_scene_of_the_small_network_is_opened_and_has_no_rank_to_move() -> Non
     too_long = NETWORK_TALK.replace(b"updates = 10, batch = 4", b"updates = 400, batch = 64")
     told = upload(open_page(PAGE), too_long).error[0].value
     assert "scene own: experiment is too long for a stage, 400 updates of 64" in told
+
+
+def test_the_networks_of_a_talk_are_trained_before_their_scenes() -> None:
+    app = upload(open_page(PAGE), OWN.encode() + NETWORK_TALK.replace(b"rank = 2,", b"rank = 2, seed = 5,"))
+    assert stage(app).name == "one"
+    network = stage(app).talk.scenes[-1].network
+    assert network is not None
+    networks.LORA._kept.pop(network.lora_only())  # trained when the talk was checked
+    assert networks.kept_run(network) is None
+    for _ in range(20):
+        if networks.kept_run(network) is not None:
+            break
+        checked(app.run())
+    assert networks.kept_run(network) is not None
+    assert stage(app).name == "one"

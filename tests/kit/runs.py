@@ -44,7 +44,8 @@ def lane(experiment: NetworkExperiment, full: bool = False) -> NetworkLane:
 @cache
 def network_trained(experiment: NetworkExperiment) -> NetworkRun:
     """The run of a network experiment; full fine-tuning is trained once for all adapters of a task."""
-    return NetworkRun(experiment, lane(experiment), lane(experiment.full_only(), full=True))
+    full = lane(experiment.full_only(), full=True)
+    return NetworkRun(experiment, lane(experiment.lora_only()), full)
 
 
 def facts(scene: Scene) -> SceneNumbers:
