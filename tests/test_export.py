@@ -1,7 +1,8 @@
 """The exported scripts print the playground's losses, and real PEFT opens the exported adapter.
 
 Scripts run as they are, each in a process of its own that cannot import lora_core. Importing torch or peft
-costs seconds, so most of them are forked from one that has imported the libraries and done nothing.
+costs seconds, so most of them are forked from one that has imported the libraries and done nothing else:
+torch first, and peft when all that must do without it are through.
 """
 
 import io
@@ -29,31 +30,33 @@ from lora_core.experiment import Init, Optimizer, ScalingRule, Shift, Task
 from lora_core.export import adapter_zip, peft_script, torch_script
 from lora_core.training.history import History
 from lora_core.training.run import train
+from tests.kit.runs import trained
 
 SMALL = Experiment(in_features=12, out_features=7, samples=40, epochs=60, alpha=5.5)
 ORIGINAL = PRESETS["original"].experiment
 
 RUN_ALL = """
-import json, os, sys, tempfile
+import json, os, runpy, sys, tempfile
 import torch, sklearn.datasets
 from importlib import import_module
 
-scripts, library = json.load(sys.stdin)
-import_module(library)
+printed = {}
 torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first one imports for a second
-printed = []
-for script in scripts:
-    with tempfile.TemporaryFile("w+") as out:
-        child = os.fork()
-        if not child:
-            os.dup2(out.fileno(), 1)
-            sys.stdout = open(1, "w")
-            exec(compile(script, "script", "exec"), {"__name__": "__main__"})
-            sys.stdout.flush()
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0, script
-        out.seek(0)
-        printed.append(out.read())
+for name, library, files in json.load(sys.stdin):
+    import_module(library)  # those that need no more than torch come first
+    printed[name] = []
+    for file in files:
+        with tempfile.TemporaryFile("w+") as out:
+            child = os.fork()
+            if not child:
+                os.dup2(out.fileno(), 1)
+                sys.stdout = open(1, "w")
+                runpy.run_path(file, run_name="__main__")
+                sys.stdout.flush()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0, open(file).read()
+            out.seek(0)
+            printed[name].append(out.read())
 json.dump(printed, sys.stdout)
 """
 
@@ -94,13 +97,29 @@ EXPERIMENTS = spread()
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
-def printed_by(scripts: list[str], library: str, tmp_path: Path) -> list[str]:
-    """What each script prints, each in a process of its own outside the project."""
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What the scripts of each kind print, each script in a process of its own outside the project."""
+    folder = tmp_path_factory.mktemp("scripts")
+    groups = []
+    for name, script, given in (
+        ("torch", torch_script, EXPERIMENTS), ("courses", torch_script, COURSES),
+        ("peft", peft_script, EXPERIMENTS),
+    ):  # fmt: skip
+        files = [folder / f"{name}_{place}.py" for place in range(len(given))]
+        for file, each in zip(files, given, strict=True):
+            file.write_text(script(each))
+        groups.append((name, name if name == "peft" else "torch", [str(file) for file in files]))
+    zipfile.ZipFile(io.BytesIO(adapter_zip(run(ADAPTERS["trained bias"])))).extractall(folder / "archive")
+    # What it prints itself is rounded; one line more prints every digit.
+    file = folder / "archive" / "load_adapter.py"
+    file.write_text(file.read_text() + "\nprint(model(torch.eye(12, dtype=torch.float64)).tolist())\n")
+    groups.append(("archive", "peft", [str(file)]))
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", RUN_ALL], input=json.dumps([scripts, library]), cwd=tmp_path,
+        [sys.executable, "-W", "error", "-c", RUN_ALL], input=json.dumps(groups), cwd=folder,
         env=ONE_THREAD, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
 
@@ -127,12 +146,13 @@ def test_the_spread_reaches_every_choice_and_some_diverge() -> None:
     assert run(EXPERIMENTS[-1]).lora.diverged_at is not None
 
 
-@pytest.mark.parametrize(("script", "library"), [(torch_script, "torch"), (peft_script, "peft")])
-def test_scripts_in_fresh_processes_print_the_runs_losses(script, library: str, tmp_path: Path) -> None:
-    printed = printed_by([script(e) for e in EXPERIMENTS], library, tmp_path)
-    for e, text in zip(EXPERIMENTS, printed, strict=True):
-        found = run(e)
-        histories = {"LoRA": found.lora} | ({"full": found.full} if script is torch_script else {})
+@pytest.mark.parametrize("library", ["torch", "peft"])
+def test_scripts_in_fresh_processes_print_the_runs_losses(
+    library: str, printed: dict[str, list[str]]
+) -> None:
+    for e, text in zip(EXPERIMENTS, printed[library], strict=True):
+        found = trained(e)
+        histories = {"LoRA": found.lora} | ({"full": found.full} if library == "torch" else {})
         assert_prints(text, histories, e.epochs)
         cost = lora_cost(e.in_features, e.out_features, e.rank, e.train_bias)
         counts = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", text.splitlines()[0])]
@@ -178,9 +198,11 @@ COURSES = [
 ]
 
 
-def test_the_script_of_a_course_holds_the_rule_and_prints_the_runs_losses(tmp_path: Path) -> None:
+def test_the_script_of_a_course_holds_the_rule_and_prints_the_runs_losses(
+    printed: dict[str, list[str]],
+) -> None:
     scripts = [torch_script(course) for course in COURSES]
-    for course, text in zip(COURSES, printed_by(scripts, "torch", tmp_path), strict=True):
+    for course, text in zip(COURSES, printed["courses"], strict=True):
         found = run(course)
         assert_prints(text, {"LoRA": found.lora, "full": found.full}, course.experiment.epochs)
     for script in scripts:
@@ -277,23 +299,18 @@ def test_a_peft_model_without_a_trained_bias_has_none_in_its_file() -> None:
     assert sorted(tensors) == [f"base_model.model.linear.lora_{factor}.weight" for factor in "AB"]
 
 
-def test_the_archive_opens_itself_and_is_the_same_every_time(tmp_path: Path) -> None:
+def test_the_archive_opens_itself_and_is_the_same_every_time(
+    tmp_path: Path, printed: dict[str, list[str]]
+) -> None:
     found = run(ADAPTERS["trained bias"])
     archive = adapter_zip(found)
     assert archive == adapter_zip(run(ADAPTERS["trained bias"]))
     zipfile.ZipFile(io.BytesIO(archive)).extractall(tmp_path)
-    # What it prints itself is rounded; one line more prints every digit.
-    file = tmp_path / "load_adapter.py"
-    file.write_text(file.read_text() + "\nprint(model(torch.eye(12, dtype=torch.float64)).tolist())\n")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", file], env=ONE_THREAD, capture_output=True, text=True, timeout=300,
-        check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    (text,) = printed["archive"]
     last, base = found.lora.snapshots[60], found.problem.base
     weight = base.weight.detach().T + found.experiment.scaling * last.A @ last.B
     expected = weight + base.bias.detach() + last.bias
-    np.testing.assert_allclose(json.loads(done.stdout.splitlines()[-1]), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(json.loads(text.splitlines()[-1]), expected, rtol=0, atol=1e-12)
     assert Experiment.from_dict(json.loads((tmp_path / "experiment.json").read_text())) == found.experiment
 
 
