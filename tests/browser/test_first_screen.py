@@ -6,7 +6,6 @@ Run with `-s` to see the measured figures.
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -79,6 +78,50 @@ def ranks() -> SharedAxisInfo:
     return trained_axis_info(found, make_problem(experiment))
 
 
+@pytest.fixture(scope="module")
+def shared(app, open_shared_page) -> Page:
+    return open_shared_page(app)
+
+
+@pytest.fixture
+def tab(shared) -> Page:
+    """The default with every rank trained, at its end, unscrolled, no hand near: whatever a test has left."""
+    shared.emulate_media(color_scheme="light")
+    shared.mouse.up()
+    shared.mouse.move(0, 0)
+    for shown in shared.locator(".five-numbers [data-open=true] button").all():
+        shown.click()
+    if shared.locator(AXIS).get_attribute("data-rank") != "3":
+        control = shared.locator(".st-key-rank").get_by_role("slider")
+        for key in ("Home", "ArrowRight", "ArrowRight"):
+            control.press(key)
+        expect(shared.locator(AXIS)).to_have_attribute("data-rank", "3")
+    trained(opened(shared))
+    shared.get_by_role("slider", name="Epoch", exact=True).fill("200")
+    shared.evaluate("document.activeElement.blur()")
+    shared.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
+    shared.mouse.move(0, 0)
+    return shared
+
+
+@pytest.fixture(scope="module")
+def phone(app, open_shared_page) -> Page:
+    """A phone on which nothing is chosen, by tests that hold to that."""
+    return opened(open_shared_page(app, **PHONE))
+
+
+@pytest.fixture(scope="module")
+def overheard(app, open_shared_page) -> tuple[Page, list[int]]:
+    """The page with every rank trained, watched, and the sizes of what it tells the server."""
+    sent: list[int] = []
+    page = open_shared_page("about:blank")
+    page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(len(data))))
+    page.goto(app)
+    trained(opened(page))
+    page.evaluate(WATCH)
+    return page, sent
+
+
 def opened(page: Page, experiment: Experiment | None = None) -> Page:
     """The page once its chart is drawn and its axis has a rank."""
     expect(page.locator(CHART)).to_have_attribute("data-run", run(experiment or Experiment()).fingerprint)
@@ -105,14 +148,11 @@ def track(page: Page, which: str) -> tuple[float, float, float]:
 
 @pytest.mark.parametrize("which", ["own", "sidebar"])
 def test_a_drag_is_painted_within_two_frames_and_tells_the_server_nothing(
-    app, open_page, within, which: str
+    overheard: tuple[Page, list[int]], within, which: str
 ) -> None:
-    sent: list[int] = []
-    page = open_page("about:blank")
-    page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(len(data))))
-    page.goto(app)
-    trained(opened(page))
-    page.evaluate(WATCH)
+    page, sent = overheard
+    page.mouse.up()
+    at_rest(page)
     left, right, height = track(page, which)
     start = left + (right - left) * 2 / 22
     page.mouse.move(start, height)
@@ -138,10 +178,9 @@ def test_a_drag_is_painted_within_two_frames_and_tells_the_server_nothing(
 
 
 @pytest.mark.parametrize("which", ["own", "sidebar", "keys"])
-def test_everything_follows_the_rank_under_the_hand(
-    app, open_page, ranks: SharedAxisInfo, which: str
-) -> None:
-    page = trained(opened(open_page(app)))
+def test_everything_follows_the_rank_under_the_hand(tab: Page, ranks: SharedAxisInfo, which: str) -> None:
+    page = tab
+    page.locator(".held-curve").evaluate("curve => curve.removeAttribute('d')")  # of the hand before
     if which == "keys":
         page.locator(".rank-axis .slider").focus()
         page.keyboard.press("ArrowRight")
@@ -227,9 +266,26 @@ def test_a_thumb_drags_200_pixels_and_ends_where_it_is(app, open_page) -> None:
     page.wait_for_url(f"**/?*rank={rank}*")
 
 
+def test_on_a_phone_chart_axis_and_control_share_one_screen(phone: Page) -> None:
+    page = phone
+    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
+    above = 0.0
+    for name in (".st-key-verdict", f"{CHART} .plot", ".rank-axis .plots", ".rank-axis .control"):
+        box = page.locator(name).bounding_box()
+        assert box is not None
+        assert box["y"] >= above, name
+        assert box["y"] + box["height"] <= 844, name
+        above = box["y"]
+    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 600)")
+    expect(page.locator(".rank-axis .control")).to_be_in_viewport(ratio=0.95)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 @pytest.mark.parametrize("over", [f"{CHART} .plot", ".rank-axis .plots"])
-def test_a_vertical_swipe_over_a_chart_scrolls_and_changes_nothing(app, open_page, over: str) -> None:
-    page = opened(open_page(app, **PHONE))
+def test_a_vertical_swipe_over_a_chart_scrolls_and_changes_nothing(phone: Page, over: str) -> None:
+    page = phone
+    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
+    frames(page, 2)
     box = page.locator(over).bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, min(box["y"] + box["height"] - 20, 740)
@@ -274,8 +330,8 @@ def test_nothing_jumps_over_moves_pins_and_presets(app, open_page, size: tuple[i
         assert page.evaluate(PLACES) == before, preset
 
 
-def test_the_plots_have_a_quarter_of_the_screen_and_what_matters_is_in_sight(app, open_page) -> None:
-    page = trained(opened(open_page(app)))
+def test_the_plots_have_a_quarter_of_the_screen_and_what_matters_is_in_sight(tab: Page) -> None:
+    page = trained(tab)
     area = page.evaluate("""() => {
       const box = (s) => document.querySelector(s).getBoundingClientRect();
       const live = box("[data-testid=live-chart] .nsewdrag"), plots = box(".rank-axis .plots");
@@ -292,22 +348,14 @@ def test_the_plots_have_a_quarter_of_the_screen_and_what_matters_is_in_sight(app
     assert control["height"] >= 44
 
 
-def test_on_a_phone_chart_axis_and_control_share_one_screen(app, open_page) -> None:
-    page = opened(open_page(app, **PHONE))
-    for name in (".st-key-verdict", f"{CHART} .plot", ".rank-axis .plots", ".rank-axis .control"):
-        box = page.locator(name).bounding_box()
-        assert box is not None
-        assert box["y"] >= 0
-        assert box["y"] + box["height"] <= 844, name
-    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 600)")
-    expect(page.locator(".rank-axis .control")).to_be_in_viewport(ratio=0.95)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_has_a_contrast_of_four_and_a_half(app, open_page, scheme: str) -> None:
-    page = trained(opened(open_page(app, color_scheme=scheme)))
-    found = faint_texts(page, ".st-key-first_screen")
+def test_all_text_has_a_contrast_of_four_and_a_half(tab: Page, scheme: str) -> None:
+    tab.emulate_media(color_scheme=scheme)
+    ground = {"light": "rgb(255, 255, 255)", "dark": "rgb(14, 17, 23)"}[scheme]
+    expect(tab.get_by_test_id("stApp")).to_have_css("background-color", ground)
+    trained(tab)
+    frames(tab, 10)  # the charts follow the page
+    found = faint_texts(tab, ".st-key-first_screen")
     print(f"\n{scheme}: {len(found)} texts below 4.5 : 1")
     assert found == []
 
@@ -327,8 +375,8 @@ def test_digits_flip_beside_the_chart_as_the_rank_grows(app, open_page) -> None:
     assert right.count() > few
 
 
-def test_the_numbers_are_explained_where_they_stand(app, open_page) -> None:
-    page = opened(open_page(app))
+def test_the_numbers_are_explained_where_they_stand(tab: Page) -> None:
+    page = tab
     name = page.get_by_role("button", name="Rank costs")
     tip = page.get_by_role("tooltip", name=re.compile("only more rank can win it"))
     expect(tip).to_be_hidden()
@@ -341,8 +389,8 @@ def test_the_numbers_are_explained_where_they_stand(app, open_page) -> None:
     expect(tip).to_be_visible()
 
 
-def test_a_drag_on_the_chart_scrubs(app, open_page) -> None:
-    page = opened(open_page(app))
+def test_a_drag_on_the_chart_scrubs(tab: Page) -> None:
+    page = tab
     box = page.locator(f"{CHART} .nsewdrag").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 50)
@@ -375,8 +423,12 @@ def test_the_address_names_the_rank_of_the_page_from_a_pinned_run(app, open_page
     expect(slider).to_have_attribute("aria-valuetext", "9")
 
 
-def test_the_link_is_copied_and_the_page_says_so(app, open_page) -> None:
-    page = opened(open_page(f"{app}/?rank=5"), replace(Experiment(), rank=5))
+def test_the_link_is_copied_and_the_page_says_so(tab: Page) -> None:
+    page = tab
+    for _ in range(2):
+        page.locator(".st-key-rank").get_by_role("slider").press("ArrowRight")
+    page.wait_for_url("**/?*rank=5*")
+    opened(page, Experiment(rank=5))
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
