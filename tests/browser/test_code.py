@@ -14,7 +14,7 @@ from lora_core import Experiment
 from lora_core.export import peft_script, torch_script
 from lora_core.findings.original_script import script_facts
 from pages.code.words import LANGUAGES, texts
-from tests.kit.browser import at_rest
+from tests.kit.browser import at_rest, frames
 
 AREA = ".st-key-code_page"
 TEXTS = "[data-testid=stMarkdown] p"
@@ -38,13 +38,25 @@ PARTS = {"home": "take.title", "walk": "words.walk", "wrong": "says.title"}
 
 
 @pytest.fixture(scope="module")
-def english(app, open_shared_page) -> Page:
+def english_tab(app, open_shared_page) -> Page:
     return drawn(open_shared_page(f"{app}/The_code"), "en")
 
 
 @pytest.fixture(scope="module")
-def arabic(app, open_shared_page) -> Page:
+def arabic_tab(app, open_shared_page) -> Page:
     return drawn(open_shared_page(f"{app}/The_code?lang=ar"), "ar")
+
+
+@pytest.fixture
+def english(english_tab: Page) -> Page:
+    english_tab.set_viewport_size({"width": 1280, "height": 720})
+    return english_tab
+
+
+@pytest.fixture
+def arabic(arabic_tab: Page) -> Page:
+    arabic_tab.set_viewport_size({"width": 1280, "height": 720})
+    return arabic_tab
 
 
 def drawn(page: Page, lang: str, part: str = "home") -> Page:
@@ -196,8 +208,11 @@ def test_scripts_and_adapter_are_downloaded_as_they_are(english: Page, tmp_path:
 
 
 @pytest.mark.parametrize("lang", ["en", "ar"])
-def test_a_phone_scrolls_in_one_direction_only(lang: str, app, open_page) -> None:
-    page = drawn(open_page(f"{app}/The_code?lang={lang}", viewport={"width": 400, "height": 800}), lang)
+def test_a_phone_scrolls_in_one_direction_only(lang: str, request: pytest.FixtureRequest) -> None:
+    page = request.getfixturevalue({"en": "english", "ar": "arabic"}[lang])
+    page.set_viewport_size({"width": 400, "height": 800})
+    drawn(page, lang)
+    frames(page, 10)  # the page turns to the width
     main = page.get_by_test_id("stMain")
     assert main.evaluate("element => element.scrollWidth - element.clientWidth") == 0
     for part, selector in (
