@@ -209,35 +209,30 @@ def test_in_a_storm_of_50_changes_the_last_one_wins(app: str, tab: Tab) -> None:
     assert seen[-1] == run(last).fingerprint
 
 
-def test_a_server_that_dies_and_comes_back_finds_its_visitors_where_they_were(tab: Tab) -> None:
-    with Server() as first:
-        page = tab(f"{first.address}/?rank=5")
-        shows(page, Experiment(rank=5))
-        rank(page).press("ArrowRight")
-        shows(page, Experiment(rank=6))
-        first.kill()
-        page.locator("[data-testid=stApp]:not([data-test-connection-state=CONNECTED])").wait_for()
-        expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=6)).fingerprint)
-        with Server(first.port):
-            page.locator("[data-testid=stApp][data-test-connection-state=CONNECTED]").wait_for(timeout=40_000)
-            nothing_follows(page)  # the picture was there all the time, the new session is not
-            shows(page, Experiment(rank=6), 40)
-            rank(page).press("ArrowRight")
-            shows(page, Experiment(rank=7), 40)
-
-
-def test_a_server_that_dies_and_comes_back_finds_every_page_as_it_was(tab: Tab) -> None:
+def test_a_server_that_dies_and_comes_back_finds_its_visitors_and_every_page_as_they_were(tab: Tab) -> None:
+    alive = "[data-testid=stApp][data-test-connection-state=CONNECTED]"
+    cut = "[data-testid=stApp]:not([data-test-connection-state=CONNECTED])"
     with Server() as first:
         # The small network trains for longer than it is looked at: its headline goes on.
-        pages = {name: tab(f"{first.address}/{name}?rank=5") for name in NAMES}
+        pages = {name: tab(f"{first.address}/{name}?rank=5") for name in NAMES if name}
+        visitor = tab(f"{first.address}/?rank=5")
+        shows(visitor, Experiment(rank=5), 40)
+        rank(visitor).press("ArrowRight")
+        shows(visitor, Experiment(rank=6), 40)
         said = {name: _headline(page).inner_text(timeout=40_000) for name, page in pages.items()}
         first.kill()
-        for page in pages.values():
-            page.locator("[data-testid=stApp]:not([data-test-connection-state=CONNECTED])").wait_for()
+        for page in (visitor, *pages.values()):
+            page.locator(cut).wait_for()
+        expect(visitor.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=6)).fingerprint)
         with Server(first.port):
+            visitor.locator(alive).wait_for(timeout=60_000)
+            nothing_follows(visitor)  # the picture was there all the time, the new session is not
+            shows(visitor, Experiment(rank=6), 60)
+            rank(visitor).press("ArrowRight")
+            shows(visitor, Experiment(rank=7), 60)
+            visitor.close()
             for name, page in pages.items():
-                connected = page.locator("[data-testid=stApp][data-test-connection-state=CONNECTED]")
-                connected.wait_for(timeout=60_000)
+                page.locator(alive).wait_for(timeout=60_000)
                 expect(_headline(page)).to_have_text(
                     re.compile(r"\w") if name == "A_small_network" else said[name], timeout=60_000
                 )
