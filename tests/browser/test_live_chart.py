@@ -17,6 +17,8 @@ APP = "tests/browser/live_chart_app.py"
 THEMES = ("--theme.light.primaryColor", "#0072B2", "--theme.dark.primaryColor", "#4DA9EA")
 CHART = "[data-testid=live-chart]"
 PATHS = ".scatterlayer > .trace path.js-line"
+RECEIVED: list[int] = []
+"""Sizes of the messages from the server to the shared tab."""
 
 MEASURE = """seconds => new Promise(done => {
   const root = document.querySelector('[data-testid=live-chart]');
@@ -60,7 +62,11 @@ def app(serve) -> str:
 
 @pytest.fixture(scope="module")
 def tab(app, open_shared_page) -> Page:
-    return open_shared_page(app)
+    page = open_shared_page("about:blank")
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: RECEIVED.append(len(frame))))
+    page.goto(app)
+    expect(chart(page)).to_have_attribute("data-run", "run-3-200", timeout=20_000)
+    return page
 
 
 @pytest.fixture
@@ -120,16 +126,16 @@ def truth(rank: int, at: int, held_out: bool = False) -> str:
     return format_loss(float(low + (1 - low) * np.exp(-at / 9) * (1 + 0.02 * np.sin(at / 3 + rank))))
 
 
-def twenty_moves(page: Page, sizes: list[int]) -> tuple[np.ndarray, int, int]:
+def twenty_moves(page: Page) -> tuple[np.ndarray, int, int]:
     """Ten ranks up and down: milliseconds to each painted curve, bytes of the largest message and of all."""
     page.evaluate("window.painted.length = 0")
     largest = totals = 0
     for move in range(20):
         expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached()
-        sizes.clear()
+        RECEIVED.clear()
         press_rank(page, "ArrowRight" if move < 10 else "ArrowLeft")
         page.wait_for_function("n => window.painted.length > n", arg=move)
-        largest, totals = max(largest, *sizes), max(totals, sum(sizes))
+        largest, totals = max(largest, *RECEIVED), max(totals, sum(RECEIVED))
     return np.array(page.evaluate("window.painted")), largest, totals
 
 
@@ -148,17 +154,12 @@ def test_first_paint_is_the_complete_run(page):
     assert "Floor, rank 3: 0.1250" in words
 
 
-def test_slider_moves_repaint_the_same_elements_quickly_and_cheaply(app, open_page, within):
-    page = open_page("about:blank")
-    sizes: list[int] = []
-    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sizes.append(len(frame))))
-    page.goto(app)
-    expect(chart(page)).to_have_attribute("data-run", "run-3-200", timeout=15_000)
+def test_slider_moves_repaint_the_same_elements_quickly_and_cheaply(page, within):
     page.evaluate(WATCH)
     page.get_by_role("slider", name="Rank").focus()
 
     def slowest() -> float:
-        painted, largest, totals = twenty_moves(page, sizes)
+        painted, largest, totals = twenty_moves(page)
         print(
             f"\nkey press to complete curve painted: median {np.median(painted):.0f} ms, "
             f"max {painted.max():.0f} ms ({len(painted)} moves)"
