@@ -210,6 +210,7 @@ def test_scripts_and_adapter_are_downloaded_as_they_are(english: Page, tmp_path:
 @pytest.mark.parametrize("lang", ["en", "ar"])
 def test_a_phone_scrolls_in_one_direction_only(lang: str, request: pytest.FixtureRequest) -> None:
     page = request.getfixturevalue({"en": "english", "ar": "arabic"}[lang])
+    page.bring_to_front()  # a tab behind another is given a frame a second once its size has changed
     page.set_viewport_size({"width": 400, "height": 800})
     drawn(page, lang)
     frames(page, 10)  # the page turns to the width
