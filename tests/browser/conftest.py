@@ -177,7 +177,7 @@ def open_shared_page(contexts: Callable[..., BrowserContext]) -> Iterator[Open]:
 def wait_ready(page: Page) -> Locator:
     """Wait until Streamlit has run the script to its end and has drawn something of it."""
     app = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
-    expect(app).to_be_attached(timeout=20_000)
+    expect(app).to_be_attached(timeout=60_000)  # a busy machine trains a network's ranks for that long
     expect(page.get_by_test_id("stMain")).not_to_be_empty()
     return app
 

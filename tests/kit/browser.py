@@ -37,7 +37,7 @@ def frames(page: Page, count: int = 1) -> None:
 def at_rest(page: Page) -> None:
     """Wait until no script runs and two more frames are drawn."""
     app = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
-    expect(app).to_be_attached(timeout=30_000)
+    expect(app).to_be_attached(timeout=60_000)
     frames(page, 2)
 
 
