@@ -9,7 +9,6 @@
  */
 
 const PATIENCE = 10000; // ms after which reports are sent even if no other page has come
-const GONE = 2000; // ms after which a component that is still there belongs to the next page as well
 const GLANCE = 50; // ms between two checks for the other page
 const BACK = 300; // ms after the browser's Back and Forward, which change the address at once
 const SENT = 10; // ms after which Streamlit has sent a report: its timer of 0 ms may take 4 (seen in 1.67.0)
@@ -56,17 +55,9 @@ if (early?.detail === location.pathname) leave(early.startTime + PATIENCE - perf
  */
 export function patient(component) {
   const { parentElement, setTriggerValue } = component;
-  const home = location.pathname;
-  /** @type {number|undefined} */
-  let arrived;
   /** @type {Component["setTriggerValue"]} */
   const report = (name, value) => {
-    const now = performance.now();
-    const leaving = now < until && location.pathname === left;
-    // The next page is there: what was drawn of this one goes in a moment, and its reports with it.
-    if (location.pathname !== home) arrived ??= now;
-    else arrived = undefined;
-    if (!leaving && (arrived === undefined || now > arrived + GONE)) setTriggerValue(name, value);
+    if (performance.now() >= until || location.pathname !== left) setTriggerValue(name, value);
     else setTimeout(() => parentElement.isConnected && report(name, value), GLANCE);
   };
   return { ...component, setTriggerValue: report };
