@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, exp
 from lora_core import Experiment, run
 from lora_core.findings.verdict import verdict
 from pages.ui.controls import CONTROLS
-from tests.kit.browser import nothing_follows
+from tests.kit.browser import guarded, nothing_follows
 from tests.load.server import Server
 from tests.load.soak import NAMES
 
@@ -140,7 +140,7 @@ def test_what_a_page_says_when_its_visitor_leaves_does_not_empty_the_next_one(
         page.route("**/leaving.js", lambda route: modules.append(route))
     page.goto(f"{app}/Inside_the_layer?rank=5")
     expect(page.get_by_role("tab", name="Proofs")).to_be_visible()
-    page.wait_for_function("history.hasOwnProperty('pushState')")
+    guarded(page)
     bar = page.get_by_test_id("time-machine").locator("input.scrub")
     if when != "before any module has come":
         bar.wait_for()

@@ -17,7 +17,7 @@ from lora_core.experiment import LIMITS
 from lora_core.fields import Flag, FloatRange, IntRange
 from lora_core.findings.verdict import verdict
 from pages.ui.controls import CONTROLS, value_text
-from tests.kit.browser import at_rest, nothing_follows, p95
+from tests.kit.browser import at_rest, guarded, nothing_follows, p95
 
 CHART = "[data-testid=live-chart]"
 
@@ -258,7 +258,7 @@ def test_a_moved_slider_stands_in_the_address_and_a_link_may_word_it_otherwise(a
 
 def test_the_fields_of_a_link_follow_to_every_page_and_back(app, open_page) -> None:
     page = open_page(f"{app}/?rank=5&seed=7")
-    page.wait_for_function("history.hasOwnProperty('pushState')")  # until then a page may be two steps more
+    guarded(page)  # until then a page may be two steps more
     steps = page.evaluate("history.length")
     for name in ("Every rank", "Inside the layer", "The code", "Playground"):
         link = page.get_by_role("link", name=name)
@@ -278,9 +278,7 @@ def test_a_link_clicked_before_any_module_has_come_is_one_step_too(app, open_pag
     page.goto(f"{app}/?rank=5")
     link = page.get_by_role("link", name="The code")
     expect(link).to_have_attribute("href", re.compile("rank=5"))
-    page.wait_for_function(
-        "history.hasOwnProperty('pushState')"
-    )  # the guard came with the page's first message
+    guarded(page)
     steps = page.evaluate("history.length")
     link.click()
     wait_for(page, app, "The code", "rank=5")
@@ -290,15 +288,11 @@ def test_a_link_clicked_before_any_module_has_come_is_one_step_too(app, open_pag
     expect(page.locator(CHART)).to_have_attribute("data-run", run(Experiment(rank=5)).fingerprint)
 
 
-LEAVING = """() => performance.getEntriesByType("resource").some(
-  ({name, responseEnd}) => name.endsWith("/leaving.js") && responseEnd)"""
-
-
 def test_a_link_opens_its_page_in_a_new_tab_too(app, open_page) -> None:
     page = open_page(f"{app}/The_code?rank=5")
-    page.wait_for_function(LEAVING)  # which keeps a click with Control from Streamlit
+    guarded(page)
     for name in ("Playground", "Every rank"):
-        for click in ({"button": "middle"}, {"modifiers": ["Control"]}):
+        for click in ({"button": "middle"}, {"modifiers": ["Control"]}, {"modifiers": ["Shift"]}):
             with page.context.expect_page() as opened:
                 page.get_by_role("link", name=name).click(**click)
             expect(opened.value).to_have_url(f"{app}{path_to(name)}?rank=5")

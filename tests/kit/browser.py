@@ -51,6 +51,11 @@ def nothing_follows(page: Page) -> None:
         frames(page, 15)
 
 
+def guarded(page: Page) -> None:
+    """Wait for the script that comes with a page's first message and acts on its history and links."""
+    page.wait_for_function("history.hasOwnProperty('pushState')")
+
+
 def still(element: Locator) -> Locator:
     """The same element, in sight, once it has stopped moving."""
     element.scroll_into_view_if_needed()

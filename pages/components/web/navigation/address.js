@@ -38,11 +38,14 @@ function linkAt({ target }) {
   return link;
 }
 
-/** @param {Event} event */
-function note(event) {
-  const { pathname } = linkAt(event) ?? location;
-  if (pathname !== location.pathname) performance.mark("page link", { detail: location.pathname });
+/** @param {MouseEvent} event */
+function clicked(event) {
+  const link = linkAt(event);
+  if (!link) return;
+  // For a new tab or window, which Streamlit's own handler would not open (seen in 1.67.0).
+  if (event.ctrlKey || event.metaKey || event.shiftKey) event.stopImmediatePropagation();
+  else if (link.pathname !== location.pathname) performance.mark("page link", { detail: location.pathname });
 }
 
 addEventListener("pointerdown", linkAt, { capture: true });
-addEventListener("click", note, { capture: true });
+addEventListener("click", clicked, { capture: true });

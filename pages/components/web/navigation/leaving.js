@@ -29,10 +29,7 @@ function leave(patience) {
 function clicked(event) {
   if (!(event.target instanceof Element) || late.has(event)) return;
   const link = /** @type {HTMLAnchorElement|null} */ (event.target.closest("a[data-testid=stPageLink-NavLink]"));
-  if (!link) return;
-  // For a new tab or window, which Streamlit's own handler would not open (seen in 1.67.0).
-  if (event.ctrlKey || event.metaKey || event.shiftKey) return event.stopPropagation();
-  if (link.pathname === location.pathname) return;
+  if (!link || link.pathname === location.pathname) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   const again = new MouseEvent("click", event);
